@@ -1,0 +1,352 @@
+"""The cluster as a whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from constructs import Construct
+
+from spark_cluster import checks
+from spark_cluster.fleet_key import ClusterFleetKey, FleetKey, Generated
+from spark_cluster.identity import Allow, NodeRole
+from spark_cluster.image import NodeImage
+from spark_cluster.location import Location
+from spark_cluster.master import MASTER_PORT, MASTER_UI_PORT, Master, MasterInstance
+from spark_cluster.network import ClusterNetwork
+from spark_cluster.node import NodeOptions
+from spark_cluster.parameters import NodeParameter
+from spark_cluster.scaling import Cpu, Scaling
+from spark_cluster.spark_release import DEFAULT_SPARK_VERSION, PYTHON_VERSION, SparkArchive, SparkDistribution
+from spark_cluster.storage import ClusterStorage
+from spark_cluster.workers import LAUNCH_HOOK_NAME, WorkerFleet, Workers, grant_complete_launch, group_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from constructs import IConstruct
+
+    from spark_cluster.identity import CallerRole
+
+SHORTEST_BOOT_SECONDS = 120
+LONGEST_BOOT_SECONDS = 7200
+"""What a lifecycle hook's time-out may be at most.
+https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_PutLifecycleHook.html"""
+
+
+class SparkCluster(Construct):
+    """A Spark standalone cluster: an on-demand master, spot workers that scale, a bucket and private DNS.
+
+    Attributes:
+        location: region, account and partition.
+        master_role: the role of the master.
+        worker_role: the role of the workers.
+        storage: the bucket, and grants on its data.
+        network: the security group and the private zone.
+        spark_secret: the parameter with the secret of `spark.authenticate`.
+        fleet_key: the parameters with the SSH key of the fleet.
+        image: the AMI.
+        master: the master's instance and record.
+        workers: the launch template, the group and its scaling.
+        master_url: what `spark-submit --master` takes, from inside the VPC.
+        master_ui_url: the master's web page, from inside the VPC.
+        master_instance_id: the master's id, for Session Manager.
+        bucket_name: the bucket.
+        security_group_id: the group of all nodes.
+        group_name: the workers' Auto Scaling group.
+        spark_secret_parameter_name: where a submitter with `grant_submit` reads the secret.
+    """
+
+    def __init__(
+        self,
+        scope: IConstruct,
+        id: str,  # noqa: A002
+        *,
+        name: str,
+        vpc_id: str,
+        subnet_ids: Sequence[str],
+        master: Master = Master(),  # noqa: B008 - frozen
+        workers: Workers = Workers(),  # noqa: B008 - frozen
+        scaling: Scaling = Cpu(),  # noqa: B008 - frozen
+        fleet_key: FleetKey = Generated(),  # noqa: B008 - frozen
+        spark_version: str = DEFAULT_SPARK_VERSION,
+        spark_checksum: str | None = None,
+        spark_archive: SparkArchive | None = None,
+        spark_defaults: Mapping[str, str] | None = None,
+        python_version: str = PYTHON_VERSION,
+        setup_script: str | None = None,
+        http_proxy: str | None = None,
+        no_proxy: Sequence[str] = (),
+        security_group_ids: Sequence[str] = (),
+        allow_all_egress: bool = True,
+        associate_public_ip_address: bool | None = None,
+        key_name: str | None = None,
+        ebs_optimized: bool | None = None,
+        ami_id: str | None = None,
+        account_id: str | None = None,
+        permissions_boundary_arn: str | None = None,
+        bucket_kms_key_arn: str | None = None,
+        parameter_kms_key_arn: str | None = None,
+        volume_kms_key_arn: str | None = None,
+        force_destroy: bool = False,
+        boot_timeout_seconds: int = 1800,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Make the cluster.
+
+        What Terraform can compute may be a token; `name` and what shapes the graph (the instance types' list, tag keys,
+        Spark's version and archive, which optional things there are) is literal.
+
+        Args:
+            scope: the stack, or a construct in it.
+            id: its id: part of every address, so changing it replaces the cluster.
+            name: at most 24 lower-case letters, digits and inner hyphens. Unique in the region and in the VPC: the zone
+                is `<name>-spark`, the group `<name>-spark-workers`, the parameters `/spark-cluster/<name>/…`.
+            vpc_id: the VPC; `enable_dns_support` and `enable_dns_hostnames` must be on.
+            subnet_ids: the workers' subnets; one zone is cheapest and fastest for shuffles.
+            master: the master's instance type, subnet and volume.
+            workers: the workers' instance types, sizes, price and volume.
+            scaling: what changes the number of workers. Default: by average CPU (`scaling.Cpu`).
+            fleet_key: where the SSH key of the fleet lives. Default: the master makes it (`fleet_key.Generated`).
+            spark_version: a release of Apache Spark. Changing it replaces the master and refreshes the workers.
+            spark_checksum: SHA-256 or SHA-512 of `spark-<version>-bin-hadoop3.tgz`. Default: the one known for the
+                release, else the SHA-512 that Apache's own hosts publish.
+            spark_archive: a distribution of your own in place of Apache's.
+            spark_defaults: Spark properties that win over the cluster's (docs/spark-defaults.md lists those).
+            python_version: the Python of drivers and executors; the AMI's packages must have it.
+            setup_script: a script with its `#!` line, run as root on every node before Spark starts; where it fails the
+                boot fails. Default: none.
+            http_proxy: proxy for packages, downloads and AWS, without user or password. Default: none.
+            no_proxy: names reached without the proxy, besides the metadata service and the cluster itself.
+            security_group_ids: your own groups, added to every node.
+            allow_all_egress: whether nodes may reach every address.
+            associate_public_ip_address: Default: as the subnet says.
+            key_name: an EC2 key pair for the AMI's own user. Default: none; Session Manager needs none.
+            ebs_optimized: Default: as the instance type has it.
+            ami_id: an AMI of the dnf or apt family with cloud-init. Default: the newest Amazon Linux 2023.
+            account_id: the account named in policies. Default: the deployer's.
+            permissions_boundary_arn: boundary of both roles. Default: none.
+            bucket_kms_key_arn: key of the bucket. Default: S3's own AES-256.
+            parameter_kms_key_arn: key of the secrets. Default: the account's `aws/ssm` key.
+            volume_kms_key_arn: key of the root volumes; its policy must let Auto Scaling's service-linked role use it.
+                Default: the account's default key for EBS.
+            force_destroy: whether destroying the cluster deletes the objects in its bucket.
+            boot_timeout_seconds: how long a worker's boot may last, from 120 to 7200: the launch hook's time-out;
+                Terraform waits 15 minutes longer. Changing it replaces the group.
+            tags: of every resource, instance and volume, besides `Name`.
+
+        Raises:
+            ValueError: where an argument is wrong: the message names it, the rule and the value got.
+        """
+        super().__init__(scope, id)
+        tags = dict(tags or {})
+        defaults = dict(spark_defaults or {})
+        distribution = SparkDistribution(spark_version, spark_checksum, spark_archive, python_version)
+        _check(name, vpc_id, subnet_ids, security_group_ids, allow_all_egress, force_destroy, boot_timeout_seconds)
+        _check_settings(defaults, setup_script, http_proxy, no_proxy)
+        _check_arns(permissions_boundary_arn, bucket_kms_key_arn, parameter_kms_key_arn)
+        options = NodeOptions(key_name, ebs_optimized, associate_public_ip_address, volume_kms_key_arn, tags)
+
+        self.location = Location(self, "location", account_id=account_id)
+        self.master_role = NodeRole(
+            self,
+            "master_role",
+            name_prefix=f"{name}-master-",
+            location=self.location,
+            permissions_boundary_arn=permissions_boundary_arn,
+            tags=tags,
+        )
+        self.worker_role = NodeRole(
+            self,
+            "worker_role",
+            name_prefix=f"{name}-worker-",
+            location=self.location,
+            permissions_boundary_arn=permissions_boundary_arn,
+            tags=tags,
+        )
+        self.storage = ClusterStorage(
+            self,
+            "storage",
+            name=name,
+            master_role=self.master_role,
+            worker_role=self.worker_role,
+            kms_key_arn=bucket_kms_key_arn,
+            force_destroy=force_destroy,
+            tags=tags,
+        )
+        self.network = ClusterNetwork(
+            self,
+            "network",
+            name=name,
+            vpc_id=vpc_id,
+            security_group_ids=security_group_ids,
+            allow_all_egress=allow_all_egress,
+            tags=tags,
+        )
+        path = f"/spark-cluster/{name}"
+        self.spark_secret = NodeParameter(
+            self,
+            "spark_secret",
+            name=f"{path}/spark-secret",
+            description=f"Secret of spark.authenticate of the Spark cluster {name}",
+            secret=True,
+            kms_key_arn=parameter_kms_key_arn,
+            tags=tags,
+        )
+        self.fleet_key = ClusterFleetKey(
+            self,
+            "fleet_key",
+            fleet_key=fleet_key,
+            path=path,
+            kms_key_arn=parameter_kms_key_arn,
+            location=self.location,
+            master_role=self.master_role,
+            worker_role=self.worker_role,
+            tags=tags,
+        )
+        self._grant(name, distribution)
+        self.image = NodeImage(
+            self, "image", ami_id=ami_id, instance_type_names=[master.instance_type, *workers.instance_types]
+        )
+        self.group_name = group_name(name)
+        settings: dict[str, Any] = {
+            "region": self.location.region,
+            "bucket": self.storage.bucket_name,
+            "group": self.group_name,
+            "master_host": self.network.master_host,
+            "boot_timeout_seconds": boot_timeout_seconds,
+            "spark_version": distribution.version,
+            "spark_file": distribution.file_name,
+            "spark_checksum": distribution.checksum,
+            "spark_urls": distribution.urls,
+            "checksum_urls": distribution.checksum_urls,
+            "spark_defaults": defaults,
+            "python_version": distribution.python_version,
+            "secret_parameter": self.spark_secret.address.name,
+            "fleet_public_key_parameter": self.fleet_key.public_name or "",
+            "setup_script": setup_script or "",
+            "http_proxy": http_proxy or "",
+            "no_proxy": list(no_proxy),
+        }
+        ready = [
+            *self.network.ready,
+            *self.storage.ready,
+            *self.spark_secret.address.ready,
+            *self.fleet_key.ready,
+        ]
+        self.master = MasterInstance(
+            self,
+            "master",
+            name=name,
+            master=master,
+            subnet_ids=subnet_ids,
+            network=self.network,
+            storage=self.storage,
+            role=self.master_role,
+            image=self.image,
+            options=options,
+            settings={
+                **settings,
+                "fleet_private_key_parameter": self.fleet_key.private_name or "",
+                "parameter_kms_key": parameter_kms_key_arn or "",
+            },
+            ready=[*ready, *self.master_role.policies],
+        )
+        self.workers = WorkerFleet(
+            self,
+            "workers",
+            name=name,
+            workers=workers,
+            scaling=scaling,
+            subnet_ids=subnet_ids,
+            network=self.network,
+            storage=self.storage,
+            role=self.worker_role,
+            image=self.image,
+            options=options,
+            settings={**settings, "launch_hook": LAUNCH_HOOK_NAME},
+            boot_timeout_seconds=boot_timeout_seconds,
+            ready=[*ready, *self.master_role.policies, *self.worker_role.policies, self.master.record],
+        )
+
+        self.master_url = f"spark://{self.network.master_host}:{MASTER_PORT}"
+        self.master_ui_url = f"http://{self.network.master_host}:{MASTER_UI_PORT}"
+        self.master_instance_id = self.master.instance_id
+        self.bucket_name = self.storage.bucket_name
+        self.security_group_id = self.network.security_group_id
+        self.spark_secret_parameter_name = self.spark_secret.address.name
+
+    def grant_submit(self, grantee: CallerRole, *, security_group_id: str) -> None:
+        """Let a program outside the cluster submit applications in client mode, its driver on its own host.
+
+        The role may read the secret of `spark.authenticate`. The ports of the master and the executors open to
+        `security_group_id`, and that group gets a rule for the nodes' connections back to the driver, which must be
+        pinned: `spark.driver.port=40000`, `spark.driver.blockManager.port=40040`, `spark.blockManager.port=40100`
+        (README, "Submit from outside").
+
+        Args:
+            grantee: the program's role; its id is part of the rules' addresses.
+            security_group_id: the group of the program's host.
+
+        Raises:
+            ValueError: where `security_group_id` is no security group's id.
+        """
+        checks.prefixed("security_group_id", security_group_id, "sg-")
+        self.spark_secret.address.grant_read("spark_secret", grantee)
+        self.network.allow_submit(
+            f"submit_{grantee.node.id}",
+            security_group_id=security_group_id,
+            master_ports=(MASTER_PORT, MASTER_UI_PORT),
+        )
+
+    def _grant(self, name: str, distribution: SparkDistribution) -> None:
+        self.spark_secret.address.grant_fill("spark_secret", self.master_role)
+        self.spark_secret.address.grant_read("spark_secret", self.worker_role)
+        # None of these actions takes a resource.
+        watch = ("autoscaling:DescribeAutoScalingGroups", "ec2:DescribeInstances", "ec2:DescribeInstanceTypes")
+        self.master_role.allow("watch_workers", Allow(watch, ("*",)))
+        grant_complete_launch(self.worker_role, name=name, location=self.location)
+        if distribution.archive and distribution.archive.s3_object:
+            archive = f"arn:{self.location.partition}:s3:::{distribution.archive.s3_object}"
+            for role in (self.master_role, self.worker_role):
+                role.allow("spark_archive", Allow(("s3:GetObject",), (archive,)))
+
+
+def _check(
+    name: str,
+    vpc_id: str,
+    subnet_ids: Sequence[str],
+    security_group_ids: Sequence[str],
+    allow_all_egress: bool,  # noqa: FBT001
+    force_destroy: bool,  # noqa: FBT001
+    boot_timeout_seconds: int,
+) -> None:
+    checks.name("name", name)
+    checks.prefixed("vpc_id", vpc_id, "vpc-")
+    checks.ids("subnet_ids", subnet_ids, "subnet-", at_least=1)
+    checks.ids("security_group_ids", security_group_ids, "sg-")
+    if not checks.is_known(allow_all_egress) or not isinstance(allow_all_egress, bool):
+        raise checks.fail("allow_all_egress", "be a literal True or False", allow_all_egress)
+    checks.flag("force_destroy", force_destroy)
+    checks.whole("boot_timeout_seconds", boot_timeout_seconds, SHORTEST_BOOT_SECONDS, LONGEST_BOOT_SECONDS)
+
+
+def _check_settings(
+    spark_defaults: Mapping[str, str], setup_script: str | None, http_proxy: str | None, no_proxy: Sequence[str]
+) -> None:
+    checks.spark_defaults("spark_defaults", spark_defaults)
+    if setup_script is not None:
+        checks.text("setup_script", setup_script)
+    if checks.is_known(setup_script) and not str(setup_script).startswith("#!"):
+        raise checks.fail("setup_script", "begin with its interpreter, such as '#!/bin/bash'", str(setup_script)[:40])
+    checks.proxy("http_proxy", http_proxy)
+    checks.no_proxy("no_proxy", no_proxy)
+
+
+def _check_arns(permissions_boundary: str | None, bucket_kms_key: str | None, parameter_kms_key: str | None) -> None:
+    for argument, arn in (
+        ("permissions_boundary_arn", permissions_boundary),
+        ("bucket_kms_key_arn", bucket_kms_key),
+        ("parameter_kms_key_arn", parameter_kms_key),
+    ):
+        if arn is not None:
+            checks.prefixed(argument, arn, "arn:")

@@ -1,0 +1,211 @@
+"""The SSH key with which the master reaches the workers, and the four answers to where its private half lives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from cdktf import Token
+from cdktf_cdktf_provider_aws.ssm_parameter import SsmParameter as SsmParameterResource
+from constructs import Construct
+
+from spark_cluster import checks
+from spark_cluster.parameters import NodeParameter, ParameterAddress
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from cdktf import TerraformResource
+    from constructs import IConstruct
+
+    from spark_cluster.identity import NodeRole
+    from spark_cluster.location import Location
+
+_DESCRIPTION = "Private half of the SSH key with which the Spark master reaches its workers"
+
+
+@dataclass(frozen=True)
+class FleetKeyPlace:
+    """What an answer may need to say where the private half is.
+
+    Attributes:
+        scope: the construct in which it makes its resources.
+        name: the name of the parameter that it may make.
+        kms_key_arn: the key of that parameter. `None`: the account's `aws/ssm` key.
+        location: region and account.
+        master_role: who reads the private half.
+        tags: of what it makes.
+    """
+
+    scope: Construct
+    name: str
+    kms_key_arn: str | None
+    location: Location
+    master_role: NodeRole
+    tags: Mapping[str, str]
+
+
+class FleetKey(Protocol):
+    """Where the private half of the fleet key lives."""
+
+    def private_parameter(self, place: FleetKeyPlace) -> ParameterAddress | None:
+        """Make what is missing, let the master use it, and say where it is; `None`: there is no fleet key."""
+
+
+@dataclass(frozen=True)
+class Generated:
+    """The master makes the key at its first boot, and keeps it in a SecureString that Terraform owns."""
+
+    def private_parameter(self, place: FleetKeyPlace) -> ParameterAddress:
+        """The SecureString, which the master may fill."""
+        address = NodeParameter(
+            place.scope,
+            "private",
+            name=place.name,
+            description=_DESCRIPTION,
+            secret=True,
+            kms_key_arn=place.kms_key_arn,
+            tags=place.tags,
+        ).address
+        address.grant_fill("fleet_private_key", place.master_role)
+        return address
+
+
+@dataclass(frozen=True)
+class SsmParameter:
+    """An existing SecureString of the caller's, which holds a private key in OpenSSH or PEM form.
+
+    Attributes:
+        name: the parameter's full name; may be a token.
+        kms_key_arn: the key it is encrypted with. Default: the account's `aws/ssm` key.
+
+    Raises:
+        ValueError: where the name has no leading slash, or the key is no ARN.
+    """
+
+    name: str
+    kms_key_arn: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check both fields."""
+        checks.parameter_name("fleet_key.name", self.name)
+        if self.kms_key_arn is not None:
+            checks.prefixed("fleet_key.kms_key_arn", self.kms_key_arn, "arn:")
+
+    def private_parameter(self, place: FleetKeyPlace) -> ParameterAddress:
+        """The caller's parameter, which the master may read."""
+        arn = place.location.arn("ssm", f"parameter{self.name}")
+        address = ParameterAddress(name=self.name, arn=arn, kms_key_arn=self.kms_key_arn)
+        address.grant_read("fleet_private_key", place.master_role)
+        return address
+
+
+@dataclass(frozen=True)
+class PrivateKey:
+    """The caller's own private key, which passes through a write-only argument: no plan and no state holds it.
+
+    Attributes:
+        private_key: the key in OpenSSH or PEM form, as a token: a `TerraformVariable` with `sensitive` and
+            `ephemeral`, say. A literal would stand in the synthesized JSON and is refused.
+        version: raise it to have Terraform write a changed key.
+
+    Raises:
+        ValueError: where the key is a literal, or the version is below 1.
+    """
+
+    private_key: str
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse a literal without repeating it."""
+        if not Token.is_unresolved(self.private_key):
+            message = (
+                "fleet_key.private_key must be a token, such as a sensitive and ephemeral variable's string_value: "
+                "a literal key would be readable in the synthesized JSON"
+            )
+            raise ValueError(message)
+        checks.whole("fleet_key.version", self.version, 1)
+
+    def private_parameter(self, place: FleetKeyPlace) -> ParameterAddress:
+        """A SecureString with the key, which the master may read."""
+        parameter = SsmParameterResource(
+            place.scope,
+            "private",
+            name=place.name,
+            description=_DESCRIPTION,
+            type="SecureString",
+            value_wo=self.private_key,
+            value_wo_version=self.version,
+            key_id=place.kms_key_arn,
+            tags=dict(place.tags),
+        )
+        address = ParameterAddress(parameter.name, parameter.arn, place.kms_key_arn, [parameter])
+        address.grant_read("fleet_private_key", place.master_role)
+        return address
+
+
+@dataclass(frozen=True)
+class NoKey:
+    """No fleet key: the master cannot log in to the workers. Spark itself never does."""
+
+    def private_parameter(self, place: FleetKeyPlace) -> None:  # noqa: ARG002
+        """Nothing."""
+
+
+class ClusterFleetKey(Construct):
+    """Both halves of the fleet key, as parameters.
+
+    Attributes:
+        private_name: name of the parameter with the private half; `None` where there is no fleet key.
+        public_name: name of the parameter with the public half, which the master fills; `None` likewise.
+        ready: the resources that must be there before a node uses them.
+    """
+
+    def __init__(
+        self,
+        scope: IConstruct,
+        id: str,  # noqa: A002
+        *,
+        fleet_key: FleetKey,
+        path: str,
+        kms_key_arn: str | None,
+        location: Location,
+        master_role: NodeRole,
+        worker_role: NodeRole,
+        tags: Mapping[str, str],
+    ) -> None:
+        """Make the parameters; only the master may read the private half, workers read the public one.
+
+        Args:
+            scope: the construct above.
+            id: its id.
+            fleet_key: where the private half lives.
+            path: what the parameters' names begin with.
+            kms_key_arn: the key of the SecureString. `None`: the account's `aws/ssm` key.
+            location: region and account.
+            master_role: reads the private half, fills the public one.
+            worker_role: reads the public half.
+            tags: of the parameters.
+        """
+        super().__init__(scope, id)
+        place = FleetKeyPlace(self, f"{path}/fleet-private-key", kms_key_arn, location, master_role, tags)
+        private = fleet_key.private_parameter(place)
+        self.private_name: str | None = None
+        self.public_name: str | None = None
+        self.ready: Sequence[TerraformResource] = []
+        if private is None:
+            return
+        public = NodeParameter(
+            self,
+            "public",
+            name=f"{path}/fleet-public-key",
+            description="Public half of the SSH key with which the Spark master reaches its workers",
+            secret=False,
+            kms_key_arn=None,
+            tags=tags,
+        ).address
+        public.grant_fill("fleet_public_key", master_role)
+        public.grant_read("fleet_public_key", worker_role)
+        self.private_name = private.name
+        self.public_name = public.name
+        self.ready = [*private.ready, *public.ready]

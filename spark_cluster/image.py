@@ -1,0 +1,98 @@
+"""The AMI of the nodes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cdktf import Fn, Postcondition, TerraformResourceLifecycle
+from cdktf_cdktf_provider_aws.data_aws_ami import DataAwsAmi, DataAwsAmiFilter
+from cdktf_cdktf_provider_aws.data_aws_ec2_instance_type import DataAwsEc2InstanceType
+from cdktf_cdktf_provider_aws.data_aws_ssm_parameter import DataAwsSsmParameter
+from constructs import Construct
+
+from spark_cluster import checks, instance_types
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from constructs import IConstruct
+
+PUBLIC_PARAMETER = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-"
+"""Amazon Linux 2023, by architecture. https://docs.aws.amazon.com/linux/al2023/ug/ec2.html"""
+
+AMAZON_LINUX_ROOT_DEVICE = "/dev/xvda"
+
+
+class NodeImage(Construct):
+    """The AMI of master and workers: the caller's, or the newest Amazon Linux 2023 for their architecture.
+
+    Attributes:
+        instance_ami: for an instance: an AMI's id.
+        template_image_id: for a launch template: an AMI's id, or a reference to the public parameter, which EC2
+            resolves at each launch, so that a new public AMI reaches new workers without a plan.
+        root_device_name: where the root volume is attached.
+        pinned: whether the caller chose the AMI, so that another choice is to replace the master.
+    """
+
+    def __init__(
+        self,
+        scope: IConstruct,
+        id: str,  # noqa: A002
+        *,
+        ami_id: str | None,
+        instance_type_names: Sequence[str],
+    ) -> None:
+        """Find the AMI.
+
+        Args:
+            scope: the construct above.
+            id: its id.
+            ami_id: the caller's AMI. `None`: Amazon Linux 2023.
+            instance_type_names: of all nodes; they must have one architecture.
+
+        Raises:
+            ValueError: where the known instance types have different architectures, or `ami_id` is no AMI's id.
+        """
+        super().__init__(scope, id)
+        architecture = self._architecture(instance_type_names)
+        self.pinned = ami_id is not None
+        if ami_id is None:
+            name = f"{PUBLIC_PARAMETER}{architecture}"
+            self.instance_ami = DataAwsSsmParameter(self, "amazon_linux", name=name).insecure_value
+            self.template_image_id = f"resolve:ssm:{name}"
+            self.root_device_name = AMAZON_LINUX_ROOT_DEVICE
+            return
+        checks.prefixed("ami_id", ami_id, "ami-")
+        fits = Postcondition(
+            condition=f'${{self.architecture == "{architecture}"}}',
+            error_message=f"ami_id must name an AMI of the architecture of the instance types, {architecture}",
+        )
+        image = DataAwsAmi(
+            self,
+            "given",
+            filter=[DataAwsAmiFilter(name="image-id", values=[ami_id])],
+            # The id names one image: this only tells the provider that a choice between owners is not left to chance.
+            most_recent=True,
+            include_deprecated=True,
+            lifecycle=TerraformResourceLifecycle(postcondition=[fits]),
+        )
+        self.instance_ami = image.id
+        self.template_image_id = image.id
+        self.root_device_name = image.root_device_name
+
+    def _architecture(self, instance_type_names: Sequence[str]) -> str:
+        known = {
+            instance_type: instance_types.architecture(instance_type)
+            for instance_type in instance_type_names
+            if checks.is_known(instance_type)
+        }
+        if len(set(known.values())) > 1:
+            listed = ", ".join(f"{instance_type} ({found})" for instance_type, found in known.items())
+            message = f"master.instance_type and workers.instance_types must have one architecture, got {listed}"
+            raise ValueError(message)
+        if known:
+            return next(iter(known.values()))
+        supported = DataAwsEc2InstanceType(
+            self, "instance_type", instance_type=instance_type_names[0]
+        ).supported_architectures
+        return str(Fn.conditional(Fn.contains(supported, "arm64"), "arm64", "x86_64"))

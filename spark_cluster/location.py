@@ -1,0 +1,50 @@
+"""Where the cluster lives: region, account and partition."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cdktf_cdktf_provider_aws.data_aws_caller_identity import DataAwsCallerIdentity
+from cdktf_cdktf_provider_aws.data_aws_partition import DataAwsPartition
+from cdktf_cdktf_provider_aws.data_aws_region import DataAwsRegion
+from constructs import Construct
+
+from spark_cluster import checks
+
+if TYPE_CHECKING:
+    from constructs import IConstruct
+
+
+class Location(Construct):
+    """Region, account and partition of the provider that deploys.
+
+    Attributes:
+        region: the region's name.
+        account_id: the account's id.
+        partition: `aws`, `aws-cn`, …
+        dns_suffix: what ends the names of the partition's services.
+    """
+
+    def __init__(self, scope: IConstruct, id: str, *, account_id: str | None = None) -> None:  # noqa: A002
+        """Look up what is not given.
+
+        Args:
+            scope: the construct above.
+            id: its id.
+            account_id: the account whose parameters and groups the policies name. Default: the deployer's account.
+
+        Raises:
+            ValueError: where `account_id` is not 12 digits.
+        """
+        super().__init__(scope, id)
+        checks.account_id("account_id", account_id)
+        partition = DataAwsPartition(self, "partition")
+        self.partition = partition.partition
+        self.dns_suffix = partition.dns_suffix
+        # `id` is the one attribute for the region's name that provider 5.100 has and 6.x does not call deprecated.
+        self.region = DataAwsRegion(self, "region").id
+        self.account_id = account_id or DataAwsCallerIdentity(self, "caller").account_id
+
+    def arn(self, service: str, resource: str) -> str:
+        """The ARN of a resource of this account and region."""
+        return f"arn:{self.partition}:{service}:{self.region}:{self.account_id}:{resource}"

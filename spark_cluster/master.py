@@ -1,0 +1,132 @@
+"""The master: one on-demand instance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cdktf import Fn, TerraformResourceLifecycle
+from cdktf_cdktf_provider_aws.instance import Instance, InstanceMetadataOptions, InstanceRootBlockDevice
+from constructs import Construct
+
+from spark_cluster import checks
+from spark_cluster.userdata import UserData
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from cdktf import TerraformResource
+    from constructs import IConstruct
+
+    from spark_cluster.identity import NodeRole
+    from spark_cluster.image import NodeImage
+    from spark_cluster.network import ClusterNetwork
+    from spark_cluster.node import NodeOptions
+    from spark_cluster.storage import ClusterStorage
+
+MASTER_PORT = 7077
+MASTER_UI_PORT = 8080
+
+
+@dataclass(frozen=True)
+class Master:
+    """The master's own arguments.
+
+    Attributes:
+        instance_type: its EC2 instance type, of the workers' architecture. Changing it stops and starts the master.
+        subnet_id: its subnet. Default: the first of the cluster's `subnet_ids`. Changing it replaces the master.
+        root_volume_gib: size of its root volume in GiB.
+
+    Raises:
+        ValueError: where one of them is not of that form.
+    """
+
+    instance_type: str = "m6i.large"
+    subnet_id: str | None = None
+    root_volume_gib: int = 32
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        checks.instance_type("master.instance_type", self.instance_type)
+        if self.subnet_id is not None:
+            checks.prefixed("master.subnet_id", self.subnet_id, "subnet-")
+        checks.whole("master.root_volume_gib", self.root_volume_gib, 16, 65_536)
+
+
+class MasterInstance(Construct):
+    """The master's instance and its name in the private zone.
+
+    Attributes:
+        instance: the `aws_instance`.
+        instance_id: its id.
+        record: the `aws_route53_record` of its name; workers must not start before it.
+        user_data: what it boots with.
+    """
+
+    def __init__(
+        self,
+        scope: IConstruct,
+        id: str,  # noqa: A002
+        *,
+        name: str,
+        master: Master,
+        subnet_ids: Sequence[str],
+        network: ClusterNetwork,
+        storage: ClusterStorage,
+        role: NodeRole,
+        image: NodeImage,
+        options: NodeOptions,
+        settings: Mapping[str, Any],
+        ready: Sequence[TerraformResource],
+    ) -> None:
+        """Make the instance and point the master's name at it.
+
+        Args:
+            scope: the construct above.
+            id: its id.
+            name: the cluster's name.
+            master: its own arguments.
+            subnet_ids: the cluster's subnets.
+            network: its security groups and zone.
+            storage: where its programs go.
+            role: its role.
+            image: its AMI.
+            options: what it shares with the workers.
+            settings: what its user data says.
+            ready: what must be there before it starts.
+        """
+        super().__init__(scope, id)
+        self.user_data = UserData(self, "user_data", role="master", settings=settings, storage=storage)
+        first_subnet = subnet_ids[0] if checks.is_known(subnet_ids) else str(Fn.element(list(subnet_ids), 0))
+        tags = {**options.tags, "Name": f"{name}-spark-master"}
+        self.instance = Instance(
+            self,
+            "instance",
+            ami=image.instance_ami,
+            instance_type=master.instance_type,
+            subnet_id=master.subnet_id or first_subnet,
+            vpc_security_group_ids=network.node_security_group_ids,
+            associate_public_ip_address=options.associate_public_ip_address,
+            iam_instance_profile=role.instance_profile.name,
+            key_name=options.key_name,
+            ebs_optimized=options.ebs_optimized,
+            user_data_base64=self.user_data.base64,
+            # Without it a change of the settings would stop and start the instance, and cloud-init not run again.
+            user_data_replace_on_change=True,
+            metadata_options=InstanceMetadataOptions(
+                http_endpoint="enabled", http_tokens="required", http_put_response_hop_limit=1
+            ),
+            root_block_device=InstanceRootBlockDevice(
+                volume_type="gp3",
+                volume_size=master.root_volume_gib,
+                encrypted=True,
+                kms_key_id=options.volume_kms_key_arn,
+                tags=tags,
+            ),
+            tags=tags,
+            # The AMI behind the public parameter changes every few weeks, and each would replace a working master.
+            lifecycle=None if image.pinned else TerraformResourceLifecycle(ignore_changes=["ami"]),
+            depends_on=[*ready, *self.user_data.ready],
+        )
+        self.instance_id = self.instance.id
+        self.record = network.point_master_host_at(self.instance.private_ip)

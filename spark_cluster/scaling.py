@@ -1,0 +1,142 @@
+"""How the group of workers changes its size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+from cdktf import Op, Token
+from cdktf_cdktf_provider_aws.autoscaling_policy import AutoscalingPolicy
+from cdktf_cdktf_provider_aws.cloudwatch_metric_alarm import CloudwatchMetricAlarm
+from constructs import Construct
+
+from spark_cluster import checks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cdktf_cdktf_provider_aws.autoscaling_group import AutoscalingGroup
+
+CPU_PERIOD_SECONDS = 60
+
+
+class Scaling(Protocol):
+    """A strategy of scaling.
+
+    Attributes:
+        reads_cpu: whether it needs a CPU figure a minute, and so detailed monitoring of the workers.
+        leaves_zero: whether it can bring a group without workers back to life.
+    """
+
+    reads_cpu: ClassVar[bool]
+    leaves_zero: ClassVar[bool]
+
+    def attach(self, scope: Construct, *, group: AutoscalingGroup, name: str, tags: Mapping[str, str]) -> None:
+        """Make in `scope` what scales `group`; `name` begins the names of what it makes."""
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """Add workers when the group's average CPU is high, remove some when it is low.
+
+    It reads a shuffle-bound stage as idle, takes steps of a fixed size, and cannot leave zero, since a group without
+    workers has no CPU.
+
+    Attributes:
+        scale_out_above_percent: average CPU above which workers are added.
+        scale_out_workers: how many are added at once.
+        scale_in_below_percent: average CPU below which workers are removed.
+        scale_in_workers: how many are removed at once.
+        evaluation_periods: how many minutes in a row the average must be there.
+        cooldown_seconds: the pause after a step, in which no other is taken; it covers a worker's boot.
+
+    Raises:
+        ValueError: where a percentage is not from 1 to 100 or the two are out of order, or a count is below 1.
+    """
+
+    scale_out_above_percent: int = 85
+    scale_out_workers: int = 2
+    scale_in_below_percent: int = 20
+    scale_in_workers: int = 2
+    evaluation_periods: int = 2
+    cooldown_seconds: int = 300
+
+    reads_cpu: ClassVar[bool] = True
+    leaves_zero: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Check every figure."""
+        checks.whole("scaling.scale_out_above_percent", self.scale_out_above_percent, 1, 100)
+        checks.whole("scaling.scale_in_below_percent", self.scale_in_below_percent, 1, 100)
+        checks.whole("scaling.scale_out_workers", self.scale_out_workers, 1)
+        checks.whole("scaling.scale_in_workers", self.scale_in_workers, 1)
+        checks.whole("scaling.evaluation_periods", self.evaluation_periods, 1)
+        checks.whole("scaling.cooldown_seconds", self.cooldown_seconds, 0)
+        checks.not_above(
+            "scaling.scale_in_below_percent",
+            self.scale_in_below_percent,
+            "scaling.scale_out_above_percent",
+            self.scale_out_above_percent,
+        )
+
+    def attach(self, scope: Construct, *, group: AutoscalingGroup, name: str, tags: Mapping[str, str]) -> None:
+        """Two policies and the two alarms that start them."""
+        out, high, comparison = self.scale_out_workers, self.scale_out_above_percent, "GreaterThanThreshold"
+        self._step(scope, "scale_out", group, name, tags, adjustment=out, threshold=high, comparison=comparison)
+        # A number token is a placeholder: only Terraform can negate it.
+        known = checks.is_known(self.scale_in_workers)
+        down = -self.scale_in_workers if known else Token.as_number(Op.negate(self.scale_in_workers))
+        low, comparison = self.scale_in_below_percent, "LessThanThreshold"
+        self._step(scope, "scale_in", group, name, tags, adjustment=down, threshold=low, comparison=comparison)
+
+    def _step(
+        self,
+        scope: Construct,
+        id: str,  # noqa: A002
+        group: AutoscalingGroup,
+        name: str,
+        tags: Mapping[str, str],
+        *,
+        adjustment: float,
+        threshold: int,
+        comparison: str,
+    ) -> None:
+        step = Construct(scope, id)
+        words = id.replace("_", "-")
+        policy = AutoscalingPolicy(
+            step,
+            "policy",
+            name=f"{name}-{words}",
+            autoscaling_group_name=group.name,
+            policy_type="SimpleScaling",
+            adjustment_type="ChangeInCapacity",
+            scaling_adjustment=adjustment,
+            cooldown=self.cooldown_seconds,
+        )
+        CloudwatchMetricAlarm(
+            step,
+            "alarm",
+            alarm_name=f"{name}-{words}",
+            alarm_description=f"Average CPU of the Spark workers {name}: {words}",
+            namespace="AWS/EC2",
+            metric_name="CPUUtilization",
+            dimensions={"AutoScalingGroupName": group.name},
+            statistic="Average",
+            period=CPU_PERIOD_SECONDS,
+            evaluation_periods=self.evaluation_periods,
+            comparison_operator=comparison,
+            threshold=threshold,
+            alarm_actions=[policy.arn],
+            tags=dict(tags),
+        )
+
+
+@dataclass(frozen=True)
+class Manual:
+    """Nothing scales by itself: the group keeps the size that an operator gives it."""
+
+    reads_cpu: ClassVar[bool] = False
+    leaves_zero: ClassVar[bool] = True
+
+    def attach(self, scope: Construct, *, group: AutoscalingGroup, name: str, tags: Mapping[str, str]) -> None:
+        """Nothing."""

@@ -1,0 +1,173 @@
+"""What a node boots with: user data with its settings and the first stage, and the rest of its programs in the bucket.
+
+EC2 takes 16 KiB of user data; a node's programs, as they stand in `userdata/`, need more. Tests run the same files.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import io
+import json
+import re
+import tarfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cdktf import Fn, TerraformLocal, TerraformResourceLifecycle, Token
+from cdktf_cdktf_provider_aws.s3_object import S3Object
+from constructs import Construct
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from constructs import IConstruct
+
+    from spark_cluster.storage import ClusterStorage
+
+MAX_BYTES = 16_384
+"""EC2's limit, before base64: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html"""
+
+TOKEN_BYTES = 64
+"""What a value that only Terraform knows may add to the compressed document: an ARN's length, hardly compressible."""
+
+SETTINGS_FILE = "/etc/spark-cluster/settings.json"
+FIRST_PROGRAM = "/usr/local/lib/spark-cluster/start"
+
+_END_OF_FILE = "END-OF-FILE"
+_TOKEN = re.compile(r"\$\{TfToken\[[^]]+\]\}")
+
+
+def folder() -> Path:
+    """Where `userdata/` is: inside the package in a wheel, beside it in a checkout."""
+    package = Path(__file__).parent
+    installed = package / "_userdata"
+    return installed if installed.is_dir() else package.parent / "userdata"
+
+
+def files(*parts: str) -> dict[str, str]:
+    """Path on the node and text of each file of some parts of `userdata/`.
+
+    `start/`, `common/`, `master/` and `worker/` are each laid out as the node's own file system.
+    """
+    found: dict[str, str] = {}
+    for part in parts:
+        root = folder() / part
+        for path in sorted(root.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                found[f"/{path.relative_to(root)}"] = path.read_text(encoding="utf-8")
+    return found
+
+
+def is_program(text: str) -> bool:
+    """Whether a file is to be executable: a wheel does not keep modes, so its first line says it."""
+    return text.startswith("#!")
+
+
+def archive(role: str) -> bytes:
+    """The programs of a role as a tar: the same bytes from the same files, wherever and whenever it is made."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for path, text in sorted(files("common", role).items()):
+            content = text.encode()
+            entry = tarfile.TarInfo(path.lstrip("/"))
+            entry.size = len(content)
+            entry.mode = 0o755 if is_program(text) else 0o644
+            tar.addfile(entry, io.BytesIO(content))
+    return out.getvalue()
+
+
+def escape(text: str) -> str:
+    """`text` such that Terraform's templates leave it alone; tokens in it stay tokens."""
+    return re.sub(r"\$\{(?!TfToken\[)", "$${", text).replace("%{", "%%{")
+
+
+def escape_values(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """`value`, a JSON document, with every string in it escaped."""
+    if Token.is_unresolved(value):
+        return escape(value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return escape(value)
+    if isinstance(value, dict):
+        return {key: escape_values(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [escape_values(inner) for inner in value]
+    return value
+
+
+def script(role: str, settings_json: str) -> str:
+    """The document: writes the files of the first stage and starts it; once Terraform has filled the tokens."""
+    parts = [
+        "#!/bin/bash",
+        f"# The user data of a spark-cluster {role}: it writes the files below, then runs the first of the programs.",
+        "set -Eeuo pipefail",
+        "umask 022",
+    ]
+    for path, text in {SETTINGS_FILE: settings_json + "\n", **files("start")}.items():
+        parts += [f"mkdir -p {path.rpartition('/')[0]}", f"cat >{path} <<'{_END_OF_FILE}'", f"{text}{_END_OF_FILE}"]
+        if is_program(text):
+            parts.append(f"chmod 755 {path}")
+    return "\n".join([*parts, f"exec {FIRST_PROGRAM}", ""])
+
+
+class UserData(Construct):
+    """One role's user data, and the programs in the bucket that it fetches.
+
+    Attributes:
+        base64: the compressed document in base64, made by Terraform: its gzip gives the same bytes on every machine,
+            where Python's depends on the zlib it was built with.
+        compressed_bytes: about how many bytes EC2 will count.
+        ready: what must be there before a node boots with it.
+    """
+
+    def __init__(
+        self, scope: IConstruct, id: str, *, role: str, settings: Mapping[str, Any], storage: ClusterStorage  # noqa: A002
+    ) -> None:
+        """Put the document together.
+
+        Args:
+            scope: the construct above.
+            id: its id.
+            role: `master` or `worker`.
+            settings: what the node is told. No secret: user data is readable.
+            storage: where the programs go, under a name that their checksum makes: a node gets those that its own user
+                data was made with, or none.
+
+        Raises:
+            ValueError: where the document would be larger than EC2 takes.
+        """
+        super().__init__(scope, id)
+        programs = archive(role)
+        digest = hashlib.sha256(programs).hexdigest()
+        key = f"artifacts/node/{role}-{digest}.tar"
+        document = {"role": role, "programs_key": key, "programs_sha256": digest, **settings}
+        self.compressed_bytes = _compressed_bytes(script(role, json.dumps(document)))
+        if self.compressed_bytes > MAX_BYTES:
+            message = (
+                f"user data of the {role} must be at most {MAX_BYTES} bytes compressed, got about "
+                f"{self.compressed_bytes}: shorten setup_script or spark_defaults, or let setup_script fetch its text"
+            )
+            raise ValueError(message)
+        values = TerraformLocal(self, "settings", escape_values(document))
+        # The text stands in a local of its own, because Terraform functions refuse quotes in a literal.
+        placeholder = "<settings>"
+        text = escape(script(role, placeholder)).replace(placeholder, Fn.jsonencode(values.expression))
+        self.base64 = Fn.base64gzip(TerraformLocal(self, "script", text).as_string)
+        self.ready = [
+            S3Object(
+                self,
+                "programs",
+                bucket=storage.bucket_name,
+                key=key,
+                content_base64=base64.b64encode(programs).decode(),
+                depends_on=storage.ready,
+                # Until the new template is there, a worker may still be launched with the old one.
+                lifecycle=TerraformResourceLifecycle(create_before_destroy=True),
+            )
+        ]
+
+
+def _compressed_bytes(text: str) -> int:
+    tokens = len(_TOKEN.findall(text))
+    return len(gzip.compress(_TOKEN.sub("", text).encode(), compresslevel=6)) + tokens * TOKEN_BYTES

@@ -1,0 +1,302 @@
+"""The workers: a launch template and a spot Auto Scaling group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cdktf import Op, TerraformResourceLifecycle, Token
+from cdktf_cdktf_provider_aws.autoscaling_group import (
+    AutoscalingGroup,
+    AutoscalingGroupInitialLifecycleHook,
+    AutoscalingGroupInstanceRefresh,
+    AutoscalingGroupInstanceRefreshPreferences,
+    AutoscalingGroupMixedInstancesPolicy,
+    AutoscalingGroupMixedInstancesPolicyInstancesDistribution,
+    AutoscalingGroupMixedInstancesPolicyLaunchTemplate,
+    AutoscalingGroupMixedInstancesPolicyLaunchTemplateLaunchTemplateSpecification,
+    AutoscalingGroupMixedInstancesPolicyLaunchTemplateOverride,
+    AutoscalingGroupTag,
+    AutoscalingGroupTimeouts,
+)
+from cdktf_cdktf_provider_aws.launch_template import (
+    LaunchTemplate,
+    LaunchTemplateBlockDeviceMappings,
+    LaunchTemplateBlockDeviceMappingsEbs,
+    LaunchTemplateIamInstanceProfile,
+    LaunchTemplateMetadataOptions,
+    LaunchTemplateMonitoring,
+    LaunchTemplateNetworkInterfaces,
+    LaunchTemplateTagSpecifications,
+)
+from constructs import Construct
+
+from spark_cluster import checks
+from spark_cluster.identity import Allow
+from spark_cluster.userdata import UserData
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cdktf import TerraformResource
+    from constructs import IConstruct
+
+    from spark_cluster.identity import NodeRole
+    from spark_cluster.image import NodeImage
+    from spark_cluster.location import Location
+    from spark_cluster.network import ClusterNetwork
+    from spark_cluster.node import NodeOptions
+    from spark_cluster.scaling import Scaling
+    from spark_cluster.storage import ClusterStorage
+
+LAUNCH_HOOK_NAME = "registered-with-master"
+WAIT_BEYOND_BOOT_SECONDS = 900
+"""How much longer Terraform waits than a boot may last, so that the launch of a replacement is still seen."""
+
+DELETE_TIMEOUT = "30m"
+
+
+@dataclass(frozen=True)
+class Workers:
+    """The workers' own arguments.
+
+    Attributes:
+        instance_types: EC2 instance types that Auto Scaling chooses from. Of one architecture, and of one shape, since
+            an executor is made to fill the smallest of them. Several types make spot capacity likelier.
+        min_size: smallest number of workers.
+        max_size: largest number of workers.
+        desired_size: how many are started at first; afterwards scaling or an operator decides. Default: `min_size`.
+        spot_max_price: most to pay for an hour of one spot worker, in US dollars, as text. Default: the on-demand
+            price, which AWS recommends.
+        on_demand_base_capacity: how many workers are on-demand instances before the rest is spot.
+        root_volume_gib: size of a worker's root volume in GiB, where shuffle data goes on types without instance store.
+
+    Raises:
+        ValueError: where one of them is not of that form, or the sizes are out of order.
+    """
+
+    instance_types: Sequence[str] = ("m6i.xlarge", "m6a.xlarge", "m5.xlarge", "m5a.xlarge")
+    min_size: int = 1
+    max_size: int = 4
+    desired_size: int | None = None
+    spot_max_price: str | None = None
+    on_demand_base_capacity: int = 0
+    root_volume_gib: int = 100
+
+    def __post_init__(self) -> None:
+        """Check every field, and the order of the sizes."""
+        types = self.instance_types
+        if isinstance(types, str) or not isinstance(types, Sequence) or not types or not checks.is_known(types):
+            rule = "be a list of instance types such as ['m6i.xlarge'] (its elements may be tokens, the list may not)"
+            raise checks.fail("workers.instance_types", rule, types)
+        for index, instance_type in enumerate(types):
+            checks.instance_type(f"workers.instance_types[{index}]", instance_type)
+        if len(set(types)) != len(types):
+            raise checks.fail("workers.instance_types", "name each type once", list(types))
+        checks.whole("workers.min_size", self.min_size, 0)
+        checks.whole("workers.max_size", self.max_size, 0)
+        checks.whole("workers.on_demand_base_capacity", self.on_demand_base_capacity, 0)
+        checks.whole("workers.root_volume_gib", self.root_volume_gib, 16, 65_536)
+        checks.not_above("workers.min_size", self.min_size, "workers.max_size", self.max_size)
+        if self.desired_size is not None:
+            checks.whole("workers.desired_size", self.desired_size, 0)
+            checks.not_above("workers.min_size", self.min_size, "workers.desired_size", self.desired_size)
+            checks.not_above("workers.desired_size", self.desired_size, "workers.max_size", self.max_size)
+        checks.price("workers.spot_max_price", self.spot_max_price)
+
+
+class WorkerFleet(Construct):
+    """The launch template, the group, and what scales it.
+
+    Attributes:
+        launch_template: the `aws_launch_template`.
+        group: the `aws_autoscaling_group`.
+        group_name: the group's name: a literal, so that nothing a node needs waits for the group.
+        user_data: what a worker boots with.
+    """
+
+    def __init__(
+        self,
+        scope: IConstruct,
+        id: str,  # noqa: A002
+        *,
+        name: str,
+        workers: Workers,
+        scaling: Scaling,
+        subnet_ids: Sequence[str],
+        network: ClusterNetwork,
+        storage: ClusterStorage,
+        role: NodeRole,
+        image: NodeImage,
+        options: NodeOptions,
+        settings: Mapping[str, Any],
+        boot_timeout_seconds: int,
+        ready: Sequence[TerraformResource],
+    ) -> None:
+        """Make the template and the group.
+
+        Args:
+            scope: the construct above.
+            id: its id.
+            name: the cluster's name.
+            workers: their own arguments.
+            scaling: what changes the group's size.
+            subnet_ids: the cluster's subnets.
+            network: their security groups.
+            storage: where their programs go.
+            role: their role, with every permission a boot needs.
+            image: their AMI.
+            options: what they share with the master.
+            settings: what their user data says.
+            boot_timeout_seconds: how long a boot may last.
+            ready: what must be there before the first worker starts.
+
+        Raises:
+            ValueError: where the group may shrink to zero and `scaling` could not bring it back.
+        """
+        super().__init__(scope, id)
+        if checks.is_known(workers.min_size) and workers.min_size == 0 and not scaling.leaves_zero:
+            message = (
+                f"workers.min_size must be at least 1 with scaling.{type(scaling).__name__}, which cannot scale a "
+                "group without workers, got 0"
+            )
+            raise ValueError(message)
+        self.group_name = group_name(name)
+        self.user_data = UserData(self, "user_data", role="worker", settings=settings, storage=storage)
+        tags = {**options.tags, "Name": f"{name}-spark-worker"}
+        self.launch_template = self._launch_template(name, workers, network, role, image, options, tags, scaling)
+        hook = AutoscalingGroupInitialLifecycleHook(
+            name=LAUNCH_HOOK_NAME,
+            lifecycle_transition="autoscaling:EC2_INSTANCE_LAUNCHING",
+            default_result="ABANDON",
+            heartbeat_timeout=boot_timeout_seconds,
+        )
+        refresh = AutoscalingGroupInstanceRefresh(
+            strategy="Rolling",
+            preferences=AutoscalingGroupInstanceRefreshPreferences(min_healthy_percentage=90, skip_matching=True),
+        )
+        self.group = AutoscalingGroup(
+            self,
+            "group",
+            name=self.group_name,
+            min_size=workers.min_size,
+            max_size=workers.max_size,
+            desired_capacity=workers.min_size if workers.desired_size is None else workers.desired_size,
+            vpc_zone_identifier=list(subnet_ids),
+            mixed_instances_policy=self._mixed_instances(workers),
+            capacity_rebalance=True,
+            # Rebalancing zones ends workers that compute, and spot capacity is uneven by nature.
+            suspended_processes=["AZRebalance"],
+            health_check_type="EC2",
+            initial_lifecycle_hook=[hook],
+            instance_refresh=refresh,
+            wait_for_capacity_timeout=f"{_plus(boot_timeout_seconds, WAIT_BEYOND_BOOT_SECONDS)}s",
+            # One dry pool is a failed activity, and would end the deploy while another pool is being tried.
+            ignore_failed_scaling_activities=True,
+            tag=[
+                AutoscalingGroupTag(key=key, value=value, propagate_at_launch=False) for key, value in tags.items()
+            ],
+            timeouts=AutoscalingGroupTimeouts(delete=DELETE_TIMEOUT),
+            lifecycle=TerraformResourceLifecycle(ignore_changes=["desired_capacity"]),
+            depends_on=[*ready, *self.user_data.ready],
+        )
+        scaling.attach(Construct(self, "scaling"), group=self.group, name=self.group_name, tags=options.tags)
+
+    def _launch_template(
+        self,
+        name: str,
+        workers: Workers,
+        network: ClusterNetwork,
+        role: NodeRole,
+        image: NodeImage,
+        options: NodeOptions,
+        tags: Mapping[str, str],
+        scaling: Scaling,
+    ) -> LaunchTemplate:
+        public_ip = options.associate_public_ip_address
+        interface = LaunchTemplateNetworkInterfaces(
+            device_index=0,
+            associate_public_ip_address=_text(public_ip),
+            security_groups=network.node_security_group_ids,
+            delete_on_termination="true",
+        )
+        root = LaunchTemplateBlockDeviceMappings(
+            device_name=image.root_device_name,
+            ebs=LaunchTemplateBlockDeviceMappingsEbs(
+                volume_type="gp3",
+                volume_size=workers.root_volume_gib,
+                encrypted="true",
+                kms_key_id=options.volume_kms_key_arn,
+                delete_on_termination="true",
+            ),
+        )
+        return LaunchTemplate(
+            self,
+            "launch_template",
+            name_prefix=f"{name}-spark-worker-",
+            image_id=image.template_image_id,
+            user_data=self.user_data.base64,
+            key_name=options.key_name,
+            ebs_optimized=_text(options.ebs_optimized),
+            iam_instance_profile=LaunchTemplateIamInstanceProfile(arn=role.instance_profile.arn),
+            vpc_security_group_ids=network.node_security_group_ids if public_ip is None else None,
+            network_interfaces=None if public_ip is None else [interface],
+            metadata_options=LaunchTemplateMetadataOptions(
+                http_endpoint="enabled", http_tokens="required", http_put_response_hop_limit=1
+            ),
+            block_device_mappings=[root],
+            # Basic monitoring has one CPU figure in five minutes, which would starve an alarm on two.
+            monitoring=LaunchTemplateMonitoring(enabled=scaling.reads_cpu),
+            tag_specifications=[
+                LaunchTemplateTagSpecifications(resource_type=kind, tags=dict(tags)) for kind in ("instance", "volume")
+            ],
+            tags=dict(tags),
+        )
+
+    def _mixed_instances(self, workers: Workers) -> AutoscalingGroupMixedInstancesPolicy:
+        # The number, not "$Latest": only a number that changes starts a refresh.
+        version = Token.as_string(self.launch_template.latest_version)
+        specification = AutoscalingGroupMixedInstancesPolicyLaunchTemplateLaunchTemplateSpecification(
+            launch_template_id=self.launch_template.id, version=version
+        )
+        return AutoscalingGroupMixedInstancesPolicy(
+            launch_template=AutoscalingGroupMixedInstancesPolicyLaunchTemplate(
+                launch_template_specification=specification,
+                override=[
+                    AutoscalingGroupMixedInstancesPolicyLaunchTemplateOverride(instance_type=instance_type)
+                    for instance_type in workers.instance_types
+                ],
+            ),
+            instances_distribution=AutoscalingGroupMixedInstancesPolicyInstancesDistribution(
+                on_demand_base_capacity=workers.on_demand_base_capacity,
+                on_demand_percentage_above_base_capacity=0,
+                spot_allocation_strategy="price-capacity-optimized",
+                spot_max_price=workers.spot_max_price,
+            ),
+        )
+
+
+def group_name(name: str) -> str:
+    """The name of the workers' Auto Scaling group of a cluster."""
+    return f"{name}-spark-workers"
+
+
+def grant_complete_launch(role: NodeRole, *, name: str, location: Location) -> None:
+    """Let a worker say that its own launch succeeded or failed; the group need not exist yet."""
+    group = location.arn("autoscaling", f"autoScalingGroup:*:autoScalingGroupName/{group_name(name)}")
+    role.allow("complete_launch", Allow(("autoscaling:CompleteLifecycleAction",), (group,)))
+
+
+def _plus(seconds: int, more: int) -> str:
+    """The sum as text; where `seconds` is a token, Terraform adds."""
+    if checks.is_known(seconds):
+        return str(seconds + more)
+    return Token.as_string(Op.add(seconds, more))
+
+
+def _text(flag: bool | None) -> str | None:  # noqa: FBT001
+    """A boolean as launch templates want it: as text."""
+    if checks.is_known(flag):
+        return "true" if flag else "false"
+    return None if flag is None else Token.as_string(flag)

@@ -1,0 +1,103 @@
+#!/usr/bin/python3
+"""Write Spark's configuration on this node: `spark_conf.py PRIVATE_IP`.
+
+What differs from Spark's own defaults stands here, each with its reason; `spark_defaults` of the caller wins over it.
+"""
+
+import os
+import shutil
+import sys
+
+import settings
+from aws import keep
+
+WORKER_MEMORY_SHARE = 0.85  # of what the machine has; the rest is for the system and the worker's own JVM
+MASTER_PORT = 7077
+
+
+def defaults(role, master_host):
+    """The cluster's own spark-defaults.conf."""
+    return {
+        "spark.master": f"spark://{master_host}:{MASTER_PORT}",
+        # On by default since 4.1, and open to everyone who reaches it, whatever spark.authenticate says.
+        "spark.master.rest.enabled": "false",
+        # Without it a restarted master forgets applications, whose drivers then hang.
+        "spark.deploy.recoveryMode": "FILESYSTEM",
+        "spark.deploy.recoveryDirectory": "/var/lib/spark/recovery",
+        # A worker that stops takes its executors along ten times in a second: no reason to end the application.
+        "spark.deploy.maxExecutorRetries": "-1",
+        # A vanished host is noticed after half a minute rather than one to two.
+        "spark.worker.timeout": "30",
+        "spark.network.timeout": "60s",
+        "spark.network.timeoutInterval": "30s",
+        # A master that moved is found by its name, not at the address it had.
+        "spark.worker.preferConfiguredMasterAddress": "true",
+        "spark.authenticate": "true",
+        "spark.network.crypto.enabled": "true",
+        "spark.network.crypto.saslFallback": "false",
+        # SIGPWR is instant death where decommissioning is off; its rounds of 30 s are longer than a notice lasts.
+        "spark.decommission.enabled": "true",
+        "spark.storage.decommission.enabled": "true",
+        "spark.storage.decommission.replicationReattemptInterval": "5s",
+        # Disks: what applications leave behind goes after a day, executors' logs have an end.
+        "spark.worker.cleanup.enabled": "true",
+        "spark.worker.cleanup.appDataTtl": "86400",
+        "spark.executor.logs.rolling.strategy": "size",
+        "spark.executor.logs.rolling.maxSize": "67108864",
+        "spark.executor.logs.rolling.maxRetainedFiles": "4",
+        # All pages through the master's: one forwarded port shows everything.
+        "spark.ui.reverseProxy": "true",
+        # The default stream of Hadoop 3.5 needs one more jar, and leaks in long-lived JVMs (HADOOP-20058).
+        "spark.hadoop.fs.s3a.input.stream.type": "classic",
+        # The name, which every node resolves, rather than what the AMI calls this host.
+        **({"spark.driver.host": master_host} if role == "master" else {}),
+    }
+
+
+def worker_memory_mib(meminfo):
+    """What a worker may give to executors, from the text of /proc/meminfo."""
+    total_kib = next(int(line.split()[1]) for line in meminfo.splitlines() if line.startswith("MemTotal:"))
+    return int(total_kib / 1024 * WORKER_MEMORY_SHARE)
+
+
+def java_home():
+    """Where the `java` on the path really is."""
+    java = shutil.which("java")
+    if java is None:
+        raise SystemExit("spark_conf: there is no java")
+    return os.path.dirname(os.path.dirname(os.path.realpath(java)))
+
+
+def environment(role, python_version):
+    """spark-env.sh, which Spark's own scripts read."""
+    lines = [
+        f"export JAVA_HOME={java_home()}",
+        f"export PYSPARK_PYTHON=python{python_version}",
+        # Ports are part of the security group's contract: better no daemon than one on the next port.
+        'SPARK_DAEMON_JAVA_OPTS="-Dspark.port.maxRetries=0"',
+    ]
+    if role == "worker":
+        with open("/proc/meminfo", encoding="ascii") as file:
+            memory = worker_memory_mib(file.read())
+        lines += ["SPARK_DAEMON_MEMORY=512m", f"SPARK_WORKER_MEMORY={memory}m", f"SPARK_WORKER_CORES={os.cpu_count()}"]
+    else:
+        # Made by fleet.py: an executor fills a worker, as far as spark_defaults does not say otherwise.
+        lines += ["SPARK_DAEMON_MEMORY=1g", "[ ! -r /etc/spark-cluster/executor.env ] || . /etc/spark-cluster/executor.env"]
+    return "\n".join(lines) + "\n"
+
+
+def main(private_ip):
+    told = settings.load()
+    role, host = told["role"], told["master_host"]
+    with open(settings.path("/etc/spark-cluster/spark-secret"), encoding="utf-8") as file:
+        secret = {"spark.authenticate.secret": file.read()}
+    properties = {**defaults(role, host), **told["spark_defaults"], **secret}
+    lines = "".join(f"{key} {value}\n" for key, value in properties.items())
+    conf = "/opt/spark/conf"
+    keep(f"{conf}/spark-defaults.conf", lines, owner="spark")
+    keep(f"{conf}/spark-env.sh", environment(role, told["python_version"]), mode=0o644)
+    keep("/etc/spark-cluster/node.env", f"MASTER_HOST={host}\nPRIVATE_IP={private_ip}\n", mode=0o644)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

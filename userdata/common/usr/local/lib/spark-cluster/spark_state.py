@@ -1,0 +1,38 @@
+#!/usr/bin/python3
+"""What the master says of itself and its workers. As a program: `spark_state.py master|worker PRIVATE_IP`, status 0
+where the master answers, or lists the worker of that address as alive."""
+
+import json
+import sys
+import urllib.request
+
+import settings
+
+UI_PORT = 8080
+
+
+def read(host):
+    """The master's state; `OSError` or `ValueError` where it does not give any."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(f"http://{host}:{UI_PORT}/json/", timeout=5) as answer:
+        state = json.load(answer)  # a path that Spark does not know answers 200 and a page of HTML
+    if state.get("status") != "ALIVE":
+        raise ValueError("the master is {}".format(state.get("status")))
+    return state
+
+
+def alive_hosts(state):
+    """Addresses of the workers that the master has."""
+    return {worker["host"] for worker in state["workers"] if worker["state"] == "ALIVE"}
+
+
+def main(role, private_ip):
+    try:
+        state = read("127.0.0.1" if role == "master" else settings.load()["master_host"])
+    except (OSError, ValueError):
+        return 1
+    return 0 if role == "master" or private_ip in alive_hosts(state) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(*sys.argv[1:]))
