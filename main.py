@@ -11,7 +11,6 @@ from spark_cluster.provider import import_lazily
 import_lazily()  # Before anything else imports the provider: about 2 s in place of 10.
 
 # ruff: noqa: E402
-import functools
 from typing import Any
 
 from cdktf import App, Fn, Op, Precondition, S3Backend, TerraformOutput, TerraformResourceLifecycle, TerraformStack
@@ -82,7 +81,7 @@ class SparkStack(TerraformStack):
             ).locations
             for index, instance_type in enumerate(instance_types)
         ]
-        common = Fn.sort(functools.reduce(Fn.setintersection, zones))
+        common = Fn.sort(Fn.setintersection(zones[0], zones[1:]))
         listed = ", ".join(instance_types)
         some = Precondition(
             condition=Op.gt(Fn.length_of(common), 0),
