@@ -25,7 +25,7 @@ from cdktf_cdktf_provider_aws.provider import AwsProvider
 from spark_cluster import Master, SparkCluster, Workers
 
 DEFAULTS: dict[str, Any] = {
-    "name": "spark",
+    "name": "demo",
     "region": "us-east-1",
     "profile": None,
     "state_bucket": None,
@@ -84,7 +84,7 @@ class SparkStack(TerraformStack):
         common = Fn.sort(Fn.setintersection(zones[0], zones[1:]))
         listed = ", ".join(instance_types)
         some = Precondition(
-            condition=Op.gt(Fn.length_of(common), 0),
+            condition=Op.gte(Fn.length_of(common), 1),
             error_message=f"no zone of the region offers all of {listed}: set worker_instance_types in cdktf.json",
         )
         return DataAwsSubnets(
