@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdktf import Fn, Postcondition, TerraformResourceLifecycle
+from cdktf import Fn, Postcondition, TerraformResourceLifecycle, Token
 from cdktf_cdktf_provider_aws.data_aws_vpc import DataAwsVpc
 from cdktf_cdktf_provider_aws.route53_record import Route53Record
 from cdktf_cdktf_provider_aws.route53_zone import Route53Zone, Route53ZoneVpc
@@ -81,7 +81,7 @@ class ClusterNetwork(Construct):
         )
         self.security_group_id = self.security_group.id
         self.node_security_group_ids = (
-            Fn.concat([[self.security_group_id], security_group_ids])
+            Token.as_list(Fn.concat([[self.security_group_id], security_group_ids]))
             if security_group_ids and not checks.is_known(security_group_ids)
             else [self.security_group_id, *security_group_ids]
         )
