@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cdktf import Fn, TerraformResourceLifecycle
+from cdktf import TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.instance import Instance, InstanceMetadataOptions, InstanceRootBlockDevice
 from constructs import Construct
 
@@ -70,7 +70,6 @@ class MasterInstance(Construct):
         *,
         name: str,
         master: Master,
-        subnet_ids: Sequence[str],
         network: ClusterNetwork,
         storage: ClusterStorage,
         role: NodeRole,
@@ -86,7 +85,6 @@ class MasterInstance(Construct):
             id: its id.
             name: the cluster's name.
             master: its own arguments.
-            subnet_ids: the cluster's subnets.
             network: its security groups and zone.
             storage: where its programs go.
             role: its role.
@@ -97,14 +95,13 @@ class MasterInstance(Construct):
         """
         super().__init__(scope, id)
         self.user_data = UserData(self, "user_data", role="master", settings=settings, storage=storage)
-        first_subnet = subnet_ids[0] if checks.is_known(subnet_ids) else str(Fn.element(list(subnet_ids), 0))
         tags = {**options.tags, "Name": f"{name}-spark-master"}
         self.instance = Instance(
             self,
             "instance",
             ami=image.instance_ami,
             instance_type=master.instance_type,
-            subnet_id=master.subnet_id or first_subnet,
+            subnet_id=master.subnet_id or network.first_subnet_id,
             vpc_security_group_ids=network.node_security_group_ids,
             associate_public_ip_address=options.associate_public_ip_address,
             iam_instance_profile=role.instance_profile.name,

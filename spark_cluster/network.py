@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdktf import Fn, Postcondition, TerraformResourceLifecycle, Token
+from cdktf import Fn, Op, Postcondition, TerraformResourceLifecycle, Token
+from cdktf_cdktf_provider_aws.data_aws_subnet import DataAwsSubnet
 from cdktf_cdktf_provider_aws.data_aws_vpc import DataAwsVpc
 from cdktf_cdktf_provider_aws.route53_record import Route53Record
 from cdktf_cdktf_provider_aws.route53_zone import Route53Zone, Route53ZoneVpc
@@ -39,6 +40,7 @@ class ClusterNetwork(Construct):
         security_group: the `aws_security_group` of every node.
         security_group_id: its id.
         node_security_group_ids: what a node is given: that group and the caller's.
+        first_subnet_id: the subnet of a master that names none of its own.
         zone: the private `aws_route53_zone`.
         master_host: the name under which workers find the master.
         ready: the resources that must be there before a node starts.
@@ -51,6 +53,7 @@ class ClusterNetwork(Construct):
         *,
         name: str,
         vpc_id: str,
+        subnet_ids: Sequence[str],
         security_group_ids: Sequence[str],
         allow_all_egress: bool,
         tags: Mapping[str, str],
@@ -62,6 +65,8 @@ class ClusterNetwork(Construct):
             id: its id.
             name: the cluster's name: the zone is `<name>-spark`.
             vpc_id: the VPC; both its DNS attributes must be on, which a postcondition checks.
+            subnet_ids: the workers' subnets; a postcondition checks that they lie in the VPC (of a list that only
+                Terraform knows, the first).
             security_group_ids: the caller's own groups, added to every node.
             allow_all_egress: whether nodes may reach every address. Off, they reach only each other, and the caller's
                 groups must allow what they need (docs/private-subnets.md lists it).
@@ -70,6 +75,10 @@ class ClusterNetwork(Construct):
         super().__init__(scope, id)
         self._tags = dict(tags)
         vpc = self._vpc_with_dns(vpc_id)
+        known = checks.is_known(subnet_ids)
+        self.first_subnet_id = subnet_ids[0] if known else str(Fn.element(list(subnet_ids), 0))
+        for index, subnet_id in enumerate(subnet_ids if known else [self.first_subnet_id]):
+            self._check_subnet(f"subnet_{index}", subnet_id, vpc.id)
         named = {**tags, "Name": f"{name}-spark"}
         self.security_group = SecurityGroup(
             self,
@@ -169,6 +178,13 @@ class ClusterNetwork(Construct):
             ),
         )
         return DataAwsVpc(self, "vpc", id=vpc_id, lifecycle=TerraformResourceLifecycle(postcondition=[both]))
+
+    def _check_subnet(self, id: str, subnet_id: str, vpc_id: str) -> None:  # noqa: A002
+        inside = Postcondition(
+            condition=Op.eq("${self.vpc_id}", vpc_id),
+            error_message="subnet_ids must name subnets of the VPC that vpc_id names",
+        )
+        DataAwsSubnet(self, id, id=subnet_id, lifecycle=TerraformResourceLifecycle(postcondition=[inside]))
 
     def _ingress(
         self, id: str, description: str, source_group_id: str, ports: tuple[int, int] | None = None  # noqa: A002

@@ -1,0 +1,173 @@
+"""The AWS API on this machine: moto's server, with the few things added that a deployed cluster needs and moto lacks.
+
+Run as a program: `python -m tests.emulated_aws --host 127.0.0.1 --port 5555 --log FILE`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from moto.autoscaling.exceptions import ValidationError
+from moto.autoscaling.models import FakeAutoScalingGroup
+from moto.autoscaling.responses import AutoScalingResponse
+from moto.core.responses import ActionResult, EmptyResult
+from moto.ec2.models.instances import InstanceBackend
+from moto.s3.models import FakeBucket
+from moto.server import main as serve
+from moto.ssm.models import ssm_backends
+
+_RESOLVE_SSM = "resolve:ssm:"
+
+
+class _GroupActions:
+    """`CompleteLifecycleAction`, `RecordLifecycleActionHeartbeat` and `StartInstanceRefresh`.
+
+    moto keeps hooks and has no actions. Here every instance has each action of its group open, as often as it likes:
+    a call is checked for a group, a hook and an instance that belong together, and kept in a log for the tests. An
+    instance refresh is logged, and replaces nothing.
+    """
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+
+    def install(self) -> None:
+        """Add both calls to moto."""
+        actions = self
+
+        def complete_lifecycle_action(response: AutoScalingResponse) -> ActionResult:
+            result = response._get_param("LifecycleActionResult")
+            if result not in {"CONTINUE", "ABANDON"}:
+                message = "The lifecycle action result must be CONTINUE or ABANDON"
+                raise ValidationError(message)
+            actions._record(response, "CompleteLifecycleAction", LifecycleActionResult=result)
+            return EmptyResult()
+
+        def record_lifecycle_action_heartbeat(response: AutoScalingResponse) -> ActionResult:
+            actions._record(response, "RecordLifecycleActionHeartbeat")
+            return EmptyResult()
+
+        def start_instance_refresh(response: AutoScalingResponse) -> ActionResult:
+            preferences = response._get_param("Preferences")
+            actions._log_call("StartInstanceRefresh", response._get_param("AutoScalingGroupName"), preferences=preferences)
+            return ActionResult({"InstanceRefreshId": "08b91cf7-8fa6-48af-b6a6-d227f40f1b9b"})
+
+        for call in (complete_lifecycle_action, record_lifecycle_action_heartbeat, start_instance_refresh):
+            setattr(AutoScalingResponse, call.__name__, call)
+
+    def _record(self, response: AutoScalingResponse, action: str, **values: str) -> None:
+        group = response._get_param("AutoScalingGroupName")
+        hook = response._get_param("LifecycleHookName")
+        instance = response._get_param("InstanceId")
+        backend = response.autoscaling_backend
+        if not backend.describe_lifecycle_hooks(group, [hook]):
+            message = f"No lifecycle hook found with name {hook}"
+            raise ValidationError(message)
+        if instance not in {state.instance.id for state in backend.autoscaling_groups[group].instance_states}:
+            message = f"No active Lifecycle Action found with instance ID {instance}"
+            raise ValidationError(message)
+        self._log_call(action, group, hook=hook, instance=instance, **values)
+
+    def _log_call(self, action: str, group: str, **values: Any) -> None:
+        call = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "action": action, "group": group, **values}
+        with self._log.open("a", encoding="utf-8") as log:
+            log.write(f"{json.dumps(call)}\n")
+
+
+def _resolve_images_by_parameter() -> None:
+    """Resolve `resolve:ssm:NAME` at each launch.
+
+    EC2 does, so that a launch template may name a public parameter; moto takes the words for an image's id.
+    """
+    run_instances = InstanceBackend.run_instances
+
+    def run_resolved(backend: Any, image_id: str, *args: Any, **kwargs: Any) -> Any:
+        if image_id.startswith(_RESOLVE_SSM):
+            name = image_id.removeprefix(_RESOLVE_SSM)
+            parameter = ssm_backends[backend.account_id][backend.region_name].get_parameter(name)
+            if parameter is None:
+                message = f"The parameter {name} of an image does not exist"
+                raise ValidationError(message)
+            image_id = parameter.value
+        return run_instances(backend, image_id, *args, **kwargs)
+
+    setattr(InstanceBackend, run_instances.__name__, run_resolved)
+
+
+def _give_groups_instances_their_profile() -> None:
+    """Associate the launch template's instance profile with the instances of a group, which moto forgets.
+
+    Without it they would have no credentials.
+    """
+    add_instances = FakeAutoScalingGroup.replace_autoscaling_group_instances
+
+    def add_instances_with_profile(group: FakeAutoScalingGroup, *args: Any, **kwargs: Any) -> None:
+        add_instances(group, *args, **kwargs)
+        template = group.ec2_launch_template
+        profile = template and template.get_version(group.launch_template_version).data.get("IamInstanceProfile")
+        if not profile:
+            return
+        ec2 = group.autoscaling_backend.ec2_backend
+        for state in group.instance_states:
+            if state.instance.id not in ec2.iam_instance_profile_associations:
+                ec2.associate_iam_instance_profile(state.instance.id, profile.get("Name"), profile.get("Arn"))
+
+    setattr(FakeAutoScalingGroup, add_instances.__name__, add_instances_with_profile)
+
+
+def _keep_mixed_instances_policy() -> None:
+    """Leave a group's mixed instances policy as it is where an update does not name it, as AWS does; moto drops it."""
+    update = FakeAutoScalingGroup.update
+
+    def update_named(group: FakeAutoScalingGroup, *args: Any, **kwargs: Any) -> None:
+        if not kwargs.get("mixed_instances_policy"):
+            kwargs["mixed_instances_policy"] = group.mixed_instances_policy
+        update(group, *args, **kwargs)
+
+    setattr(FakeAutoScalingGroup, update.__name__, update_named)
+
+
+def _apply_bucket_policies_to_whom_they_name() -> None:
+    """Hold a caller only to those statements of a bucket's policy that are for everyone, whatever the connection.
+
+    moto looks at neither principal nor condition: a denial to one role, or to plain http, would be one to all.
+    """
+    get_permission = FakeBucket.get_permission
+
+    def permission_for_everyone(bucket: FakeBucket, action: str, resource: str) -> Any:
+        policy = bucket.policy
+        document = json.loads(policy or '{"Statement": []}')
+        document["Statement"] = [
+            statement
+            for statement in document["Statement"]
+            if statement["Principal"] == "*" and "Condition" not in statement
+        ]
+        bucket.policy = json.dumps(document).encode() if document["Statement"] else None
+        try:
+            return get_permission(bucket, action, resource)
+        finally:
+            bucket.policy = policy
+
+    setattr(FakeBucket, get_permission.__name__, permission_for_everyone)
+
+
+def main() -> None:
+    """Serve until killed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--host", required=True)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--log", type=Path, required=True, help="file that gets a line for each action of a group")
+    options = parser.parse_args()
+    _GroupActions(options.log).install()
+    _resolve_images_by_parameter()
+    _give_groups_instances_their_profile()
+    _keep_mixed_instances_policy()
+    _apply_bucket_policies_to_whom_they_name()
+    serve(["--host", options.host, "--port", str(options.port)])
+
+
+if __name__ == "__main__":
+    main()
