@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdktf import Fn, Op, Postcondition, TerraformResourceLifecycle, Token
+from cdktf import Fn, Op, Postcondition, TerraformResourceLifecycle, TerraformSelf, Token
 from cdktf_cdktf_provider_aws.data_aws_subnet import DataAwsSubnet
 from cdktf_cdktf_provider_aws.data_aws_vpc import DataAwsVpc
 from cdktf_cdktf_provider_aws.route53_record import Route53Record
@@ -181,7 +181,7 @@ class ClusterNetwork(Construct):
 
     def _check_subnet(self, id: str, subnet_id: str, vpc_id: str) -> None:  # noqa: A002
         inside = Postcondition(
-            condition=Op.eq("${self.vpc_id}", vpc_id),
+            condition=Op.eq(TerraformSelf.get_any("vpc_id"), vpc_id),
             error_message="subnet_ids must name subnets of the VPC that vpc_id names",
         )
         DataAwsSubnet(self, id, id=subnet_id, lifecycle=TerraformResourceLifecycle(postcondition=[inside]))
