@@ -28,6 +28,7 @@ DEFAULTS: dict[str, Any] = {
     "name": "demo",
     "region": "us-east-1",
     "profile": None,
+    "spark_version": "4.3.0",
     "state_bucket": None,
     "master_instance_type": "m6i.large",
     "worker_instance_types": ["m6i.xlarge", "m6a.xlarge", "m5.xlarge", "m5a.xlarge"],
@@ -50,7 +51,9 @@ class SparkStack(TerraformStack):
         if settings["state_bucket"]:
             key = f"spark-cluster/{settings['name']}.tfstate"
             bucket, profile = settings["state_bucket"], settings["profile"]
-            S3Backend(self, bucket=bucket, key=key, region=region, profile=profile, encrypt=True, use_lockfile=True)
+            backend = S3Backend(self, bucket=bucket, key=key, region=region, profile=profile, encrypt=True)
+            # Terraform has it since 1.10, cdktf has no argument for it.
+            backend.add_override("use_lockfile", value=True)
         workers = settings["worker_instance_types"]
         vpc = DataAwsVpc(self, "default_vpc", default=True)
         cluster = SparkCluster(
@@ -66,6 +69,7 @@ class SparkStack(TerraformStack):
                 max_size=settings["max_size"],
                 desired_size=settings["desired_size"],
             ),
+            spark_version=settings["spark_version"],
             force_destroy=settings["force_destroy"],
         )
         self._outputs(cluster, region, settings["profile"])
@@ -87,7 +91,7 @@ class SparkStack(TerraformStack):
             condition=Op.gte(Fn.length_of(common), 1),
             error_message=f"no zone of the region offers all of {listed}: set worker_instance_types in cdktf.json",
         )
-        return DataAwsSubnets(
+        ids: list[str] = DataAwsSubnets(
             self,
             "subnets",
             filter=[
@@ -97,6 +101,7 @@ class SparkStack(TerraformStack):
             ],
             lifecycle=TerraformResourceLifecycle(precondition=[some]),
         ).ids
+        return ids
 
     def _outputs(self, cluster: SparkCluster, region: str, profile: str | None) -> None:
         session = f"aws ssm start-session --region {region} --target {cluster.master_instance_id}"

@@ -188,5 +188,3 @@ def parameter_name(argument: str, value: object) -> None:
     text(argument, value)
     if is_known(value) and not re.fullmatch(r"(/[A-Za-z0-9_.-]+)+", str(value)):
         raise fail(argument, "be a parameter's name that begins with '/', such as '/team/fleet-key'", value)
-
-

@@ -23,8 +23,6 @@ from spark_cluster.workers import LAUNCH_HOOK_NAME, WorkerFleet, Workers, grant_
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from constructs import IConstruct
-
     from spark_cluster.identity import CallerRole
 
 SHORTEST_BOOT_SECONDS = 120
@@ -58,8 +56,8 @@ class SparkCluster(Construct):
 
     def __init__(
         self,
-        scope: IConstruct,
-        id: str,  # noqa: A002
+        scope: Construct,
+        id: str,
         *,
         name: str,
         vpc_id: str,

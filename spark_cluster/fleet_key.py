@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from cdktf import TerraformResource
-    from constructs import IConstruct
 
     from spark_cluster.identity import NodeRole
     from spark_cluster.location import Location
@@ -148,7 +147,7 @@ class PrivateKey:
 class NoKey:
     """No fleet key: the master cannot log in to the workers. Spark itself never does."""
 
-    def private_parameter(self, place: FleetKeyPlace) -> None:  # noqa: ARG002
+    def private_parameter(self, place: FleetKeyPlace) -> None:
         """Nothing."""
 
 
@@ -163,8 +162,8 @@ class ClusterFleetKey(Construct):
 
     def __init__(
         self,
-        scope: IConstruct,
-        id: str,  # noqa: A002
+        scope: Construct,
+        id: str,
         *,
         fleet_key: FleetKey,
         path: str,

@@ -16,8 +16,6 @@ from spark_cluster import checks
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from constructs import IConstruct
-
     from spark_cluster.location import Location
 
 POLICY_VERSION = "2012-10-17"
@@ -57,7 +55,7 @@ parameter of the account. https://docs.aws.amazon.com/systems-manager/latest/use
 class Grantee(Protocol):
     """Who can be granted something: `NodeRole` and `CallerRole`."""
 
-    def allow(self, id: str, *statements: Allow) -> None:  # noqa: A002
+    def allow(self, id: str, *statements: Allow) -> None:
         """Let the role do what `statements` say, in a policy of its own called `id`."""
 
 
@@ -68,7 +66,7 @@ class CallerRole(Construct):
     each.
     """
 
-    def __init__(self, scope: IConstruct, id: str, *, role_name: str) -> None:  # noqa: A002
+    def __init__(self, scope: Construct, id: str, *, role_name: str) -> None:
         """Name the role.
 
         Args:
@@ -85,7 +83,7 @@ class CallerRole(Construct):
             raise checks.fail("role_name", "be a role's name, not its ARN", role_name)
         self.role_name = role_name
 
-    def allow(self, id: str, *statements: Allow) -> None:  # noqa: A002
+    def allow(self, id: str, *statements: Allow) -> None:
         """Add an inline policy to the role."""
         _inline_policy(self, id, self.role_name, f"{self.node.id}-{id}", statements)
 
@@ -101,8 +99,8 @@ class NodeRole(Construct):
 
     def __init__(
         self,
-        scope: IConstruct,
-        id: str,  # noqa: A002
+        scope: Construct,
+        id: str,
         *,
         name_prefix: str,
         location: Location,
@@ -140,13 +138,13 @@ class NodeRole(Construct):
         self.policies: list[IamRolePolicy] = []
         self.allow("session_manager", SESSION_MANAGER)
 
-    def allow(self, id: str, *statements: Allow) -> None:  # noqa: A002
+    def allow(self, id: str, *statements: Allow) -> None:
         """Add an inline policy to the role."""
         self.policies.append(_inline_policy(self, id, self.role.name, id, statements))
 
 
 def _inline_policy(
-    scope: Construct, id: str, role_name: str, policy_name: str, statements: Sequence[Allow]  # noqa: A002
+    scope: Construct, id: str, role_name: str, policy_name: str, statements: Sequence[Allow]
 ) -> IamRolePolicy:
     document = {"Version": POLICY_VERSION, "Statement": [statement.to_dict() for statement in statements]}
     return IamRolePolicy(scope, id, name=policy_name, role=role_name, policy=json.dumps(document))

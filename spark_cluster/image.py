@@ -15,7 +15,6 @@ from spark_cluster import checks, instance_types
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from constructs import IConstruct
 
 PUBLIC_PARAMETER = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-"
 """Amazon Linux 2023, by architecture. https://docs.aws.amazon.com/linux/al2023/ug/ec2.html"""
@@ -36,8 +35,8 @@ class NodeImage(Construct):
 
     def __init__(
         self,
-        scope: IConstruct,
-        id: str,  # noqa: A002
+        scope: Construct,
+        id: str,
         *,
         ami_id: str | None,
         instance_type_names: Sequence[str],

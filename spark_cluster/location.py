@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cdktf_cdktf_provider_aws.data_aws_caller_identity import DataAwsCallerIdentity
 from cdktf_cdktf_provider_aws.data_aws_partition import DataAwsPartition
 from cdktf_cdktf_provider_aws.data_aws_region import DataAwsRegion
 from constructs import Construct
 
 from spark_cluster import checks
-
-if TYPE_CHECKING:
-    from constructs import IConstruct
 
 
 class Location(Construct):
@@ -25,7 +20,7 @@ class Location(Construct):
         dns_suffix: what ends the names of the partition's services.
     """
 
-    def __init__(self, scope: IConstruct, id: str, *, account_id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, scope: Construct, id: str, *, account_id: str | None = None) -> None:
         """Look up what is not given.
 
         Args:

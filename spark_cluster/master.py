@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from cdktf import TerraformResource
-    from constructs import IConstruct
 
     from spark_cluster.identity import NodeRole
     from spark_cluster.image import NodeImage
@@ -65,8 +64,8 @@ class MasterInstance(Construct):
 
     def __init__(
         self,
-        scope: IConstruct,
-        id: str,  # noqa: A002
+        scope: Construct,
+        id: str,
         *,
         name: str,
         master: Master,

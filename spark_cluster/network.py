@@ -20,14 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from cdktf import TerraformResource
-    from constructs import IConstruct
 
 MASTER_RECORD_TTL_SECONDS = 30
 """How long a worker may look for a replaced master at its old address."""
 
 DRIVER_PORTS = (40000, 40079)
-"""Where a driver outside the nodes' group listens: `spark.driver.port` 40000 and `spark.driver.blockManager.port` 40040,
-each with room for 32 more drivers on the host."""
+"""Where a driver outside the nodes' group listens: `spark.driver.port` 40000 and `spark.driver.blockManager.port`
+40040, each with room for 32 more drivers on the host."""
 
 EXECUTOR_PORTS = (40100, 40132)
 """Where executors of such a driver listen: `spark.blockManager.port` 40100, and 32 more executors on the host."""
@@ -48,8 +47,8 @@ class ClusterNetwork(Construct):
 
     def __init__(
         self,
-        scope: IConstruct,
-        id: str,  # noqa: A002
+        scope: Construct,
+        id: str,
         *,
         name: str,
         vpc_id: str,
@@ -133,7 +132,7 @@ class ClusterNetwork(Construct):
             records=[private_ip],
         )
 
-    def allow_submit(self, id: str, *, security_group_id: str, master_ports: Sequence[int]) -> None:  # noqa: A002
+    def allow_submit(self, id: str, *, security_group_id: str, master_ports: Sequence[int]) -> None:
         """Open what a driver outside the nodes' group needs, both ways.
 
         Args:
@@ -179,7 +178,7 @@ class ClusterNetwork(Construct):
         )
         return DataAwsVpc(self, "vpc", id=vpc_id, lifecycle=TerraformResourceLifecycle(postcondition=[both]))
 
-    def _check_subnet(self, id: str, subnet_id: str, vpc_id: str) -> None:  # noqa: A002
+    def _check_subnet(self, id: str, subnet_id: str, vpc_id: str) -> None:
         inside = Postcondition(
             condition=Op.eq(TerraformSelf.get_any("vpc_id"), vpc_id),
             error_message="subnet_ids must name subnets of the VPC that vpc_id names",
@@ -187,7 +186,7 @@ class ClusterNetwork(Construct):
         DataAwsSubnet(self, id, id=subnet_id, lifecycle=TerraformResourceLifecycle(postcondition=[inside]))
 
     def _ingress(
-        self, id: str, description: str, source_group_id: str, ports: tuple[int, int] | None = None  # noqa: A002
+        self, id: str, description: str, source_group_id: str, ports: tuple[int, int] | None = None
     ) -> VpcSecurityGroupIngressRule:
         return VpcSecurityGroupIngressRule(
             self,
@@ -201,7 +200,7 @@ class ClusterNetwork(Construct):
             tags=self._tags,
         )
 
-    def _egress_everywhere(self, id: str, **cidr: str) -> VpcSecurityGroupEgressRule:  # noqa: A002
+    def _egress_everywhere(self, id: str, **cidr: str) -> VpcSecurityGroupEgressRule:
         return VpcSecurityGroupEgressRule(
             self,
             id,

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from cdktf import TerraformResource
-    from constructs import IConstruct
 
     from spark_cluster.identity import Grantee
 
@@ -39,11 +38,11 @@ class ParameterAddress:
     kms_key_arn: str | None = None
     ready: Sequence[TerraformResource] = ()
 
-    def grant_read(self, id: str, grantee: Grantee) -> None:  # noqa: A002
+    def grant_read(self, id: str, grantee: Grantee) -> None:
         """Let a role read the value."""
         grantee.allow(id, Allow(("ssm:GetParameter",), (self.arn,)), *self._use_key("kms:Decrypt"))
 
-    def grant_fill(self, id: str, grantee: Grantee) -> None:  # noqa: A002
+    def grant_fill(self, id: str, grantee: Grantee) -> None:
         """Let a role read and write the value."""
         grantee.allow(
             id,
@@ -65,8 +64,8 @@ class NodeParameter(Construct):
 
     def __init__(
         self,
-        scope: IConstruct,
-        id: str,  # noqa: A002
+        scope: Construct,
+        id: str,
         *,
         name: str,
         description: str,

@@ -92,7 +92,7 @@ class Cpu:
     def _step(
         self,
         scope: Construct,
-        id: str,  # noqa: A002
+        id: str,
         group: AutoscalingGroup,
         name: str,
         tags: Mapping[str, str],

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from cdktf import Token
 
 from spark_cluster import checks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 DEFAULT_SPARK_VERSION = "4.3.0"
 PYTHON_VERSION = "3.11"
@@ -110,7 +113,9 @@ class SparkDistribution:
             rule = f"be a release such as {DEFAULT_SPARK_VERSION!r}, and literal"
             raise checks.fail("spark_version", rule, self.version)
         if not isinstance(self.python_version, str) or not re.fullmatch(r"3\.\d+", self.python_version):
-            raise checks.fail("python_version", f"be a version such as {PYTHON_VERSION!r}, and literal", self.python_version)
+            raise checks.fail(
+                "python_version", f"be a version such as {PYTHON_VERSION!r}, and literal", self.python_version
+            )
         if self.archive is not None and self.checksum is not None:
             message = "spark_checksum must be left out beside spark_archive, which has its own checksum"
             raise ValueError(message)

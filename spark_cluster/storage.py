@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cdktf import TerraformResource
-    from constructs import IConstruct
 
     from spark_cluster.identity import Grantee, NodeRole
 
@@ -59,8 +58,8 @@ class ClusterStorage(Construct):
 
     def __init__(
         self,
-        scope: IConstruct,
-        id: str,  # noqa: A002
+        scope: Construct,
+        id: str,
         *,
         name: str,
         master_role: NodeRole,
@@ -117,7 +116,7 @@ class ClusterStorage(Construct):
         """Let a role list the bucket, and read, write and delete in `data/`."""
         self._grant(grantee, "data", "data", (*_READ, *_WRITE))
 
-    def _grant(self, grantee: Grantee, id: str, prefix: str, actions: tuple[str, ...]) -> None:  # noqa: A002
+    def _grant(self, grantee: Grantee, id: str, prefix: str, actions: tuple[str, ...]) -> None:
         # ListBucket without a prefix: where a role lacks it, S3 answers 403 for an object that is not there, and
         # neither the node nor S3A can tell "absent" from "forbidden".
         # https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html

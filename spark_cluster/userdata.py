@@ -22,8 +22,6 @@ from constructs import Construct
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from constructs import IConstruct
-
     from spark_cluster.storage import ClusterStorage
 
 MAX_BYTES = 16_384
@@ -122,7 +120,7 @@ class UserData(Construct):
     """
 
     def __init__(
-        self, scope: IConstruct, id: str, *, role: str, settings: Mapping[str, Any], storage: ClusterStorage  # noqa: A002
+        self, scope: Construct, id: str, *, role: str, settings: Mapping[str, Any], storage: ClusterStorage
     ) -> None:
         """Put the document together.
 

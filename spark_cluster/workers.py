@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cdktf import TerraformResource
-    from constructs import IConstruct
 
     from spark_cluster.identity import NodeRole
     from spark_cluster.image import NodeImage
@@ -118,8 +117,8 @@ class WorkerFleet(Construct):
 
     def __init__(
         self,
-        scope: IConstruct,
-        id: str,  # noqa: A002
+        scope: Construct,
+        id: str,
         *,
         name: str,
         workers: Workers,
@@ -194,9 +193,7 @@ class WorkerFleet(Construct):
             wait_for_capacity_timeout=f"{_plus(boot_timeout_seconds, WAIT_BEYOND_BOOT_SECONDS)}s",
             # One dry pool is a failed activity, and would end the deploy while another pool is being tried.
             ignore_failed_scaling_activities=True,
-            tag=[
-                AutoscalingGroupTag(key=key, value=value, propagate_at_launch=False) for key, value in tags.items()
-            ],
+            tag=[AutoscalingGroupTag(key=key, value=value, propagate_at_launch=False) for key, value in tags.items()],
             timeouts=AutoscalingGroupTimeouts(delete=DELETE_TIMEOUT),
             lifecycle=TerraformResourceLifecycle(ignore_changes=["desired_capacity"]),
             depends_on=[*ready, *self.user_data.ready],
