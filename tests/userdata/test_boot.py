@@ -1,0 +1,709 @@
+"""`start` and `boot`, whole, each step with what can go wrong in it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.userdata.node import ARCHIVE, CDN, LIB, ORIGIN, SPARK, SPARK_FILE, Node, sha512, tar
+
+if TYPE_CHECKING:
+    from subprocess import CompletedProcess
+
+STEPS = (
+    "read_settings use_proxy install_packages fetch_programs find_address make_user run_setup_script install_spark "
+    "fetch_secrets configure start_spark wait_until_ready complete"
+).split()
+IN_BUCKET = f"artifacts/spark/{SPARK_FILE}"
+OTHER = tar({"spark-4.3.0/bin/spark-class": b"#!/bin/bash\n# another one\n"}, "w:gz")
+
+
+def steps(log: str) -> list[str]:
+    """The steps that a log names, in its order."""
+    return [line.split("spark-cluster: ")[1] for line in log.splitlines() if line.endswith(tuple(STEPS))]
+
+
+def assert_succeeded(node: Node, done: CompletedProcess[str]) -> None:
+    assert done.returncode == 0, node.log
+    assert "boot succeeded" in node.last_line
+
+
+def assert_failed(node: Node, done: CompletedProcess[str], step: str, cause: str) -> None:
+    """What every failure must come to, whatever step it was in."""
+    assert done.returncode != 0
+    assert f"boot failed: {step}: " in node.last_line, node.log
+    assert cause in node.last_line
+    assert done.stdout.splitlines()[-1] == node.last_line, "the console shows what the log has"
+    assert node.calls_of("systemctl")[-1] == f"systemctl disable --now spark-{node.settings['role']}.service"
+    assert node.stored_log.splitlines()[-1].endswith(node.last_line.partition("Z ")[2])
+    completions = [call for call in node.calls if "complete-hook" in call]
+    assert completions == (["aws.py complete-hook ABANDON"] if node.settings["role"] == "worker" else [])
+    assert not any("spark-fleet.timer" in call for call in node.calls)
+
+
+def assert_started_nothing(node: Node) -> None:
+    assert not any(" restart " in call or " enable " in call for call in node.calls_of("systemctl"))
+
+
+# What is to happen
+
+
+def test_a_master_boots_step_by_step(master: Node) -> None:
+    done = master.boot()
+    assert_succeeded(master, done)
+    assert steps(master.log) == STEPS
+    assert os.readlink(master.root / "opt/spark") == str(master.root / "opt/spark-4.3.0")
+    assert (master.root / "opt/spark/bin/spark-class").exists()
+    assert [call for call in master.calls if "systemctl" in call or ".py" in call] == [
+        "aws.py fetch s3://demo-bucket/artifacts/node/programs.tar /var/cache/spark-cluster/programs.tar",
+        "aws.py metadata local-ipv4",
+        f"aws.py fetch s3://demo-bucket/{IN_BUCKET} /var/cache/spark-cluster/{SPARK_FILE}",
+        *[call for call in master.calls if "spark-secret" in call or "fleet-key" in call],
+        "spark_conf.py 10.0.0.7",
+        "systemctl restart systemd-journald.service",
+        "systemctl daemon-reload",
+        "systemctl enable --quiet spark-master.service",
+        "systemctl restart spark-master.service",
+        "spark_state.py master 10.0.0.7",
+        f"aws.py store /var/cache/spark-cluster/{SPARK_FILE} s3://demo-bucket/{IN_BUCKET}",
+        f"aws.py store /var/cache/spark-cluster/{SPARK_FILE}.sha512 s3://demo-bucket/{IN_BUCKET}.sha512",
+        "systemctl enable --quiet --now spark-fleet.timer",
+    ]
+
+
+def test_a_worker_boots_and_tells_auto_scaling_last(worker: Node) -> None:
+    assert_succeeded(worker, worker.boot())
+    assert steps(worker.log) == STEPS
+    assert worker.calls_of("spark_state.py") == ["spark_state.py worker 10.0.0.7"]
+    assert worker.calls_of("aws.py")[-1] == "aws.py complete-hook CONTINUE"
+    assert not any(call.startswith("aws.py store") for call in worker.calls), "a worker may not write artifacts/"
+    assert not any("spark-fleet" in call for call in worker.calls)
+
+
+def test_the_secret_and_the_fleet_key_get_the_seconds_that_are_left(worker: Node) -> None:
+    worker.settings["boot_timeout_seconds"] = 1000
+    worker.boot(seconds_gone=100)
+    for command in ("spark-secret", "fleet-key"):
+        (call,) = [call for call in worker.calls if command in call]
+        assert 700 < int(call.split()[-1]) <= 780
+
+
+def test_without_a_fleet_key_nobody_asks_for_one(worker: Node) -> None:
+    worker.settings["fleet_public_key_parameter"] = ""
+    assert_succeeded(worker, worker.boot())
+    assert not any("fleet-key" in call for call in worker.calls)
+
+
+def test_the_spark_user_is_made_once_and_not_locked(master: Node) -> None:
+    master.boot()
+    (made,) = master.calls_of("useradd")
+    assert "--system" in made
+    assert master.calls_of("usermod") == ["usermod --password * spark"]
+    assert (master.root / "var/lib/spark").stat().st_mode & 0o777 == 0o700
+    assert (master.root / "home/spark/.ssh").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_spark_user_of_the_ami_is_kept(master: Node) -> None:
+    master.mock("id")
+    assert_succeeded(master, master.boot())
+    assert master.calls_of("useradd") == []
+
+
+def test_downloads_are_gone_at_the_end(master: Node) -> None:
+    master.boot()
+    assert not (master.root / "var/cache/spark-cluster").exists()
+
+
+def test_booting_twice_is_harmless(master: Node) -> None:
+    master.boot()
+    before = master.calls_file.read_text()
+    assert_succeeded(master, master.boot())
+    assert master.calls_file.read_text()[len(before) :].count("curl ") == 0
+    assert len([line for line in master.log.splitlines() if "boot succeeded" in line]) == 2
+
+
+def test_nothing_is_left_running_that_setup_script_started(worker: Node) -> None:
+    """A process that keeps the boot's output open must not keep the boot from ending."""
+    sleeper = worker.root / "sleeper"
+    worker.settings["setup_script"] = f'#!/bin/bash\n/bin/sleep 50 &\necho $! >"{sleeper}"\necho "agent installed"'
+    began = time.monotonic()
+    try:
+        assert_succeeded(worker, worker.boot())
+        assert time.monotonic() - began < 25
+        assert "agent installed" in worker.log
+    finally:
+        os.kill(int(sleeper.read_text()), signal.SIGKILL)
+
+
+def test_the_log_has_times_in_utc_wherever_the_host_is(worker: Node) -> None:
+    worker.boot(TZ="XXX-11")
+    logged = time.strptime(worker.last_line.split("Z ")[0], "%Y-%m-%dT%H:%M:%S")
+    assert abs(time.mktime(logged) - time.mktime(time.gmtime())) < 300
+
+
+# Settings and proxies
+
+
+def test_fails_without_settings(worker: Node) -> None:
+    done = worker.run(worker.root / LIB / "start")
+    assert done.returncode != 0
+    assert "boot failed: read_settings: cannot read" in worker.last_line
+    assert worker.calls_of("dnf") == []
+
+
+def test_settings_reach_bash_as_they_are(worker: Node) -> None:
+    worker.settings["setup_script"] = "#!/bin/bash\necho 'quoted \"twice\"' $((1 + 1)) \\\\ ${UNSET:-%F}\n\n# éß"
+    assert_succeeded(worker, worker.boot())
+    assert 'quoted "twice" 2 \\ %F' in worker.log
+    assert worker.read("/etc/spark-cluster/setup-script") == worker.settings["setup_script"] + "\n"
+
+
+def test_no_proxy_changes_nothing(worker: Node) -> None:
+    worker.mock("dnf", 'echo "proxy: ${https_proxy:-none}"')
+    worker.without("python3.11")
+    worker.boot()
+    assert "proxy: none" in worker.log
+    assert not (worker.root / "etc/spark-cluster/proxy.env").exists()
+
+
+@pytest.mark.parametrize("callers", [[], ["internal.example", "10.0.0.0/8"]])
+def test_a_proxy_is_used_but_never_for_the_metadata_service_and_the_cluster(worker: Node, callers: list[str]) -> None:
+    worker.settings.update(http_proxy="http://proxy.example:3128", no_proxy=callers)
+    worker.without("python3.11")
+    worker.mock("dnf", 'echo "proxy: $http_proxy $https_proxy, not: $no_proxy"')
+    assert_succeeded(worker, worker.boot())
+    direct = ",".join(["169.254.169.254", "localhost", "127.0.0.1", "master.demo-spark", ".demo-spark", *callers])
+    assert f"proxy: http://proxy.example:3128 http://proxy.example:3128, not: {direct}" in worker.log
+    assert worker.read("/etc/spark-cluster/proxy.env").splitlines() == [
+        "http_proxy=http://proxy.example:3128",
+        "https_proxy=http://proxy.example:3128",
+        f"no_proxy={direct}",
+    ]
+
+
+# Packages
+
+
+def test_what_the_ami_has_is_not_installed(worker: Node) -> None:
+    worker.boot()
+    assert worker.calls_of("dnf") == []
+
+
+def test_dnf_installs_what_is_missing(worker: Node) -> None:
+    worker.without("java", "python3.11")
+    worker.mock(f"{worker.root}/usr/bin/python3", "exit 1")
+    assert_succeeded(worker, worker.boot())
+    assert worker.calls_of("dnf") == ["dnf install -y -q java-17-amazon-corretto-headless python3-boto3 python3.11"]
+
+
+def test_apt_installs_what_is_missing_and_asks_nothing(worker: Node) -> None:
+    worker.without("java", "python3.11", "dnf")
+    worker.mock("apt-get", 'echo "frontend ${DEBIAN_FRONTEND:-}"')
+    assert_succeeded(worker, worker.boot())
+    update, install = worker.calls_of("apt-get")
+    assert update.endswith(" update")
+    assert install.endswith("install --no-install-recommends openjdk-17-jre-headless python3.11")
+    assert "DPkg::Lock::Timeout" in install
+    assert "frontend noninteractive" in worker.log
+
+
+def test_curl_is_installed_where_the_ami_has_none(worker: Node) -> None:
+    (worker.bin / "curl").rename(worker.bin / "curl.later")
+    worker.mock("dnf", f"mv {worker.bin}/curl.later {worker.bin}/curl")
+    assert_succeeded(worker, worker.boot())
+    assert worker.calls_of("dnf") == ["dnf install -y -q curl"]
+
+
+@pytest.mark.parametrize("version", ["17", "21.0.2", "25-ea"])
+def test_a_newer_java_is_kept(worker: Node, version: str) -> None:
+    worker.mock("java", f"echo 'openjdk version \"{version}\" 2026-01-20' >&2")
+    assert_succeeded(worker, worker.boot())
+    assert worker.calls_of("dnf") == []
+
+
+@pytest.mark.parametrize("answer", ['openjdk version "11.0.2"', 'java version "1.8.0_392"', "Error: no JVM"])
+def test_an_older_or_broken_java_is_not_enough(worker: Node, answer: str) -> None:
+    worker.mock("java", f"echo '{answer}' >&2")
+    assert_succeeded(worker, worker.boot())
+    assert worker.calls_of("dnf") == ["dnf install -y -q java-17-amazon-corretto-headless"]
+
+
+def test_a_busy_package_manager_is_waited_for_with_growing_pauses(worker: Node) -> None:
+    worker.without("java")
+    worker.mock_failing_first("dnf", 3)
+    assert_succeeded(worker, worker.boot())
+    assert len(worker.calls_of("dnf")) == 4
+    assert [int(float(call.split()[1])) for call in worker.calls_of("sleep")] == [1, 2, 4]
+
+
+def test_apt_fetches_its_lists_again_each_time(worker: Node) -> None:
+    worker.without("java", "dnf")
+    worker.mock_failing_first("apt-get", 2, status=100)
+    assert_succeeded(worker, worker.boot())
+    assert [call.split()[-1] for call in worker.calls_of("apt-get")] == ["update"] * 3 + ["openjdk-17-jre-headless"]
+
+
+def test_fails_when_no_package_can_be_had(worker: Node) -> None:
+    worker.without("java")
+    worker.mock("dnf", "exit 1")
+    worker.settings["boot_timeout_seconds"] = 120
+    done = worker.boot(seconds_gone=84)
+    assert_failed(worker, done, "install_packages", "dnf cannot install java-17-amazon-corretto-headless")
+    assert_started_nothing(worker)
+
+
+def test_fails_when_the_ami_has_neither_dnf_nor_apt(worker: Node) -> None:
+    worker.without("dnf")
+    assert_failed(worker, worker.boot(), "install_packages", "this AMI has neither dnf nor apt-get")
+    assert_started_nothing(worker)
+
+
+def test_a_package_manager_that_hangs_ends_with_the_boots_time(worker: Node) -> None:
+    worker.without("java")
+    worker.mock("dnf", "exec /bin/sleep 50")
+    began = time.monotonic()
+    done = worker.boot(seconds_gone=1598)
+    assert_failed(worker, done, "install_packages", "dnf cannot install")
+    assert time.monotonic() - began < 20
+
+
+# The node's programs
+
+
+def test_fails_when_the_programs_are_not_those_of_the_user_data(worker: Node) -> None:
+    worker.settings["programs_sha256"] = "0" * 64
+    done = worker.boot()
+    assert_failed(worker, done, "fetch_programs", "the node's programs are not those of this user data")
+    assert not (worker.root / LIB / "boot").exists()
+
+
+def test_programs_that_are_not_there_yet_are_waited_for(worker: Node) -> None:
+    """A bucket is eventually consistent, and S3 says the same 404 of it as of an object."""
+    late = worker.bucket / "artifacts/node/programs.tar"
+    late.rename(f"{late}.late")
+    worker.mock("sleep", f'[[ ! -e "{late}.late" ]] || mv "{late}.late" "{late}"')
+    assert_succeeded(worker, worker.boot())
+
+
+def test_fails_when_the_programs_never_come(worker: Node) -> None:
+    (worker.bucket / "artifacts/node/programs.tar").unlink()
+    done = worker.boot(seconds_gone=1598)
+    assert_failed(worker, done, "fetch_programs", "cannot fetch the node's programs from the bucket")
+    assert_started_nothing(worker)
+
+
+def test_programs_are_executable_and_files_are_not(worker: Node) -> None:
+    worker.boot()
+    assert os.access(worker.root / LIB / "local-dirs", os.X_OK)
+    assert (worker.root / "etc/systemd/system/spark-worker.service").exists()
+
+
+# Address, setup script
+
+
+def test_fails_without_the_metadata_service(worker: Node) -> None:
+    worker.mock(f"{worker.root}/{LIB}/aws.py", "[[ $1 != metadata ]] || exit 1\n" + _aws())
+    done = worker.boot()
+    assert_failed(worker, done, "find_address", "the instance metadata service does not answer")
+    assert_started_nothing(worker)
+
+
+def _aws() -> str:
+    from tests.userdata.node import AWS
+
+    return AWS
+
+
+def test_setup_script_runs_before_spark_is_there(worker: Node) -> None:
+    spark = worker.root / "opt/spark"
+    worker.settings["setup_script"] = f'#!/bin/bash\necho "setting up $0"\n[[ ! -e "{spark}" ]]'
+    assert_succeeded(worker, worker.boot())
+    assert "setting up" in worker.log
+    assert (worker.root / "etc/spark-cluster/setup-script").stat().st_mode & 0o777 == 0o700
+
+
+def test_fails_when_setup_script_fails_and_shows_what_it_said(worker: Node) -> None:
+    worker.settings["setup_script"] = "#!/bin/bash\necho 'no such mirror' >&2\nexit 7"
+    done = worker.boot()
+    assert_failed(worker, done, "run_setup_script", "setup_script ended with status 7")
+    assert "no such mirror" in worker.log
+    assert_started_nothing(worker)
+    assert worker.calls_of("curl") == []
+
+
+def test_a_setup_script_that_hangs_ends_with_the_boots_time(worker: Node) -> None:
+    worker.settings["setup_script"] = "#!/bin/bash\necho waiting for ever\nexec /bin/sleep 50"
+    done = worker.boot(seconds_gone=1597)
+    assert_failed(worker, done, "run_setup_script", "setup_script ended with status 124")
+    assert "waiting for ever" in worker.log
+
+
+# Where Spark comes from
+
+
+def test_a_spark_of_the_ami_is_not_fetched(master: Node) -> None:
+    master.write("/opt/spark-4.3.0/bin/spark-class", "#!/bin/bash\n", mode=0o755)
+    assert_succeeded(master, master.boot())
+    assert master.calls_of("curl") == []
+    assert not any(IN_BUCKET in call for call in master.calls), "nor has it a tarball to share"
+
+
+def test_another_spark_of_the_ami_does_not_count(master: Node) -> None:
+    master.write("/opt/spark-3.5.9/bin/spark-class", "#!/bin/bash\n", mode=0o755)
+    (master.root / "opt/spark").symlink_to(master.root / "opt/spark-3.5.9")
+    assert_succeeded(master, master.boot())
+    assert os.readlink(master.root / "opt/spark").endswith("spark-4.3.0")
+
+
+def test_the_cluster_s_bucket_comes_before_the_internet(worker: Node) -> None:
+    worker.put_object(IN_BUCKET, SPARK)
+    assert_succeeded(worker, worker.boot())
+    assert worker.calls_of("curl") == []
+
+
+def test_the_cdn_comes_before_the_archive(worker: Node) -> None:
+    worker.boot()
+    (call,) = worker.calls_of("curl")
+    assert call.endswith(f"https://{CDN}")
+    assert "--proto =https" in call
+
+
+def test_a_release_that_left_the_cdn_comes_from_the_archive(worker: Node) -> None:
+    (worker.web / CDN).unlink()
+    assert_succeeded(worker, worker.boot())
+    assert [call.split()[-1] for call in worker.calls_of("curl")] == [f"https://{CDN}", f"https://{ARCHIVE}"]
+    assert worker.calls_of("sleep") == [], "a 404 is not tried again before the next source is"
+
+
+@pytest.mark.parametrize("answer", ["22 503", "22 429", "56 200", "18 200", "28 200"])
+def test_a_transfer_that_stops_is_taken_up_again_at_the_same_source(worker: Node, answer: str) -> None:
+    worker.answer_first(CDN, answer, answer)
+    assert_succeeded(worker, worker.boot())
+    assert [call.split()[-1] for call in worker.calls_of("curl")] == [f"https://{CDN}"] * 3
+    assert all("--continue-at -" in call for call in worker.calls_of("curl"))
+
+
+@pytest.mark.parametrize("answer", ["6 000", "7 000", "28 000", "35 000"])
+def test_a_host_that_cannot_be_reached_is_left_for_the_next_source_at_once(worker: Node, answer: str) -> None:
+    worker.answer_first(CDN, answer)
+    assert_succeeded(worker, worker.boot())
+    assert [call.split()[-1] for call in worker.calls_of("curl")] == [f"https://{CDN}", f"https://{ARCHIVE}"]
+
+
+def test_a_server_that_cannot_resume_gives_all_of_it_again(worker: Node) -> None:
+    worker.write(f"/var/cache/spark-cluster/{SPARK_FILE}", b"half of it")
+    worker.answer_first(CDN, "33 200")
+    assert_succeeded(worker, worker.boot())
+
+
+def test_a_whole_file_of_an_earlier_boot_is_used_where_its_checksum_is_right(worker: Node) -> None:
+    worker.write(f"/var/cache/spark-cluster/{SPARK_FILE}", SPARK)
+    worker.answer_first(CDN, "22 416")
+    assert_succeeded(worker, worker.boot())
+
+
+def test_a_worker_without_internet_waits_for_the_master_s_copy(worker: Node) -> None:
+    for url in (CDN, ARCHIVE):
+        worker.answer_first(url, *["7 000"] * 20)
+    copy = worker.bucket / IN_BUCKET
+    copy.parent.mkdir(parents=True)
+    (worker.root / "late").write_bytes(SPARK)
+    worker.mock("sleep", f'(($(grep -c ^sleep "$CALLS") < 3)) || cp "{worker.root}/late" "{copy}"')
+    assert_succeeded(worker, worker.boot())
+    pauses = [int(float(call.split()[1])) for call in worker.calls_of("sleep")]
+    assert pauses == [2, 4, 8], "rounds come with growing pauses, and nothing else waits"
+
+
+def test_fails_when_all_mirrors_are_down(worker: Node) -> None:
+    for url in (CDN, ARCHIVE):
+        worker.answer_first(url, *["22 503"] * 40)
+    done = worker.boot(seconds_gone=1597)
+    assert_failed(worker, done, "install_spark", f"no source had {SPARK_FILE}")
+    assert "HTTP 503" in worker.last_line
+    assert_started_nothing(worker)
+
+
+def test_fails_when_no_source_has_it(worker: Node) -> None:
+    for url in (CDN, ARCHIVE):
+        (worker.web / url).unlink()
+    done = worker.boot(seconds_gone=1597)
+    assert_failed(worker, done, "install_spark", f"https://{ARCHIVE} gave HTTP 404 (curl 22)")
+
+
+def test_fails_at_once_when_the_disk_is_full(worker: Node) -> None:
+    worker.answer_first(CDN, "23 200")
+    worker.mock("df", "printf 'Avail\\n   0\\n'")
+    done = worker.boot()
+    assert_failed(worker, done, "install_spark", f"/var/cache/spark-cluster/{SPARK_FILE}: 0 free")
+    assert worker.calls_of("sleep") == []
+
+
+def test_fails_with_tar_s_own_reason_when_the_disk_fills_while_unpacking(worker: Node) -> None:
+    worker.mock(
+        "tar",
+        '[[ $* == *-xzf* ]] || exec /bin/tar "$@"\n'
+        "echo 'tar: jars/x.jar: Cannot write: No space left on device' >&2\n"
+        "echo 'tar: Exiting with failure status due to previous errors' >&2\nexit 2",
+    )
+    done = worker.boot()
+    assert_failed(worker, done, "install_spark", "cannot unpack: tar: jars/x.jar: Cannot write: No space left on device")
+    assert not (worker.root / "opt/spark").exists()
+    assert list((worker.root / "opt").iterdir()) == [], "the log needs the room"
+
+
+def test_what_an_interrupted_unpacking_left_does_not_count_as_spark(worker: Node) -> None:
+    worker.write("/opt/spark-4.3.0.unpacking/bin/spark-class", "", mode=0o755)
+    assert_succeeded(worker, worker.boot())
+    assert sorted(path.name for path in (worker.root / "opt").iterdir()) == ["spark", "spark-4.3.0"]
+
+
+def test_fails_when_the_archive_is_no_spark(worker: Node) -> None:
+    other = tar({"something/README": b""}, "w:gz")
+    worker.settings["spark_checksum"] = sha512(other)
+    worker.serve(CDN, other)
+    assert_failed(worker, worker.boot(), "install_spark", f"{SPARK_FILE} has no bin/spark-class")
+
+
+def test_a_caller_s_archive_in_s3_is_fetched_from_there(worker: Node) -> None:
+    worker.settings["spark_urls"] = ["s3://their-bucket/dist/spark.tgz"]
+    worker.put_object("dist/spark.tgz", SPARK)
+    assert_succeeded(worker, worker.boot())
+    assert worker.calls_of("curl") == []
+
+
+# Checksums
+
+
+def test_fails_with_both_digests_when_every_source_gives_other_bytes(worker: Node) -> None:
+    for url in (CDN, ARCHIVE):
+        worker.serve(url, OTHER)
+    done = worker.boot()
+    assert_failed(worker, done, "install_spark", f"checksum of {SPARK_FILE} is wrong")
+    assert sha512(OTHER) in worker.last_line
+    assert sha512(SPARK) in worker.last_line
+    assert_started_nothing(worker)
+    assert list((worker.root / "opt").iterdir()) == []
+
+
+def test_fails_with_both_digests_when_the_only_source_gives_other_bytes_twice(worker: Node) -> None:
+    worker.settings["spark_urls"] = ["https://mirror.example/spark.tgz", "https://gone.example/spark.tgz"]
+    worker.serve("mirror.example/spark.tgz", OTHER)
+    done = worker.boot()
+    assert_failed(worker, done, "install_spark", "is wrong")
+    assert sha512(OTHER) in worker.last_line
+    assert sha512(SPARK) in worker.last_line
+
+
+def test_one_source_with_other_bytes_is_passed_over(worker: Node) -> None:
+    worker.serve(CDN, OTHER)
+    assert_succeeded(worker, worker.boot())
+    assert sha512(OTHER) in worker.log
+
+
+def test_a_copy_in_the_bucket_of_another_archive_is_passed_over(worker: Node) -> None:
+    """After spark_archive changed and before the new master shared its own."""
+    worker.put_object(IN_BUCKET, OTHER)
+    assert_succeeded(worker, worker.boot())
+    assert (worker.root / "opt/spark/bin/spark-class").read_text() == "#!/bin/bash\n"
+
+
+def test_a_pinned_sha256_is_enough(worker: Node) -> None:
+    worker.settings["spark_checksum"] = hashlib.sha256(SPARK).hexdigest()
+    assert_succeeded(worker, worker.boot())
+    assert not any("sha512" in call for call in worker.calls_of("curl"))
+
+
+def test_a_pinned_checksum_may_be_in_upper_case(worker: Node) -> None:
+    """Where Terraform computed it, nobody could refuse it at synth."""
+    worker.settings["spark_checksum"] = sha512(SPARK).upper()
+    assert_succeeded(worker, worker.boot())
+
+
+GPG_STYLE = "\n".join(
+    [f"{SPARK_FILE}: "]
+    + [
+        " ".join(sha512(SPARK).upper()[at : at + 8] for at in range(line, min(line + 32, 128), 8))
+        for line in range(0, 128, 32)
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    "published",
+    [f"{sha512(SPARK)}  {SPARK_FILE}\n", sha512(SPARK), f"{GPG_STYLE}\n"],
+    ids=["sha512sum", "bare", "gpg"],
+)
+def test_without_a_pinned_checksum_the_foundation_s_own_is_used(worker: Node, published: str) -> None:
+    worker.settings["spark_checksum"] = ""
+    worker.serve(f"{ORIGIN}.sha512", published.encode())
+    assert_succeeded(worker, worker.boot())
+    asked = [call.split()[-1] for call in worker.calls_of("curl") if call.endswith(".sha512")]
+    assert asked == [f"https://{ORIGIN}.sha512"], "and never a CDN's or a mirror's"
+
+
+def test_the_archive_publishes_the_checksum_where_the_origin_no_longer_does(worker: Node) -> None:
+    worker.settings["spark_checksum"] = ""
+    worker.serve(f"{ARCHIVE}.sha512", f"{sha512(SPARK)}  {SPARK_FILE}\n".encode())
+    assert_succeeded(worker, worker.boot())
+
+
+def test_fails_when_the_published_checksum_says_otherwise(worker: Node) -> None:
+    worker.settings["spark_checksum"] = ""
+    worker.serve(f"{ORIGIN}.sha512", f"{sha512(OTHER)}  {SPARK_FILE}\n".encode())
+    done = worker.boot()
+    assert_failed(worker, done, "install_spark", sha512(OTHER))
+    assert sha512(SPARK) in worker.last_line
+
+
+@pytest.mark.parametrize("published", [None, b"", b"<html>Not a checksum</html>\n", b"0123456789abcdef\n"])
+def test_fails_when_no_checksum_is_published(worker: Node, published: bytes | None) -> None:
+    worker.settings["spark_checksum"] = ""
+    if published is not None:
+        worker.serve(f"{ORIGIN}.sha512", published)
+    done = worker.boot(seconds_gone=1597)
+    assert_failed(worker, done, "install_spark", f"no checksum of {SPARK_FILE} could be had")
+    assert_started_nothing(worker)
+
+
+def test_a_worker_trusts_the_checksum_that_the_master_put_beside_its_copy(worker: Node) -> None:
+    worker.settings["spark_checksum"] = ""
+    worker.put_object(IN_BUCKET, SPARK)
+    worker.put_object(f"{IN_BUCKET}.sha512", f"{sha512(SPARK)}  {SPARK_FILE}\n".encode())
+    assert_succeeded(worker, worker.boot())
+    assert worker.calls_of("curl") == [], "it needs no internet"
+
+
+def test_a_copy_whose_checksum_is_not_there_yet_is_not_used_unchecked(worker: Node) -> None:
+    worker.settings["spark_checksum"] = ""
+    worker.put_object(IN_BUCKET, SPARK)
+    for url in (CDN, ARCHIVE, f"{ORIGIN}.sha512", f"{ARCHIVE}.sha512"):
+        worker.answer_first(url, *["7 000"] * 9)
+    done = worker.boot(seconds_gone=1597)
+    assert_failed(worker, done, "install_spark", f"no source had {SPARK_FILE}")
+
+
+def test_the_master_shares_the_tarball_with_its_checksum_last(master: Node) -> None:
+    master.settings["spark_checksum"] = hashlib.sha256(SPARK).hexdigest()
+    assert_succeeded(master, master.boot())
+    assert (master.bucket / IN_BUCKET).read_bytes() == SPARK
+    assert (master.bucket / f"{IN_BUCKET}.sha512").read_text() == f"{sha512(SPARK)}  {SPARK_FILE}\n"
+    stored = [call.split()[-1] for call in master.calls if call.startswith("aws.py store ")]
+    assert stored == [f"s3://demo-bucket/{IN_BUCKET}", f"s3://demo-bucket/{IN_BUCKET}.sha512"]
+
+
+def test_fails_when_the_master_cannot_share_spark(master: Node) -> None:
+    master.mock(f"{master.root}/{LIB}/aws.py", "[[ $1 != store ]] || exit 1\n" + _aws())
+    assert_failed(master, master.boot(), "complete", "cannot share Spark with the workers")
+
+
+# Secrets, configuration, services
+
+
+@pytest.mark.parametrize(
+    ("command", "cause"),
+    [("spark-secret", "the spark.authenticate secret cannot be had"), ("fleet-key", "the fleet key cannot be had")],
+)
+def test_fails_without_a_secret_or_key(worker: Node, command: str, cause: str) -> None:
+    refused = f"if [[ $1 == {command} ]]; then echo 'aws: ThrottlingException: Rate exceeded' >&2; exit 1; fi\n"
+    worker.mock(f"{worker.root}/{LIB}/aws.py", refused + _aws())
+    done = worker.boot()
+    assert_failed(worker, done, "fetch_secrets", cause)
+    assert "ThrottlingException" in worker.stored_log, "the log has what AWS said"
+    assert_started_nothing(worker)
+
+
+def test_an_aws_call_that_hangs_ends_with_the_boots_time(worker: Node) -> None:
+    worker.mock(f"{worker.root}/{LIB}/aws.py", "[[ $1 != spark-secret ]] || exec /bin/sleep 50\n" + _aws())
+    began = time.monotonic()
+    done = worker.boot(seconds_gone=1596)
+    assert_failed(worker, done, "fetch_secrets", "the spark.authenticate secret cannot be had")
+    assert time.monotonic() - began < 20
+
+
+def test_a_step_that_says_nothing_of_its_own_is_named_with_its_command_and_status(worker: Node) -> None:
+    worker.mock_program("spark_conf.py", "exit 3")
+    assert_failed(worker, worker.boot(), "configure", '"$LIB/spark_conf.py" "$PRIVATE_IP": status 3')
+    assert_started_nothing(worker)
+
+
+def test_fails_when_the_service_cannot_be_started(worker: Node) -> None:
+    worker.mock("systemctl", '[[ $* != "restart spark-worker.service" ]]')
+    assert_failed(worker, worker.boot(), "start_spark", 'systemctl restart "$SERVICE": status 1')
+
+
+def test_a_service_that_takes_its_time_is_waited_for(worker: Node) -> None:
+    worker.mock_program("spark_state.py", '(($(grep -c ^spark_state.py "$CALLS") > 6))')
+    assert_succeeded(worker, worker.boot())
+    assert len(worker.calls_of("sleep")) == 6
+
+
+def test_fails_with_its_last_words_when_the_service_keeps_crashing(worker: Node) -> None:
+    worker.mock_program("spark_state.py", "exit 1")
+    done = worker.boot(NRESTARTS="5")
+    cause = "spark-worker.service failed 5 times, last: Exception in thread main: the cause of it"
+    assert_failed(worker, done, "wait_until_ready", cause)
+
+
+def test_fails_when_the_master_never_lists_the_worker(worker: Node) -> None:
+    worker.mock_program("spark_state.py", "exit 1")
+    worker.mock("sleep", "exec /bin/sleep 0.1")
+    done = worker.boot(seconds_gone=1597)
+    assert_failed(worker, done, "wait_until_ready", "master.demo-spark does not list it as alive")
+
+
+def test_fails_when_auto_scaling_cannot_be_told(worker: Node) -> None:
+    worker.mock(f"{worker.root}/{LIB}/aws.py", "[[ $* != *CONTINUE ]] || exit 1\n" + _aws())
+    done = worker.boot()
+    assert done.returncode != 0
+    assert "boot failed: complete: Auto Scaling cannot be told that this worker is ready" in worker.last_line
+    assert worker.calls_of("systemctl")[-1] == "systemctl disable --now spark-worker.service"
+
+
+# How a failure is told
+
+
+def test_a_failure_is_told_where_neither_the_bucket_nor_auto_scaling_answers(worker: Node) -> None:
+    worker.without("dnf")
+    worker.mock(f"{worker.root}/{LIB}/aws.py", "exit 1")
+    done = worker.boot()
+    assert done.returncode != 0
+    assert "boot failed: install_packages: this AMI has neither" in worker.last_line
+    assert "aws.py complete-hook ABANDON" in worker.calls
+
+
+def test_a_log_that_cannot_be_stored_does_not_keep_the_launch_from_being_abandoned(worker: Node) -> None:
+    worker.without("dnf")
+    worker.mock(f"{worker.root}/{LIB}/aws.py", "[[ $1 != store-log ]] || exec /bin/sleep 50\n" + _aws())
+    (worker.bin / "timeout").unlink()
+    worker.mock("timeout", '[[ $1 != --kill-after=* ]] || shift\nexec /usr/bin/timeout 1 "${@:2}"')
+    began = time.monotonic()
+    worker.boot()
+    assert time.monotonic() - began < 20
+    assert worker.calls_of("aws.py")[-1] == "aws.py complete-hook ABANDON"
+
+
+def test_a_failed_boot_may_be_run_again(worker: Node) -> None:
+    worker.settings["setup_script"] = "#!/bin/bash\nexit 7"
+    worker.boot()
+    worker.settings["setup_script"] = ""
+    assert_succeeded(worker, worker.boot())
+    assert worker.calls_of("aws.py")[-1] == "aws.py complete-hook CONTINUE"
+
+
+def test_a_second_boot_that_fails_early_leaves_no_service_of_the_first(worker: Node) -> None:
+    worker.boot()
+    worker.without("dnf")
+    assert_failed_again = worker.boot()
+    assert assert_failed_again.returncode != 0
+    assert worker.calls_of("systemctl")[-1] == "systemctl disable --now spark-worker.service"
+
+
+def test_no_step_prints_the_settings(worker: Node) -> None:
+    """They are no secret, but a log that shows its own variables will show the next one too."""
+    worker.boot()
+    assert "demo-spark-workers" not in worker.log
