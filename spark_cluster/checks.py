@@ -19,11 +19,16 @@ _SECRET_KEY = re.compile(r"secret|password|token|access[.]?key", re.IGNORECASE)
 
 def is_known(value: object) -> bool:
     """Whether `value` is there at synthesis: neither absent nor a token that Terraform will compute."""
-    if value is None:
+    if value is None or is_resolvable(value):
         return False
     # jsii takes no tuples, and of other types only what JSON has.
     plain = list(value) if isinstance(value, tuple) else value
     return not isinstance(plain, (str, int, float, list)) or not Token.is_unresolved(plain)
+
+
+def is_resolvable(value: object) -> bool:
+    """Whether `value` is a token as an object (cdktf's `IResolvable`), the form that booleans have."""
+    return hasattr(value, "creation_stack")
 
 
 def fail(argument: str, rule: str, got: object) -> ValueError:
@@ -46,10 +51,10 @@ def name(argument: str, value: str) -> None:
 
 def text(argument: str, value: object) -> None:
     """A string that is not blank, or a token."""
-    if is_known(value) and not (isinstance(value, str) and value.strip()):
-        raise fail(argument, "be a string that is not empty", value)
     if value is None:
         raise fail(argument, "be given", value)
+    if not isinstance(value, str) or not value.strip():
+        raise fail(argument, "be a string that is not empty", value)
 
 
 def prefixed(argument: str, value: object, prefix: str) -> None:
@@ -61,10 +66,10 @@ def prefixed(argument: str, value: object, prefix: str) -> None:
 
 def ids(argument: str, values: Sequence[str], prefix: str, *, at_least: int = 0) -> None:
     """A list of AWS ids, as a list of strings or as one list token."""
-    if not is_known(values) and values is not None:
-        return
     if isinstance(values, str) or not isinstance(values, Sequence):
         raise fail(argument, f"be a list of ids such as [{prefix + '0123'!r}]", values)
+    if values and not is_known(values):
+        return
     if len(values) < at_least:
         raise fail(argument, f"name at least {at_least}", values)
     for index, value in enumerate(values):
@@ -76,7 +81,7 @@ def ids(argument: str, values: Sequence[str], prefix: str, *, at_least: int = 0)
 
 def whole(argument: str, value: object, lowest: int, highest: int | None = None) -> None:
     """A whole number within bounds."""
-    if value is not None and not is_known(value):
+    if isinstance(value, float) and not is_known(value):
         return
     rule = f"be a whole number of at least {lowest}" if highest is None else f"be from {lowest} to {highest}"
     if isinstance(value, bool) or not isinstance(value, int):
@@ -94,7 +99,7 @@ def not_above(lower_argument: str, lower: object, upper_argument: str, upper: ob
 
 def flag(argument: str, value: object) -> None:
     """A boolean, or a token."""
-    if is_known(value) and not isinstance(value, bool):
+    if value is not None and not isinstance(value, bool) and not is_resolvable(value):
         raise fail(argument, "be True or False", value)
 
 
@@ -107,7 +112,7 @@ def instance_type(argument: str, value: object) -> None:
 
 def price(argument: str, value: object) -> None:
     """A price in US dollars an hour as text: a float would reach AWS as 0.009499999."""
-    if value is None or not is_known(value):
+    if value is None or (isinstance(value, str) and not is_known(value)):
         return
     lowest = Decimal("0.001")
     try:
@@ -151,7 +156,7 @@ def spark_defaults(argument: str, values: Mapping[str, str]) -> None:
 
 def proxy(argument: str, value: object) -> None:
     """The address of an HTTP proxy; a password in it would be readable in user data."""
-    if value is None or not is_known(value):
+    if value is None or (isinstance(value, str) and not is_known(value)):
         return
     parts = urlsplit(str(value))
     if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -173,13 +178,17 @@ def no_proxy(argument: str, values: Sequence[str]) -> None:
 
 def account_id(argument: str, value: object) -> None:
     """An AWS account's id."""
-    if is_known(value) and not re.fullmatch(r"\d{12}", str(value)):
+    if value is None or (isinstance(value, str) and not is_known(value)):
+        return
+    if not isinstance(value, str) or not re.fullmatch(r"\d{12}", value):
         raise fail(argument, "be 12 digits in a string", value)
 
 
 def checksum(argument: str, value: object) -> None:
     """A SHA-256 or SHA-512 in hexadecimal."""
-    if is_known(value) and not re.fullmatch(r"[0-9a-f]{64}|[0-9a-f]{128}", str(value)):
+    if value is None or (isinstance(value, str) and not is_known(value)):
+        return
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9a-f]{64}|[0-9a-f]{128}", value):
         raise fail(argument, "be a SHA-256 or SHA-512 as 64 or 128 lower-case hexadecimal digits", value)
 
 

@@ -136,8 +136,8 @@ class SparkCluster(Construct):
             ValueError: where an argument is wrong: the message names it, the rule and the value got.
         """
         super().__init__(scope, id)
-        tags = dict(tags or {})
-        defaults = dict(spark_defaults or {})
+        tags = {} if tags is None else tags
+        defaults = {} if spark_defaults is None else spark_defaults
         distribution = SparkDistribution(spark_version, spark_checksum, spark_archive, python_version)
         _check(name, vpc_id, subnet_ids, security_group_ids, allow_all_egress, force_destroy, boot_timeout_seconds)
         _check_settings(defaults, setup_script, http_proxy, no_proxy)
@@ -218,7 +218,7 @@ class SparkCluster(Construct):
             "spark_checksum": distribution.checksum,
             "spark_urls": distribution.urls,
             "checksum_urls": distribution.checksum_urls,
-            "spark_defaults": defaults,
+            "spark_defaults": dict(defaults),
             "python_version": distribution.python_version,
             "secret_parameter": self.spark_secret.address.name,
             "fleet_public_key_parameter": self.fleet_key.public_name or "",

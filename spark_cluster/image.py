@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdktf import Fn, Postcondition, TerraformResourceLifecycle
+from cdktf import Fn, Op, Postcondition, TerraformLocal, TerraformResourceLifecycle, TerraformSelf
 from cdktf_cdktf_provider_aws.data_aws_ami import DataAwsAmi, DataAwsAmiFilter
 from cdktf_cdktf_provider_aws.data_aws_ec2_instance_type import DataAwsEc2InstanceType
 from cdktf_cdktf_provider_aws.data_aws_ssm_parameter import DataAwsSsmParameter
@@ -63,7 +63,7 @@ class NodeImage(Construct):
             return
         checks.prefixed("ami_id", ami_id, "ami-")
         fits = Postcondition(
-            condition=f'${{self.architecture == "{architecture}"}}',
+            condition=Op.eq(TerraformSelf.get_string("architecture"), architecture),
             error_message=f"ami_id must name an AMI of the architecture of the instance types, {architecture}",
         )
         image = DataAwsAmi(
@@ -94,4 +94,6 @@ class NodeImage(Construct):
         supported = DataAwsEc2InstanceType(
             self, "instance_type", instance_type=instance_type_names[0]
         ).supported_architectures
-        return str(Fn.conditional(Fn.contains(supported, "arm64"), "arm64", "x86_64"))
+        # A local, because cdktf puts no brackets around a conditional that becomes part of another expression.
+        found = Fn.conditional(Fn.contains(supported, "arm64"), "arm64", "x86_64")
+        return TerraformLocal(self, "architecture", found).as_string
