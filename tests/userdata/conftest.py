@@ -1,14 +1,21 @@
-"""Nodes to boot."""
+"""Nodes to boot, and what a node's Python programs run in: settings, a clock that nobody waits for, an AWS of moto's."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+import time
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
+import aws
 import pytest
+import settings
+from moto import mock_aws
 
 from tests.userdata.node import ARCHIVE, CDN, Node
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -28,3 +35,92 @@ def master(tmp_path: Path) -> Node:
 def worker(tmp_path: Path) -> Node:
     """A worker likewise."""
     return online(Node(tmp_path, "worker"))
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the Python programs find the node's files."""
+    for folder in ("etc/spark-cluster", "home/spark/.ssh", "opt/spark/conf", "var/lib/spark-known-hosts"):
+        (tmp_path / folder).mkdir(parents=True)
+    monkeypatch.setattr(settings, "ROOT", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def told(root: Path) -> Callable[..., None]:
+    """Sets what the node is told; called again, it adds to that."""
+    known: dict[str, Any] = {
+        "region": "eu-west-1",
+        "bucket": "demo-bucket",
+        "group": "demo-spark-workers",
+        "master_host": "master.demo-spark",
+        "spark_defaults": {},
+        "python_version": "3.11",
+        "secret_parameter": "/spark-cluster/demo/spark-secret",
+        "fleet_public_key_parameter": "/spark-cluster/demo/fleet-public-key",
+        "fleet_private_key_parameter": "/spark-cluster/demo/fleet-private-key",
+        "parameter_kms_key": "",
+        "launch_hook": "demo-spark-ready",
+    }
+
+    def tell(role: str, **more: object) -> None:
+        known.update(more, role=role)
+        (root / "etc/spark-cluster/settings.json").write_text(json.dumps(known))
+
+    return tell
+
+
+class Clock:
+    """Time that passes only in `sleep`, and the pauses it was asked for."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.pauses: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
+
+    time = staticmethod(time.time)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(aws, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An AWS that has nothing yet."""
+    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_EC2_METADATA_SERVICE_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    with mock_aws():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def no_client_of_another_test() -> Iterator[None]:
+    made = aws.client
+    yield
+    made.cache_clear()
+
+
+@pytest.fixture
+def owners(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """Who was made the owner of which file, in place of doing it."""
+    given: list[tuple[str, str]] = []
+
+    def chown(descriptor: int, user: str, group: str) -> None:
+        import os
+
+        assert user == group
+        given.append((os.readlink(f"/proc/self/fd/{descriptor}").removesuffix(".new"), user))
+
+    monkeypatch.setattr(aws, "shutil", SimpleNamespace(chown=chown))
+    return given

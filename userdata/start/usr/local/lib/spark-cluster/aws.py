@@ -5,6 +5,7 @@ What is eventually consistent (a new role's permissions, a new bucket or paramet
 minutes, with growing pauses and jitter.
 """
 
+import functools
 import os
 import random
 import secrets
@@ -25,7 +26,7 @@ ABSENT_STATUS = 4
 METADATA_URL = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://169.254.169.254").rstrip("/")
 TRANSIENT_CODES = {
     *("403", "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NoSuchBucket", "ParameterNotFound"),
-    *("ExpiredToken", "InvalidAccessKeyId", "InvalidClientTokenId", "UnrecognizedClientException", "AuthFailure"),
+    *("ExpiredToken", "ExpiredTokenException", "RequestTimeout", "InvalidAccessKeyId", "InvalidClientTokenId", "UnrecognizedClientException", "AuthFailure"),
     *("Throttling", "ThrottlingException", "RequestLimitExceeded", "SlowDown", "TooManyUpdates"),
     *("500", "502", "503", "InternalError", "InternalFailure", "InternalServerError", "ServiceUnavailable"),
 }
@@ -60,21 +61,29 @@ def metadata(item):
     raise SystemExit(f"aws: no {item} from the metadata service at {METADATA_URL}: {problem}")
 
 
+@functools.lru_cache(None)
 def client(service):
     """A client of the node's region; AWS_ENDPOINT_URL is honoured on boto3 before 1.28 too."""
-    import boto3  # not there yet when the boot first asks for metadata
+    import boto3.session  # not there yet when the boot first asks for metadata
     import botocore.config
+
+    session = boto3.session.Session(region_name=settings.load()["region"])
+    for pause in pauses(EVENTUALLY_SECONDS):  # a client made before its role's credentials are there never has any
+        if session.get_credentials():
+            break
+        log("the instance's role has no credentials yet")
+        time.sleep(pause)
 
     config = botocore.config.Config(
         retries={"mode": "standard", "max_attempts": 3}, connect_timeout=5, read_timeout=30
     )
     endpoint = os.environ.get("AWS_ENDPOINT_URL")
-    return boto3.client(service, region_name=settings.load()["region"], endpoint_url=endpoint, config=config)
+    return session.client(service, endpoint_url=endpoint, config=config)
 
 
 def eventually(call, seconds=EVENTUALLY_SECONDS, **arguments):
     """What `call` answers, once transient faults are over."""
-    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
     for pause in pauses(seconds):
         try:
@@ -83,6 +92,8 @@ def eventually(call, seconds=EVENTUALLY_SECONDS, **arguments):
             if error.response["Error"]["Code"] not in TRANSIENT_CODES:
                 raise
             log(f"{error}, trying again")
+        except ParamValidationError:
+            raise
         except BotoCoreError as error:
             log(f"{error}, trying again")
         time.sleep(pause)
@@ -153,7 +164,7 @@ def fleet_key(seconds):
         private = new_private_key()
         put_parameter(private_name, private, secret=True)
     file = "/home/spark/.ssh/fleet_key"
-    keep(file, private.strip() + "\n", owner="spark")
+    keep(file, private.replace("\r", "").strip() + "\n", owner="spark")
     derive = ["ssh-keygen", "-y", "-P", "", "-f", settings.path(file)]
     derived = subprocess.run(derive, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if derived.returncode:
@@ -192,7 +203,13 @@ def fetch(url, file):
 
 def store(file, url):
     """Upload a file."""
-    eventually(client("s3").upload_file, Filename=file, **bucket_and_key(url))
+    s3 = client("s3")
+
+    def upload():  # upload_file would wrap the faults that `eventually` knows
+        with open(file, "rb") as body:
+            s3.upload_fileobj(body, **bucket_and_key(url))
+
+    eventually(upload)
 
 
 def store_log(file):
