@@ -7,7 +7,13 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from urllib.parse import urlsplit
 
-from cdktf import Token
+from cdktf import IResolvable, Token
+
+Whole = float
+"""How a whole number is typed: a token that stands for one is a float, and an int may be where a float is wanted."""
+
+Flag = bool | IResolvable
+"""How a boolean is typed: a token that stands for one is an object."""
 
 MAX_NAME_LENGTH = 24
 """Characters of a cluster's name: with its suffixes and Terraform's 26 random characters a bucket's name has 63."""
@@ -33,7 +39,13 @@ def is_resolvable(value: object) -> bool:
 
 def fail(argument: str, rule: str, got: object) -> ValueError:
     """The error for an argument: its name, the rule, and the value got."""
-    return ValueError(f"{argument} must {rule}, got {got!r}")
+    shown = repr(got) if got is None or is_known(got) else "a token"
+    return ValueError(f"{argument} must {rule}, got {shown}")
+
+
+def _fail_form(argument: str, rule: str, got: object, form: str) -> ValueError:
+    """As `fail`; where the value is a token in another form, with what converts it."""
+    return fail(argument, rule if got is None or is_known(got) else f"{rule} (convert by cdktf's {form})", got)
 
 
 def name(argument: str, value: str) -> None:
@@ -54,7 +66,7 @@ def text(argument: str, value: object) -> None:
     if value is None:
         raise fail(argument, "be given", value)
     if not isinstance(value, str) or not value.strip():
-        raise fail(argument, "be a string that is not empty", value)
+        raise _fail_form(argument, "be a string that is not empty", value, "Token.as_string")
 
 
 def prefixed(argument: str, value: object, prefix: str) -> None:
@@ -67,7 +79,7 @@ def prefixed(argument: str, value: object, prefix: str) -> None:
 def ids(argument: str, values: Sequence[str], prefix: str, *, at_least: int = 0) -> None:
     """A list of AWS ids, as a list of strings or as one list token."""
     if isinstance(values, str) or not isinstance(values, Sequence):
-        raise fail(argument, f"be a list of ids such as [{prefix + '0123'!r}]", values)
+        raise _fail_form(argument, f"be a list of ids such as [{prefix + '0123'!r}]", values, "Token.as_list")
     if values and not is_known(values):
         return
     if len(values) < at_least:
@@ -85,7 +97,7 @@ def whole(argument: str, value: object, lowest: int, highest: int | None = None)
         return
     rule = f"be a whole number of at least {lowest}" if highest is None else f"be from {lowest} to {highest}"
     if isinstance(value, bool) or not isinstance(value, int):
-        raise fail(argument, "be a whole number", value)
+        raise _fail_form(argument, "be a whole number", value, "Token.as_number")
     if value < lowest or (highest is not None and value > highest):
         raise fail(argument, rule, value)
 
@@ -100,7 +112,7 @@ def not_above(lower_argument: str, lower: object, upper_argument: str, upper: ob
 def flag(argument: str, value: object) -> None:
     """A boolean, or a token."""
     if value is not None and not isinstance(value, bool) and not is_resolvable(value):
-        raise fail(argument, "be True or False", value)
+        raise _fail_form(argument, "be True or False", value, "Token.as_any")
 
 
 def instance_type(argument: str, value: object) -> None:
@@ -120,7 +132,7 @@ def price(argument: str, value: object) -> None:
     except InvalidOperation:
         amount = None
     if amount is None or not amount.is_finite():
-        raise fail(argument, "be US dollars an hour as text, such as '0.0950'", value)
+        raise _fail_form(argument, "be US dollars an hour as text, such as '0.0950'", value, "Token.as_string")
     if amount < lowest:
         raise fail(argument, f"be at least {lowest}, the lowest price EC2 takes", value)
 
@@ -169,7 +181,7 @@ def proxy(argument: str, value: object) -> None:
 def no_proxy(argument: str, values: Sequence[str]) -> None:
     """Names and addresses that are reached without the proxy."""
     if isinstance(values, str) or not isinstance(values, Sequence):
-        raise fail(argument, "be a list of host names, domains or addresses", values)
+        raise _fail_form(argument, "be a list of host names, domains or addresses", values, "Token.as_list")
     for index, value in enumerate(values):
         text(f"{argument}[{index}]", value)
         if is_known(value) and ("," in value or " " in value):

@@ -76,17 +76,17 @@ class SparkCluster(Construct):
         no_proxy: Sequence[str] = (),
         security_group_ids: Sequence[str] = (),
         allow_all_egress: bool = True,
-        associate_public_ip_address: bool | None = None,
+        associate_public_ip_address: checks.Flag | None = None,
         key_name: str | None = None,
-        ebs_optimized: bool | None = None,
+        ebs_optimized: checks.Flag | None = None,
         ami_id: str | None = None,
         account_id: str | None = None,
         permissions_boundary_arn: str | None = None,
         bucket_kms_key_arn: str | None = None,
         parameter_kms_key_arn: str | None = None,
         volume_kms_key_arn: str | None = None,
-        force_destroy: bool = False,
-        boot_timeout_seconds: int = 1800,
+        force_destroy: checks.Flag = False,
+        boot_timeout_seconds: checks.Whole = 1800,
         tags: Mapping[str, str] | None = None,
     ) -> None:
         """Make the cluster.
@@ -315,8 +315,8 @@ def _check(
     subnet_ids: Sequence[str],
     security_group_ids: Sequence[str],
     allow_all_egress: bool,  # noqa: FBT001
-    force_destroy: bool,  # noqa: FBT001
-    boot_timeout_seconds: int,
+    force_destroy: checks.Flag,
+    boot_timeout_seconds: checks.Whole,
 ) -> None:
     checks.name("name", name)
     checks.prefixed("vpc_id", vpc_id, "vpc-")

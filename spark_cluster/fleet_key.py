@@ -113,7 +113,7 @@ class PrivateKey:
     """
 
     private_key: str
-    version: int = 1
+    version: checks.Whole = 1
 
     def __post_init__(self) -> None:
         """Refuse a literal without repeating it."""

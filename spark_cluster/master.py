@@ -42,7 +42,7 @@ class Master:
 
     instance_type: str = "m6i.large"
     subnet_id: str | None = None
-    root_volume_gib: int = 32
+    root_volume_gib: checks.Whole = 32
 
     def __post_init__(self) -> None:
         """Check every field."""

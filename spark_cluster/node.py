@@ -24,8 +24,8 @@ class NodeOptions:
     """
 
     key_name: str | None
-    ebs_optimized: bool | None
-    associate_public_ip_address: bool | None
+    ebs_optimized: checks.Flag | None
+    associate_public_ip_address: checks.Flag | None
     volume_kms_key_arn: str | None
     tags: Mapping[str, str]
 

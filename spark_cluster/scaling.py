@@ -54,12 +54,12 @@ class Cpu:
         ValueError: where a percentage is not from 1 to 100 or the two are out of order, or a count is below 1.
     """
 
-    scale_out_above_percent: int = 85
-    scale_out_workers: int = 2
-    scale_in_below_percent: int = 20
-    scale_in_workers: int = 2
-    evaluation_periods: int = 2
-    cooldown_seconds: int = 300
+    scale_out_above_percent: checks.Whole = 85
+    scale_out_workers: checks.Whole = 2
+    scale_in_below_percent: checks.Whole = 20
+    scale_in_workers: checks.Whole = 2
+    evaluation_periods: checks.Whole = 2
+    cooldown_seconds: checks.Whole = 300
 
     reads_cpu: ClassVar[bool] = True
     leaves_zero: ClassVar[bool] = False
@@ -97,8 +97,8 @@ class Cpu:
         name: str,
         tags: Mapping[str, str],
         *,
-        adjustment: float,
-        threshold: int,
+        adjustment: checks.Whole,
+        threshold: checks.Whole,
         comparison: str,
     ) -> None:
         step = Construct(scope, id)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from cdktf import TerraformResource
 
+    from spark_cluster import checks
     from spark_cluster.identity import Grantee, NodeRole
 
 NONCURRENT_VERSION_DAYS = 7
@@ -65,7 +66,7 @@ class ClusterStorage(Construct):
         master_role: NodeRole,
         worker_role: NodeRole,
         kms_key_arn: str | None,
-        force_destroy: bool,
+        force_destroy: checks.Flag,
         tags: Mapping[str, str],
     ) -> None:
         """Make the bucket and let both kinds of node use it, each as it needs.

@@ -15,7 +15,7 @@ import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cdktf import Fn, TerraformLocal, TerraformResourceLifecycle, Token
+from cdktf import Fn, TerraformLocal, TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.s3_object import S3Object
 from constructs import Construct
 
@@ -83,13 +83,11 @@ def escape(text: str) -> str:
 
 def escape_values(value: Any) -> Any:  # noqa: ANN401 - JSON
     """`value`, a JSON document, with every string in it escaped."""
-    if Token.is_unresolved(value):
-        return escape(value) if isinstance(value, str) else value
     if isinstance(value, str):
         return escape(value)
     if isinstance(value, dict):
         return {key: escape_values(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, list):
         return [escape_values(inner) for inner in value]
     return value
 

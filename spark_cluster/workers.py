@@ -76,12 +76,12 @@ class Workers:
     """
 
     instance_types: Sequence[str] = ("m6i.xlarge", "m6a.xlarge", "m5.xlarge", "m5a.xlarge")
-    min_size: int = 1
-    max_size: int = 4
-    desired_size: int | None = None
+    min_size: checks.Whole = 1
+    max_size: checks.Whole = 4
+    desired_size: checks.Whole | None = None
     spot_max_price: str | None = None
-    on_demand_base_capacity: int = 0
-    root_volume_gib: int = 100
+    on_demand_base_capacity: checks.Whole = 0
+    root_volume_gib: checks.Whole = 100
 
     def __post_init__(self) -> None:
         """Check every field, and the order of the sizes."""
@@ -130,7 +130,7 @@ class WorkerFleet(Construct):
         image: NodeImage,
         options: NodeOptions,
         settings: Mapping[str, Any],
-        boot_timeout_seconds: int,
+        boot_timeout_seconds: checks.Whole,
         ready: Sequence[TerraformResource],
     ) -> None:
         """Make the template and the group.
@@ -285,14 +285,14 @@ def grant_complete_launch(role: NodeRole, *, name: str, location: Location) -> N
     role.allow("complete_launch", Allow(("autoscaling:CompleteLifecycleAction",), (group,)))
 
 
-def _plus(seconds: int, more: int) -> str:
+def _plus(seconds: checks.Whole, more: int) -> str:
     """The sum as text; where `seconds` is a token, Terraform adds."""
     if checks.is_known(seconds):
         return str(seconds + more)
     return Token.as_string(Op.add(seconds, more))
 
 
-def _text(flag: bool | None) -> str | None:  # noqa: FBT001
+def _text(flag: checks.Flag | None) -> str | None:
     """A boolean as launch templates want it: as text."""
     if checks.is_known(flag):
         return "true" if flag else "false"

@@ -1,0 +1,395 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from spark_cluster import SparkArchive, SparkCluster, fleet_key
+from spark_cluster.identity import CallerRole
+from tests.synth.conftest import REQUIRED
+from tests.synth.synthesized import Statements, Synthesized, listed
+
+if TYPE_CHECKING:
+    from cdktf import TerraformStack
+
+    from tests.synth.conftest import Synthesize
+
+KEY = "arn:aws:kms:us-east-1:111122223333:key/1"
+WITHOUT_RESOURCE_TYPE = {
+    # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonmessagegatewayservice.html
+    "ssmmessages:CreateControlChannel",
+    "ssmmessages:CreateDataChannel",
+    "ssmmessages:OpenControlChannel",
+    "ssmmessages:OpenDataChannel",
+    # AWS's own policies for Session Manager give it on `*` only: the agent asks before any instance is managed.
+    # https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-create-iam-instance-profile.html
+    "ssm:UpdateInstanceInformation",
+    # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2autoscaling.html
+    "autoscaling:DescribeAutoScalingGroups",
+    # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
+    "ec2:DescribeInstances",
+    "ec2:DescribeInstanceTypes",
+}
+"""Actions that may stand beside `*`."""
+
+READ_DATA = {"s3:GetObject"}
+WRITE_ACTIONS = ("s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:AbortMultipartUpload")
+LIST = ["s3:ListBucket", "s3:GetBucketLocation"]
+READ_WRITE = [
+    "s3:GetObject",
+    "s3:PutObject",
+    "s3:DeleteObject",
+    "s3:AbortMultipartUpload",
+    "s3:ListMultipartUploadParts",
+]
+SESSION_MANAGER = [
+    "ssm:UpdateInstanceInformation",
+    "ssmmessages:CreateControlChannel",
+    "ssmmessages:CreateDataChannel",
+    "ssmmessages:OpenControlChannel",
+    "ssmmessages:OpenDataChannel",
+]
+
+
+def allow(actions: list[str], *resources: str) -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": actions, "Resource": list(resources)}
+
+
+def arn(stack: Synthesized, kind: str, name: str) -> str:
+    return f"${{{stack.address(kind, name)}.arn}}"
+
+
+def bucket_arn(stack: Synthesized) -> str:
+    return arn(stack, "aws_s3_bucket", "spark_storage_bucket")
+
+
+def parameter_arn(stack: Synthesized, name: str) -> str:
+    return arn(stack, "aws_ssm_parameter", f"spark_{name}_parameter")
+
+
+def here(stack: Synthesized, service: str, resource: str) -> str:
+    partition = stack.address("data.aws_partition", "spark_location_partition")
+    region = stack.address("data.aws_region", "spark_location_region")
+    account = stack.address("data.aws_caller_identity", "spark_location_caller")
+    return f"arn:${{{partition}.partition}}:{service}:${{{region}.id}}:${{{account}.account_id}}:{resource}"
+
+
+def all_statements(stack: Synthesized, role: str) -> Statements:
+    """What a role may do by its own policies and by the bucket's."""
+    own = [statement for policy in stack.policies(role).values() for statement in policy]
+    role_arn = arn(stack, "aws_iam_role", f"spark_{role}_role")
+    bucket = json.loads(stack.the("aws_s3_bucket_policy")["policy"])["Statement"]
+    concerns = [each for each in bucket if each["Principal"] == "*" or role_arn in listed(each["Principal"]["AWS"])]
+    return Statements(own + concerns)
+
+
+def test_the_masters_policies_are_these_and_no_other(default: Synthesized) -> None:
+    bucket = bucket_arn(default)
+    assert default.policies("master") == {
+        "session_manager": [allow(SESSION_MANAGER, "*")],
+        "watch_workers": [
+            allow(["autoscaling:DescribeAutoScalingGroups", "ec2:DescribeInstances", "ec2:DescribeInstanceTypes"], "*")
+        ],
+        "spark_secret": [allow(["ssm:GetParameter", "ssm:PutParameter"], parameter_arn(default, "spark_secret"))],
+        "fleet_private_key": [
+            allow(["ssm:GetParameter", "ssm:PutParameter"], parameter_arn(default, "fleet_key_private"))
+        ],
+        "fleet_public_key": [
+            allow(["ssm:GetParameter", "ssm:PutParameter"], parameter_arn(default, "fleet_key_public"))
+        ],
+        "data": [allow(LIST, bucket), allow(READ_WRITE, f"{bucket}/data/*")],
+        "artifacts": [allow(LIST, bucket), allow(READ_WRITE, f"{bucket}/artifacts/*")],
+        "boot_logs": [allow(LIST, bucket), allow(["s3:PutObject"], f"{bucket}/boot-logs/*")],
+    }
+
+
+def test_the_workers_policies_are_these_and_no_other(default: Synthesized) -> None:
+    bucket = bucket_arn(default)
+    group = here(default, "autoscaling", "autoScalingGroup:*:autoScalingGroupName/demo-spark-workers")
+    assert default.policies("worker") == {
+        "session_manager": [allow(SESSION_MANAGER, "*")],
+        "complete_launch": [allow(["autoscaling:CompleteLifecycleAction"], group)],
+        "spark_secret": [allow(["ssm:GetParameter"], parameter_arn(default, "spark_secret"))],
+        "fleet_public_key": [allow(["ssm:GetParameter"], parameter_arn(default, "fleet_key_public"))],
+        "data": [allow(LIST, bucket), allow(READ_WRITE, f"{bucket}/data/*")],
+        "artifacts": [allow(LIST, bucket), allow(["s3:GetObject"], f"{bucket}/artifacts/*")],
+        "boot_logs": [allow(LIST, bucket), allow(["s3:PutObject"], f"{bucket}/boot-logs/*")],
+    }
+
+
+def test_keys_of_the_callers_add_their_use_to_the_policies_that_need_it(synthesize: Synthesize) -> None:
+    """Both roles need GenerateDataKey and Decrypt for the bucket; for the parameters the master Encrypt and Decrypt."""
+    bucket_key, parameter_key = f"{KEY}-bucket", f"{KEY}-parameters"
+    stack = synthesize(bucket_kms_key_arn=bucket_key, parameter_kms_key_arn=parameter_key)
+    use_bucket = allow(["kms:Decrypt", "kms:GenerateDataKey"], bucket_key)
+    fill, read = allow(["kms:Decrypt", "kms:Encrypt"], parameter_key), allow(["kms:Decrypt"], parameter_key)
+    master = {
+        name: [each for each in policy if "kms" in str(each["Action"])]
+        for name, policy in stack.policies("master").items()
+    }
+    worker = {
+        name: [each for each in policy if "kms" in str(each["Action"])]
+        for name, policy in stack.policies("worker").items()
+    }
+    assert {name: found for name, found in master.items() if found} == {
+        "data": [use_bucket],
+        "artifacts": [use_bucket],
+        "boot_logs": [use_bucket],
+        "spark_secret": [fill],
+        "fleet_private_key": [fill],
+    }
+    assert {name: found for name, found in worker.items() if found} == {
+        "data": [use_bucket],
+        "artifacts": [use_bucket],
+        "boot_logs": [use_bucket],
+        "spark_secret": [read],
+    }
+
+
+def test_an_archive_in_s3_may_be_read_by_both_roles_and_nothing_else_of_its_bucket(synthesize: Synthesize) -> None:
+    stack = synthesize(spark_archive=SparkArchive("s3://company/spark/4.3.0.tgz", "a" * 64))
+    partition = stack.address("data.aws_partition", "spark_location_partition")
+    expected = [allow(["s3:GetObject"], f"arn:${{{partition}.partition}}:s3:::company/spark/4.3.0.tgz")]
+    assert stack.policies("master")["spark_archive"] == expected
+    assert stack.policies("worker")["spark_archive"] == expected
+
+
+def test_an_archive_elsewhere_needs_no_permission(synthesize: Synthesize) -> None:
+    stack = synthesize(spark_archive=SparkArchive("https://example.org/spark.tgz", "a" * 64))
+    assert "spark_archive" not in {**stack.policies("master"), **stack.policies("worker")}
+
+
+@pytest.mark.parametrize("role", ["master", "worker"])
+def test_a_star_stands_only_where_an_action_has_no_resource_type(synthesize: Synthesize, role: str) -> None:
+    stack = synthesize(
+        bucket_kms_key_arn=KEY,
+        parameter_kms_key_arn=KEY,
+        spark_archive=SparkArchive("s3://company/spark.tgz", "a" * 64),
+        fleet_key=fleet_key.SsmParameter("/team/key", KEY),
+    )
+    everywhere = {
+        action
+        for policy in stack.policies(role).values()
+        for statement in policy
+        if "*" in statement["Resource"]
+        for action in statement["Action"]
+    }
+    assert everywhere
+    assert everywhere <= WITHOUT_RESOURCE_TYPE
+
+
+def test_no_action_has_a_wildcard(default: Synthesized) -> None:
+    for role in ("master", "worker"):
+        for policy in default.policies(role).values():
+            assert not [action for statement in policy for action in statement["Action"] if "*" in action]
+
+
+@pytest.mark.parametrize(
+    "action", ["ssm:GetParameter", "ssm:GetParameters", "ssm:GetParameterHistory", "ssm:PutParameter"]
+)
+def test_a_worker_never_reads_or_writes_the_private_key(default: Synthesized, action: str) -> None:
+    assert not all_statements(default, "worker").allow(action, parameter_arn(default, "fleet_key_private"))
+
+
+def test_a_worker_never_reads_a_private_key_of_the_callers(synthesize: Synthesize) -> None:
+    stack = synthesize(fleet_key=fleet_key.SsmParameter("/team/key"))
+    parameter = here(stack, "ssm", "parameter/team/key")
+    assert all_statements(stack, "master").allow("ssm:GetParameter", parameter)
+    assert not all_statements(stack, "worker").allow("ssm:GetParameter", parameter)
+
+
+def test_a_worker_reads_by_no_path_and_no_parameter_of_others(default: Synthesized) -> None:
+    """Session Manager's managed policy would allow every parameter of the account, and `aws/ssm` asks for no key."""
+    worker = all_statements(default, "worker")
+    assert not worker.allow("ssm:GetParametersByPath", here(default, "ssm", "parameter/spark-cluster/demo"))
+    assert not worker.allow("ssm:GetParameter", here(default, "ssm", "parameter/anything/else"))
+    assert worker.allow("ssm:GetParameter", parameter_arn(default, "spark_secret"))
+
+
+@pytest.mark.parametrize("key", ["spark/spark-4.3.0-bin-hadoop3.tgz", "node/worker-1.tar", "x"])
+@pytest.mark.parametrize("action", WRITE_ACTIONS)
+def test_a_worker_never_writes_artifacts(default: Synthesized, action: str, key: str) -> None:
+    assert not all_statements(default, "worker").allow(action, f"{bucket_arn(default)}/artifacts/{key}")
+
+
+def test_a_worker_never_writes_artifacts_whatever_else_its_role_is_given(
+    synthesize: Synthesize, stack: TerraformStack
+) -> None:
+    """Within an account a role's policy or the bucket's suffices to allow, so the bucket's has to deny."""
+    found = synthesize()
+    anything = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+    generous = Statements([*all_statements(found, "worker").statements, anything])
+    for action in (
+        *WRITE_ACTIONS,
+        "s3:PutObjectAcl",
+        "s3:PutObjectTagging",
+        "s3:DeleteObjectTagging",
+        "s3:RestoreObject",
+    ):
+        assert not generous.allow(action, f"{bucket_arn(found)}/artifacts/spark/x.tgz")
+    assert generous.allow("s3:PutObject", f"{bucket_arn(found)}/data/x")
+    assert stack
+
+
+def test_the_master_writes_artifacts_and_a_worker_reads_them(default: Synthesized) -> None:
+    tarball = f"{bucket_arn(default)}/artifacts/spark/x.tgz"
+    assert all_statements(default, "master").allow("s3:PutObject", tarball)
+    assert all_statements(default, "worker").allow("s3:GetObject", tarball)
+
+
+@pytest.mark.parametrize("role", ["master", "worker"])
+def test_both_roles_use_data_and_leave_a_boot_log(default: Synthesized, role: str) -> None:
+    may = all_statements(default, role)
+    for action in ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"):
+        assert may.allow(action, f"{bucket_arn(default)}/data/a/b")
+    assert may.allow("s3:PutObject", f"{bucket_arn(default)}/boot-logs/i-1")
+    assert not may.allow("s3:GetObject", f"{bucket_arn(default)}/boot-logs/i-1")
+    assert may.allow("s3:ListBucket", bucket_arn(default))
+    assert not may.allow("s3:PutBucketPolicy", bucket_arn(default))
+    assert not may.allow("s3:DeleteObjectVersion", f"{bucket_arn(default)}/data/a")
+
+
+def test_a_worker_completes_launches_of_its_own_group_only(default: Synthesized) -> None:
+    worker = all_statements(default, "worker")
+    ours = here(default, "autoscaling", "autoScalingGroup:1234:autoScalingGroupName/demo-spark-workers")
+    assert worker.allow("autoscaling:CompleteLifecycleAction", ours)
+    assert not worker.allow("autoscaling:CompleteLifecycleAction", f"{ours}-2")
+    assert not worker.allow("autoscaling:SetDesiredCapacity", ours)
+
+
+@pytest.mark.parametrize("role", ["master", "worker"])
+def test_a_node_gets_its_role_from_ec2_alone(default: Synthesized, role: str) -> None:
+    partition = default.address("data.aws_partition", "spark_location_partition")
+    assert json.loads(default.the("aws_iam_role", f"spark_{role}_role")["assume_role_policy"]) == {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": f"ec2.${{{partition}.dns_suffix}}"},
+                "Action": "sts:AssumeRole",
+            }
+        ],
+    }
+
+
+def test_no_managed_policy_is_attached(default: Synthesized) -> None:
+    """`AmazonSSMManagedInstanceCore` reads every parameter of the account, the fleet's private key among them."""
+    assert not default.all("aws_iam_role_policy_attachment")
+    assert "AmazonSSMManagedInstanceCore" not in default.text
+
+
+@pytest.mark.parametrize("role", ["master", "worker"])
+def test_iam_names_are_prefixes_since_they_are_global_to_the_account(default: Synthesized, role: str) -> None:
+    """The same cluster may live in two regions."""
+    for kind, name in (
+        ("aws_iam_role", f"spark_{role}_role"),
+        ("aws_iam_instance_profile", f"spark_{role}_role_instance_profile"),
+    ):
+        body = default.the(kind, name)
+        assert body["name_prefix"] == f"demo-{role}-"
+        assert "name" not in body
+
+
+def test_the_longest_name_fits_where_aws_gives_least_room(synthesize: Synthesize) -> None:
+    """A role's prefix has at most 38 characters, a bucket's 37."""
+    stack = synthesize(name="a" * 24)
+    assert all(len(body["name_prefix"]) <= 38 for body in stack.all("aws_iam_role").values())
+    assert len(stack.the("aws_s3_bucket")["bucket_prefix"]) <= 37
+
+
+def test_no_boundary_unless_one_is_given(default: Synthesized) -> None:
+    assert all("permissions_boundary" not in body for body in default.all("aws_iam_role").values())
+
+
+def test_a_boundary_is_that_of_both_roles(synthesize: Synthesize) -> None:
+    boundary = "arn:aws:iam::111122223333:policy/boundary"
+    roles = synthesize(permissions_boundary_arn=boundary).all("aws_iam_role")
+    assert [body["permissions_boundary"] for body in roles.values()] == [boundary, boundary]
+
+
+def test_an_account_that_is_given_is_the_one_in_the_policies(synthesize: Synthesize) -> None:
+    stack = synthesize(account_id="111122223333", fleet_key=fleet_key.SsmParameter("/team/key"))
+    assert not stack.all("data.aws_caller_identity")
+    [launch] = stack.policies("worker")["complete_launch"]
+    [key] = stack.policies("master")["fleet_private_key"]
+    assert ":111122223333:autoScalingGroup:" in launch["Resource"][0]
+    assert key["Resource"][0].endswith(":111122223333:parameter/team/key")
+
+
+def test_arns_follow_the_partition(default: Synthesized) -> None:
+    assert "arn:aws:" not in default.text
+
+
+# --- grants for callers ------------------------------------------------------------------------------------------
+
+
+def granted(stack: TerraformStack, cluster: SparkCluster, grant: str) -> tuple[Synthesized, list[dict[str, Any]]]:
+    role = CallerRole(stack, "job", role_name="job-role")
+    getattr(cluster.storage, grant)(role)
+    found = Synthesized(stack)
+    policy = found.the("aws_iam_role_policy", "job_data")
+    assert policy["role"] == "job-role"
+    assert policy["name"] == "job-data"
+    return found, json.loads(policy["policy"])["Statement"]
+
+
+def test_a_callers_role_may_be_let_to_read_data(stack: TerraformStack) -> None:
+    found, statements = granted(stack, SparkCluster(stack, "spark", **REQUIRED), "grant_read_data")
+    bucket = bucket_arn(found)
+    assert statements == [allow(LIST, bucket), allow(["s3:GetObject"], f"{bucket}/data/*")]
+
+
+def test_a_callers_role_may_be_let_to_write_data(stack: TerraformStack) -> None:
+    found, statements = granted(stack, SparkCluster(stack, "spark", **REQUIRED), "grant_read_write_data")
+    bucket = bucket_arn(found)
+    assert statements == [allow(LIST, bucket), allow(READ_WRITE, f"{bucket}/data/*")]
+
+
+def test_a_callers_role_gets_the_buckets_key_with_the_data(stack: TerraformStack) -> None:
+    cluster = SparkCluster(stack, "spark", **REQUIRED, bucket_kms_key_arn=KEY)
+    _, statements = granted(stack, cluster, "grant_read_data")
+    assert statements[-1] == allow(["kms:Decrypt", "kms:GenerateDataKey"], KEY)
+
+
+def test_a_submitter_may_read_the_secret_and_nothing_else(stack: TerraformStack) -> None:
+    cluster = SparkCluster(stack, "spark", **REQUIRED, parameter_kms_key_arn=KEY)
+    cluster.grant_submit(CallerRole(stack, "job", role_name="job-role"), security_group_id="sg-9")
+    found = Synthesized(stack)
+    policies = [body for body in found.all("aws_iam_role_policy").values() if body["role"] == "job-role"]
+    assert [json.loads(body["policy"])["Statement"] for body in policies] == [
+        [allow(["ssm:GetParameter"], parameter_arn(found, "spark_secret")), allow(["kms:Decrypt"], KEY)]
+    ]
+
+
+def test_grants_to_a_callers_role_do_not_hold_up_the_nodes(stack: TerraformStack) -> None:
+    cluster = SparkCluster(stack, "spark", **REQUIRED)
+    cluster.storage.grant_read_data(CallerRole(stack, "job", role_name="job-role"))
+    found = Synthesized(stack)
+    policy = found.address("aws_iam_role_policy", "job_data")
+    assert not [address for address, behind in found.graph().items() if policy in behind]
+
+
+def test_one_role_may_use_two_clusters(stack: TerraformStack) -> None:
+    for name in ("one", "two"):
+        cluster = SparkCluster(stack, name, **{**REQUIRED, "name": name})
+        cluster.storage.grant_read_data(CallerRole(stack, f"job_on_{name}", role_name="job-role"))
+    policies = [body for body in Synthesized(stack).all("aws_iam_role_policy").values() if body["role"] == "job-role"]
+    assert {body["name"] for body in policies} == {"job_on_one-data", "job_on_two-data"}
+
+
+@pytest.mark.parametrize(
+    ("role_name", "message"),
+    [
+        ("", "role_name must be a string that is not empty, got ''"),
+        (None, "role_name must be given, got None"),
+        (
+            "arn:aws:iam::111122223333:role/job",
+            "role_name must be a role's name, not its ARN, got 'arn:aws:iam::111122223333:role/job'",
+        ),
+    ],
+)
+def test_refuses_what_is_no_roles_name(stack: TerraformStack, role_name: Any, message: str) -> None:
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - compared whole below
+        CallerRole(stack, "job", role_name=role_name)
+    assert str(error.value) == message

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cdktf import TerraformStack, TerraformVariable
+
+from spark_cluster import Master, SparkCluster
+
+if TYPE_CHECKING:
+    from tests.synth.conftest import Synthesize
+    from tests.synth.synthesized import Synthesized
+
+
+def test_one_on_demand_instance_in_the_first_subnet(synthesize: Synthesize) -> None:
+    body = synthesize(subnet_ids=["subnet-1", "subnet-2"]).the("aws_instance")
+    assert body["instance_type"] == "m6i.large"
+    assert body["subnet_id"] == "subnet-1"
+    assert "instance_market_options" not in body
+    assert "spot_price" not in body
+
+
+def test_it_has_its_own_role(default: Synthesized) -> None:
+    profile = default.address("aws_iam_instance_profile", "spark_master_role_instance_profile")
+    role = default.address("aws_iam_role", "spark_master_role")
+    assert default.the("aws_instance")["iam_instance_profile"] == f"${{{profile}.name}}"
+    assert default.the("aws_iam_instance_profile", "spark_master_role_instance_profile")["role"] == f"${{{role}.name}}"
+
+
+def test_metadata_wants_a_session_and_is_not_reached_from_containers(default: Synthesized) -> None:
+    assert default.the("aws_instance")["metadata_options"] == {
+        "http_endpoint": "enabled",
+        "http_tokens": "required",
+        "http_put_response_hop_limit": 1,
+    }
+
+
+def test_its_root_volume_is_encrypted_gp3(default: Synthesized) -> None:
+    assert default.the("aws_instance")["root_block_device"] == {
+        "volume_type": "gp3",
+        "volume_size": 32,
+        "encrypted": True,
+        "tags": {"Name": "demo-spark-master"},
+    }
+
+
+def test_instance_and_volume_are_tagged(synthesize: Synthesize) -> None:
+    body = synthesize(tags={"team": "data"}).the("aws_instance")
+    assert body["tags"] == body["root_block_device"]["tags"] == {"team": "data", "Name": "demo-spark-master"}
+
+
+def test_a_newer_public_ami_does_not_replace_it(default: Synthesized) -> None:
+    """What the public parameter names changes every few weeks."""
+    assert default.the("aws_instance")["lifecycle"] == {"ignore_changes": ["ami"]}
+
+
+def test_another_ami_of_the_callers_replaces_it(synthesize: Synthesize) -> None:
+    assert "lifecycle" not in synthesize(ami_id="ami-1").the("aws_instance")
+
+
+def test_changed_settings_replace_it(default: Synthesized) -> None:
+    """EC2 would stop and start it, and cloud-init would not run again."""
+    body = default.the("aws_instance")
+    assert body["user_data_replace_on_change"] is True
+    assert body["user_data_base64"].startswith("${base64gzip(local.spark_master_user_data_script_")
+
+
+def test_what_only_terraform_knows_is_left_to_the_subnet_and_the_type(default: Synthesized) -> None:
+    """Arguments that nobody gave are not there, rather than null or false."""
+    body = default.the("aws_instance")
+    assert not {"associate_public_ip_address", "ebs_optimized", "key_name"} & body.keys()
+
+
+def test_each_choice_reaches_the_instance(synthesize: Synthesize) -> None:
+    key = "arn:aws:kms:us-east-1:111122223333:key/1"
+    body = synthesize(
+        master=Master(instance_type="r6i.large", subnet_id="subnet-9", root_volume_gib=64),
+        key_name="ops",
+        ebs_optimized=True,
+        associate_public_ip_address=False,
+        volume_kms_key_arn=key,
+    ).the("aws_instance")
+    assert {name: body[name] for name in ("instance_type", "subnet_id", "key_name")} == {
+        "instance_type": "r6i.large",
+        "subnet_id": "subnet-9",
+        "key_name": "ops",
+    }
+    assert body["ebs_optimized"] is True
+    assert body["associate_public_ip_address"] is False
+    assert body["root_block_device"]["volume_size"] == 64
+    assert body["root_block_device"]["kms_key_id"] == key
+
+
+def test_each_choice_may_be_what_only_terraform_knows(synthesize: Synthesize, stack: TerraformStack) -> None:
+    def variable(name: str, kind: str = "string") -> TerraformVariable:
+        return TerraformVariable(stack, name, type=kind)
+
+    body = synthesize(
+        master=Master(
+            instance_type=variable("type").string_value,
+            subnet_id=variable("subnet").string_value,
+            root_volume_gib=variable("size", "number").number_value,
+        ),
+        key_name=variable("key").string_value,
+        ebs_optimized=variable("optimized", "bool").boolean_value,
+        associate_public_ip_address=variable("public", "bool").boolean_value,
+        volume_kms_key_arn=variable("kms").string_value,
+        tags={"team": variable("team").string_value},
+    ).the("aws_instance")
+    assert body["instance_type"] == "${var.type}"
+    assert body["subnet_id"] == "${var.subnet}"
+    assert body["root_block_device"]["volume_size"] == "${var.size}"
+    assert body["root_block_device"]["kms_key_id"] == "${var.kms}"
+    assert body["key_name"] == "${var.key}"
+    assert body["ebs_optimized"] == "${var.optimized}"
+    assert body["associate_public_ip_address"] == "${var.public}"
+    assert body["tags"]["team"] == "${var.team}"
+
+
+def test_its_addresses_are_names_that_workers_know(default_cluster: SparkCluster) -> None:
+    assert default_cluster.master_url == "spark://master.demo-spark:7077"
+    assert default_cluster.master_ui_url == "http://master.demo-spark:8080"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"instance_type": ""}, "master.instance_type must be a string that is not empty, got ''"),
+        ({"instance_type": None}, "master.instance_type must be given, got None"),
+        (
+            {"instance_type": "large"},
+            "master.instance_type must be an EC2 instance type such as 'm6i.xlarge', got 'large'",
+        ),
+        ({"subnet_id": "eu-central-1a"}, "master.subnet_id must begin with 'subnet-', got 'eu-central-1a'"),
+        ({"root_volume_gib": 8}, "master.root_volume_gib must be from 16 to 65536, got 8"),
+        ({"root_volume_gib": "32"}, "master.root_volume_gib must be a whole number, got '32'"),
+        ({"root_volume_gib": None}, "master.root_volume_gib must be a whole number, got None"),
+    ],
+)
+def test_refuses(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - compared whole below
+        Master(**arguments)
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"key_name": ""}, "key_name must be a string that is not empty, got ''"),
+        ({"ebs_optimized": "true"}, "ebs_optimized must be True or False, got 'true'"),
+        ({"associate_public_ip_address": 1}, "associate_public_ip_address must be True or False, got 1"),
+        ({"volume_kms_key_arn": "alias/ebs"}, "volume_kms_key_arn must begin with 'arn:', got 'alias/ebs'"),
+        ({"permissions_boundary_arn": "boundary"}, "permissions_boundary_arn must begin with 'arn:', got 'boundary'"),
+    ],
+)
+def test_refuses_what_both_kinds_of_node_share(synthesize: Synthesize, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - compared whole below
+        synthesize(**arguments)
+    assert str(error.value) == message

@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cdktf import Fn, TerraformStack, TerraformVariable
+
+from spark_cluster import SparkCluster
+from spark_cluster.identity import CallerRole
+from tests.synth.conftest import REQUIRED
+from tests.synth.synthesized import Synthesized
+
+if TYPE_CHECKING:
+    from tests.synth.conftest import Synthesize
+
+INGRESS, EGRESS = "aws_vpc_security_group_ingress_rule", "aws_vpc_security_group_egress_rule"
+
+
+def group_id(stack: Synthesized) -> str:
+    return f"${{{stack.address('aws_security_group', 'spark_network_security_group')}.id}}"
+
+
+def vpc_id(stack: Synthesized) -> str:
+    return f"${{{stack.address('data.aws_vpc', 'spark_network_vpc')}.id}}"
+
+
+def test_one_group_lets_all_nodes_talk_to_each_other(default: Synthesized) -> None:
+    assert default.the("aws_security_group") == {
+        "name_prefix": "demo-spark-",
+        "description": "Nodes of the Spark cluster demo",
+        "vpc_id": vpc_id(default),
+        "tags": {"Name": "demo-spark"},
+    }
+    assert default.the(INGRESS) == {
+        "security_group_id": group_id(default),
+        "referenced_security_group_id": group_id(default),
+        "description": "All traffic between nodes",
+        "ip_protocol": "-1",
+        "tags": {},
+    }
+
+
+def test_nodes_reach_every_address_by_default(default: Synthesized) -> None:
+    rules = default.all(EGRESS)
+    assert {name: body.get("cidr_ipv4", body.get("cidr_ipv6")) for name, body in rules.items()} == {
+        "spark_network_nodes_out": None,
+        "spark_network_all_ipv4_out": "0.0.0.0/0",
+        "spark_network_all_ipv6_out": "::/0",
+    }
+    assert {body["ip_protocol"] for body in rules.values()} == {"-1"}
+
+
+def test_outbound_traffic_can_be_switched_off_but_for_that_between_nodes(synthesize: Synthesize) -> None:
+    stack = synthesize(allow_all_egress=False)
+    assert stack.all(EGRESS).keys() == {"spark_network_nodes_out"}
+    assert stack.the(EGRESS)["referenced_security_group_id"] == group_id(stack)
+
+
+def test_nobody_else_comes_in(default: Synthesized) -> None:
+    assert "cidr_ipv4" not in default.the(INGRESS)
+    assert "ingress" not in default.the("aws_security_group")
+
+
+def test_the_callers_groups_are_added_to_every_node(synthesize: Synthesize) -> None:
+    stack = synthesize(security_group_ids=["sg-1", "sg-2"])
+    expected = [group_id(stack), "sg-1", "sg-2"]
+    assert stack.the("aws_instance")["vpc_security_group_ids"] == expected
+    assert stack.the("aws_launch_template")["vpc_security_group_ids"] == expected
+
+
+def test_the_callers_groups_may_be_a_list_that_only_terraform_knows(
+    synthesize: Synthesize, stack: TerraformStack
+) -> None:
+    groups = TerraformVariable(stack, "groups", type="list(string)")
+    found = synthesize(security_group_ids=groups.list_value)
+    group = group_id(found).removeprefix("${").removesuffix("}")
+    expected = f"${{concat([{group}], var.groups)}}"
+    assert found.the("aws_instance")["vpc_security_group_ids"] == expected
+    assert found.the("aws_launch_template")["vpc_security_group_ids"] == expected
+
+
+def test_a_private_zone_holds_the_masters_name_for_half_a_minute(default: Synthesized) -> None:
+    assert default.the("aws_route53_zone") == {
+        "name": "demo-spark",
+        "comment": "Nodes of the Spark cluster demo",
+        "vpc": [{"vpc_id": vpc_id(default)}],
+        "tags": {},
+    }
+    master = default.address("aws_instance", "spark_master_instance")
+    zone = default.address("aws_route53_zone", "spark_network_zone")
+    assert default.the("aws_route53_record") == {
+        "zone_id": f"${{{zone}.zone_id}}",
+        "name": "master.demo-spark",
+        "type": "A",
+        "ttl": 30,
+        "records": [f"${{{master}.private_ip}}"],
+    }
+
+
+def test_a_vpc_without_both_dns_attributes_is_refused_in_the_plan(default: Synthesized) -> None:
+    """A private zone answers only where both are on, and `aws_vpc` leaves the second off."""
+    assert default.the("data.aws_vpc") == {
+        "id": "vpc-1",
+        "lifecycle": {
+            "postcondition": [
+                {
+                    "condition": "${self.enable_dns_support && self.enable_dns_hostnames}",
+                    "error_message": "vpc_id must name a VPC with enable_dns_support and enable_dns_hostnames both on, "
+                    "or workers cannot find the master by its name in the private zone",
+                }
+            ]
+        },
+    }
+
+
+def test_subnets_of_another_vpc_are_refused_in_the_plan(synthesize: Synthesize) -> None:
+    stack = synthesize(subnet_ids=["subnet-1", "subnet-2"])
+    subnets = stack.all("data.aws_subnet")
+    assert [body["id"] for body in subnets.values()] == ["subnet-1", "subnet-2"]
+    vpc = vpc_id(stack).removeprefix("${").removesuffix("}")
+    for body in subnets.values():
+        assert body["lifecycle"]["postcondition"] == [
+            {
+                "condition": f"${{(self.vpc_id == {vpc})}}",
+                "error_message": "subnet_ids must name subnets of the VPC that vpc_id names",
+            }
+        ]
+
+
+def test_the_vpc_may_be_one_that_terraform_makes(synthesize: Synthesize, stack: TerraformStack) -> None:
+    found = synthesize(vpc_id=TerraformVariable(stack, "vpc", type="string").string_value)
+    assert found.the("data.aws_vpc")["id"] == "${var.vpc}"
+
+
+def test_subnets_may_be_a_list_that_only_terraform_knows(synthesize: Synthesize, stack: TerraformStack) -> None:
+    found = synthesize(subnet_ids=TerraformVariable(stack, "subnets", type="list(string)").list_value)
+    assert found.the("aws_autoscaling_group")["vpc_zone_identifier"] == "${var.subnets}"
+    assert found.the("aws_instance")["subnet_id"] == "${element(var.subnets, 0)}"
+    assert found.the("data.aws_subnet")["id"] == "${element(var.subnets, 0)}"
+
+
+def test_subnets_may_be_a_list_of_ids_that_only_terraform_knows(synthesize: Synthesize, stack: TerraformStack) -> None:
+    one, two = (TerraformVariable(stack, name, type="string").string_value for name in ("one", "two"))
+    found = synthesize(subnet_ids=(one, two))
+    assert found.the("aws_autoscaling_group")["vpc_zone_identifier"] == ["${var.one}", "${var.two}"]
+    assert found.the("aws_instance")["subnet_id"] == "${var.one}"
+
+
+def test_a_function_of_terraforms_may_choose_the_subnet(synthesize: Synthesize) -> None:
+    found = synthesize(subnet_ids=[Fn.element(["subnet-1", "subnet-2"], 1)])
+    assert found.the("aws_instance")["subnet_id"] == '${element(["subnet-1", "subnet-2"], 1)}'
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"vpc_id": ""}, "vpc_id must be a string that is not empty, got ''"),
+        ({"vpc_id": None}, "vpc_id must be given, got None"),
+        ({"vpc_id": "subnet-1"}, "vpc_id must begin with 'vpc-', got 'subnet-1'"),
+        ({"subnet_ids": []}, "subnet_ids must name at least 1, got []"),
+        ({"subnet_ids": None}, "subnet_ids must be a list of ids such as ['subnet-0123'], got None"),
+        ({"subnet_ids": "subnet-1"}, "subnet_ids must be a list of ids such as ['subnet-0123'], got 'subnet-1'"),
+        ({"subnet_ids": ["subnet-1", "vpc-1"]}, "subnet_ids[1] must begin with 'subnet-', got 'vpc-1'"),
+        ({"subnet_ids": [""]}, "subnet_ids[0] must be a string that is not empty, got ''"),
+        (
+            {"subnet_ids": ["subnet-1", "subnet-1"]},
+            "subnet_ids must name each id once, got ['subnet-1', 'subnet-1']",
+        ),
+        ({"security_group_ids": "sg-1"}, "security_group_ids must be a list of ids such as ['sg-0123'], got 'sg-1'"),
+        ({"security_group_ids": ["default"]}, "security_group_ids[0] must begin with 'sg-', got 'default'"),
+        ({"allow_all_egress": None}, "allow_all_egress must be a literal True or False, got None"),
+        ({"allow_all_egress": "no"}, "allow_all_egress must be a literal True or False, got 'no'"),
+    ],
+)
+def test_refuses(synthesize: Synthesize, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - compared whole below
+        synthesize(**arguments)
+    assert str(error.value) == message
+
+
+# --- drivers outside the cluster ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def with_submitter(stack: TerraformStack) -> Synthesized:
+    cluster = SparkCluster(stack, "spark", **REQUIRED)
+    cluster.grant_submit(CallerRole(stack, "job", role_name="job-role"), security_group_id="sg-9")
+    return Synthesized(stack)
+
+
+def ports(rule: dict[str, Any]) -> tuple[str, int, int]:
+    return rule["ip_protocol"], rule["from_port"], rule["to_port"]
+
+
+def test_a_submitter_reaches_master_and_executors_and_nothing_else(with_submitter: Synthesized) -> None:
+    nodes = group_id(with_submitter)
+    inward = {
+        name: ports(body)
+        for name, body in with_submitter.all(INGRESS).items()
+        if body["security_group_id"] == nodes and body["referenced_security_group_id"] == "sg-9"
+    }
+    assert inward == {
+        "spark_network_submit_job_to_7077": ("tcp", 7077, 7077),
+        "spark_network_submit_job_to_8080": ("tcp", 8080, 8080),
+        "spark_network_submit_job_to_executors": ("tcp", 40100, 40132),
+    }
+
+
+def test_nodes_reach_the_submitters_driver_at_its_pinned_ports(with_submitter: Synthesized) -> None:
+    back = with_submitter.the(INGRESS, "spark_network_submit_job_back")
+    out = with_submitter.the(EGRESS, "spark_network_submit_job_out")
+    assert ports(back) == ports(out) == ("tcp", 40000, 40079)
+    nodes = group_id(with_submitter)
+    assert (back["security_group_id"], back["referenced_security_group_id"]) == ("sg-9", nodes)
+    assert (out["security_group_id"], out["referenced_security_group_id"]) == (nodes, "sg-9")
+
+
+def test_two_submitters_have_rules_of_their_own(stack: TerraformStack) -> None:
+    cluster = SparkCluster(stack, "spark", **REQUIRED)
+    for name in ("one", "two"):
+        cluster.grant_submit(CallerRole(stack, name, role_name=name), security_group_id=f"sg-{name}")
+    assert len(Synthesized(stack).all(INGRESS)) == 1 + 2 * 4
+
+
+def test_a_submitters_group_may_be_one_that_terraform_makes(stack: TerraformStack) -> None:
+    cluster = SparkCluster(stack, "spark", **REQUIRED)
+    group = TerraformVariable(stack, "group", type="string").string_value
+    cluster.grant_submit(CallerRole(stack, "job", role_name="job-role"), security_group_id=group)
+    rule = Synthesized(stack).the(INGRESS, "spark_network_submit_job_back")
+    assert rule["security_group_id"] == "${var.group}"
+
+
+def test_refuses_a_submitter_without_a_security_group(stack: TerraformStack) -> None:
+    cluster = SparkCluster(stack, "spark", **REQUIRED)
+    with pytest.raises(ValueError, match=r"^security_group_id must begin with 'sg-', got 'job'$"):
+        cluster.grant_submit(CallerRole(stack, "job", role_name="job-role"), security_group_id="job")

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cdktf import TerraformStack, TerraformVariable
+
+from spark_cluster import scaling
+
+if TYPE_CHECKING:
+    from tests.synth.conftest import Synthesize
+    from tests.synth.synthesized import Synthesized
+
+POLICY, ALARM = "aws_autoscaling_policy", "aws_cloudwatch_metric_alarm"
+OUT, IN = "spark_workers_scaling_scale_out", "spark_workers_scaling_scale_in"
+
+
+def group(stack: Synthesized) -> str:
+    return f"${{{stack.address('aws_autoscaling_group', 'spark_workers_group')}.name}}"
+
+
+def test_two_more_workers_above_85_percent(default: Synthesized) -> None:
+    assert default.the(POLICY, f"{OUT}_policy") == {
+        "name": "demo-spark-workers-scale-out",
+        "autoscaling_group_name": group(default),
+        "policy_type": "SimpleScaling",
+        "adjustment_type": "ChangeInCapacity",
+        "scaling_adjustment": 2,
+        "cooldown": 300,
+    }
+    policy = default.address(POLICY, f"{OUT}_policy")
+    assert default.the(ALARM, f"{OUT}_alarm") == {
+        "alarm_name": "demo-spark-workers-scale-out",
+        "alarm_description": "Average CPU of the Spark workers demo-spark-workers: scale-out",
+        "namespace": "AWS/EC2",
+        "metric_name": "CPUUtilization",
+        "dimensions": {"AutoScalingGroupName": group(default)},
+        "statistic": "Average",
+        "comparison_operator": "GreaterThanThreshold",
+        "threshold": 85,
+        "period": 60,
+        "evaluation_periods": 2,
+        "alarm_actions": [f"${{{policy}.arn}}"],
+        "tags": {},
+    }
+
+
+def test_two_fewer_below_20_percent(default: Synthesized) -> None:
+    policy, alarm = default.the(POLICY, f"{IN}_policy"), default.the(ALARM, f"{IN}_alarm")
+    assert policy["scaling_adjustment"] == -2
+    assert policy["adjustment_type"] == "ChangeInCapacity"
+    assert alarm["comparison_operator"] == "LessThanThreshold"
+    assert alarm["threshold"] == 20
+    assert alarm["alarm_actions"] == [f"${{{default.address(POLICY, f'{IN}_policy')}.arn}}"]
+
+
+def test_every_figure_is_an_argument(synthesize: Synthesize) -> None:
+    stack = synthesize(
+        scaling=scaling.Cpu(
+            scale_out_above_percent=70,
+            scale_out_workers=3,
+            scale_in_below_percent=10,
+            scale_in_workers=1,
+            evaluation_periods=5,
+            cooldown_seconds=600,
+        )
+    )
+    assert stack.the(POLICY, f"{OUT}_policy")["scaling_adjustment"] == 3
+    assert stack.the(POLICY, f"{IN}_policy")["scaling_adjustment"] == -1
+    assert {body["cooldown"] for body in stack.all(POLICY).values()} == {600}
+    assert stack.the(ALARM, f"{OUT}_alarm")["threshold"] == 70
+    assert stack.the(ALARM, f"{IN}_alarm")["threshold"] == 10
+    assert {body["evaluation_periods"] for body in stack.all(ALARM).values()} == {5}
+
+
+def test_every_figure_may_be_what_only_terraform_knows(synthesize: Synthesize, stack: TerraformStack) -> None:
+    above, more, below, fewer, periods, pause = (
+        TerraformVariable(stack, name, type="number").number_value
+        for name in ("above", "more", "below", "fewer", "periods", "pause")
+    )
+    found = synthesize(scaling=scaling.Cpu(above, more, below, fewer, periods, pause))
+    assert found.the(POLICY, f"{OUT}_policy")["scaling_adjustment"] == "${var.more}"
+    assert found.the(POLICY, f"{IN}_policy")["scaling_adjustment"] == "${-var.fewer}"
+    assert found.the(POLICY, f"{IN}_policy")["cooldown"] == "${var.pause}"
+    assert found.the(ALARM, f"{OUT}_alarm")["threshold"] == "${var.above}"
+    assert found.the(ALARM, f"{IN}_alarm")["threshold"] == "${var.below}"
+    assert found.the(ALARM, f"{IN}_alarm")["evaluation_periods"] == "${var.periods}"
+
+
+def test_alarms_are_tagged(synthesize: Synthesize) -> None:
+    for body in synthesize(tags={"team": "data"}).all(ALARM).values():
+        assert body["tags"] == {"team": "data"}
+
+
+def test_manual_scaling_makes_nothing(synthesize: Synthesize) -> None:
+    stack = synthesize(scaling=scaling.Manual())
+    assert not stack.all(POLICY)
+    assert not stack.all(ALARM)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"scale_out_above_percent": 0}, "scaling.scale_out_above_percent must be from 1 to 100, got 0"),
+        ({"scale_out_above_percent": 101}, "scaling.scale_out_above_percent must be from 1 to 100, got 101"),
+        ({"scale_in_below_percent": 0}, "scaling.scale_in_below_percent must be from 1 to 100, got 0"),
+        (
+            {"scale_in_below_percent": 90},
+            "scaling.scale_in_below_percent must be at most scaling.scale_out_above_percent, got 90 > 85",
+        ),
+        ({"scale_out_workers": 0}, "scaling.scale_out_workers must be a whole number of at least 1, got 0"),
+        ({"scale_in_workers": -2}, "scaling.scale_in_workers must be a whole number of at least 1, got -2"),
+        ({"evaluation_periods": 0}, "scaling.evaluation_periods must be a whole number of at least 1, got 0"),
+        ({"cooldown_seconds": -1}, "scaling.cooldown_seconds must be a whole number of at least 0, got -1"),
+        ({"cooldown_seconds": "300"}, "scaling.cooldown_seconds must be a whole number, got '300'"),
+    ],
+)
+def test_refuses(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - compared whole below
+        scaling.Cpu(**arguments)
+    assert str(error.value) == message

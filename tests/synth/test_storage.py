@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from cdktf import TerraformStack, TerraformVariable
+
+if TYPE_CHECKING:
+    from tests.synth.conftest import Synthesize
+    from tests.synth.synthesized import Synthesized
+
+
+def bucket(stack: Synthesized, attribute: str) -> str:
+    return f"${{{stack.address('aws_s3_bucket', 'spark_storage_bucket')}.{attribute}}}"
+
+
+def test_the_bucket_is_named_by_its_cluster_and_keeps_what_it_holds(default: Synthesized) -> None:
+    assert default.the("aws_s3_bucket") == {"bucket_prefix": "demo-spark-", "force_destroy": False, "tags": {}}
+
+
+def test_the_bucket_can_be_destroyed_with_what_it_holds(synthesize: Synthesize) -> None:
+    """A running cluster's bucket is never empty, and S3 deletes only an empty one."""
+    assert synthesize(force_destroy=True).the("aws_s3_bucket")["force_destroy"] is True
+
+
+def test_force_destroy_may_be_a_variable(synthesize: Synthesize, stack: TerraformStack) -> None:
+    choice = TerraformVariable(stack, "choice", type="bool").boolean_value
+    assert synthesize(force_destroy=choice).the("aws_s3_bucket")["force_destroy"] == "${var.choice}"
+
+
+def test_the_bucket_is_private(default: Synthesized) -> None:
+    assert default.the("aws_s3_bucket_public_access_block") == {
+        "bucket": bucket(default, "id"),
+        "block_public_acls": True,
+        "block_public_policy": True,
+        "ignore_public_acls": True,
+        "restrict_public_buckets": True,
+    }
+
+
+def test_acls_are_off(default: Synthesized) -> None:
+    assert default.the("aws_s3_bucket_ownership_controls") == {
+        "bucket": bucket(default, "id"),
+        "rule": {"object_ownership": "BucketOwnerEnforced"},
+    }
+    assert not default.all("aws_s3_bucket_acl")
+
+
+def test_objects_are_encrypted_with_s3s_own_key(default: Synthesized) -> None:
+    assert default.the("aws_s3_bucket_server_side_encryption_configuration") == {
+        "bucket": bucket(default, "id"),
+        "rule": [{"apply_server_side_encryption_by_default": {"sse_algorithm": "AES256"}, "bucket_key_enabled": False}],
+    }
+
+
+def test_objects_can_be_encrypted_with_a_key_of_the_callers(synthesize: Synthesize, stack: TerraformStack) -> None:
+    key = TerraformVariable(stack, "key", type="string").string_value
+    found = synthesize(bucket_kms_key_arn=key)
+    [rule] = found.the("aws_s3_bucket_server_side_encryption_configuration")["rule"]
+    assert rule == {
+        "apply_server_side_encryption_by_default": {"sse_algorithm": "aws:kms", "kms_master_key_id": "${var.key}"},
+        "bucket_key_enabled": True,
+    }
+
+
+def test_versions_are_kept(default: Synthesized) -> None:
+    assert default.the("aws_s3_bucket_versioning") == {
+        "bucket": bucket(default, "id"),
+        "versioning_configuration": {"status": "Enabled"},
+    }
+
+
+def test_old_versions_uploads_that_never_ended_and_boot_logs_go_after_a_while(default: Synthesized) -> None:
+    rules = {rule.pop("id"): rule for rule in default.the("aws_s3_bucket_lifecycle_configuration")["rule"]}
+    assert rules == {
+        "incomplete-uploads": {
+            "status": "Enabled",
+            "filter": [{"prefix": ""}],
+            "abort_incomplete_multipart_upload": [{"days_after_initiation": 3}],
+        },
+        "noncurrent-versions": {
+            "status": "Enabled",
+            "filter": [{"prefix": ""}],
+            "noncurrent_version_expiration": [{"noncurrent_days": 7}],
+            "expiration": [{"expired_object_delete_marker": True}],
+        },
+        "boot-logs": {"status": "Enabled", "filter": [{"prefix": "boot-logs/"}], "expiration": [{"days": 30}]},
+    }
+
+
+def test_rules_about_versions_come_after_versions(default: Synthesized) -> None:
+    assert default.the("aws_s3_bucket_lifecycle_configuration")["depends_on"] == [
+        default.address("aws_s3_bucket_versioning", "spark_storage_versioning")
+    ]
+
+
+def test_the_buckets_policy(default: Synthesized) -> None:
+    arn = bucket(default, "arn")
+    master, worker = (
+        f"${{{default.address('aws_iam_role', f'spark_{role}_role')}.arn}}" for role in ("master", "worker")
+    )
+    body = default.the("aws_s3_bucket_policy")
+    assert body["bucket"] == bucket(default, "id")
+    assert json.loads(body["policy"]) == {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "TlsOnly",
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "s3:*",
+                "Resource": [arn, f"{arn}/*"],
+                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+            },
+            {
+                "Sid": "NodesUseData",
+                "Effect": "Allow",
+                "Principal": {"AWS": [master, worker]},
+                "Action": [
+                    "s3:GetObject",
+                    "s3:PutObject",
+                    "s3:DeleteObject",
+                    "s3:AbortMultipartUpload",
+                    "s3:ListMultipartUploadParts",
+                ],
+                "Resource": f"{arn}/data/*",
+            },
+            {
+                "Sid": "WorkersNeverWriteArtifacts",
+                "Effect": "Deny",
+                "Principal": {"AWS": worker},
+                "Action": ["s3:PutObject*", "s3:DeleteObject*", "s3:AbortMultipartUpload", "s3:RestoreObject"],
+                "Resource": f"{arn}/artifacts/*",
+            },
+        ],
+    }
+
+
+def test_the_deployer_is_not_locked_out(default: Synthesized) -> None:
+    """A Deny with NotPrincipal denies whoever it does not name, the deployer too."""
+    assert "NotPrincipal" not in default.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"force_destroy": "yes"}, "force_destroy must be True or False, got 'yes'"),
+        ({"bucket_kms_key_arn": "alias/mine"}, "bucket_kms_key_arn must begin with 'arn:', got 'alias/mine'"),
+        ({"bucket_kms_key_arn": ""}, "bucket_kms_key_arn must be a string that is not empty, got ''"),
+    ],
+)
+def test_refuses(synthesize: Synthesize, arguments: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - compared whole below
+        synthesize(**arguments)
+    assert str(error.value) == message

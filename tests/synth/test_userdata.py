@@ -1,0 +1,428 @@
+"""What a node boots with: the document as Terraform makes it, the settings in it, and the programs in the bucket."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import io
+import json
+import os
+import re
+import secrets
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cdktf import TerraformStack, TerraformVariable
+
+from spark_cluster import SparkArchive, SparkCluster, userdata
+from tests.synth.conftest import REQUIRED
+from tests.synth.synthesized import expressions
+
+if TYPE_CHECKING:
+    from tests.synth.conftest import Synthesize
+    from tests.synth.synthesized import Synthesized
+
+ROLES = ("master", "worker")
+START = "/usr/local/lib/spark-cluster/start"
+BOOT = "/usr/local/lib/spark-cluster/boot"
+TYPICAL_REFERENCE = "demo-spark-20261124123456789000000001"
+
+
+def construct_of(role: str) -> str:
+    return "workers" if role == "worker" else role
+
+
+def document(stack: Synthesized, role: str) -> str:
+    """The document as the node gets it: expressions filled in, escapes undone."""
+    text = stack.local(f"spark_{construct_of(role)}_user_data_script")
+    settings = json.dumps(filled(stack.settings(role)), separators=(",", ":"))
+    [expression] = expressions(text)
+    assert expression.startswith("jsonencode(local.")
+    before, after = text.split(f"${{{expression}}}")
+    return unescaped(before) + settings + unescaped(after)
+
+
+def filled(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: filled(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [filled(inner) for inner in value]
+    if not isinstance(value, str):
+        return value
+    for expression in set(expressions(value)):
+        value = value.replace(f"${{{expression}}}", TYPICAL_REFERENCE)
+    return unescaped(value)
+
+
+def unescaped(text: str) -> str:
+    return text.replace("$${", "${").replace("%%{", "%{")
+
+
+def programs(stack: Synthesized, role: str) -> tuple[dict[str, Any], bytes]:
+    body = stack.the("aws_s3_object", f"spark_{construct_of(role)}_user_data_programs")
+    return body, base64.b64decode(body["content_base64"])
+
+
+# --- the document ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_half_of_what_ec2_takes_is_left(default: Synthesized, role: str) -> None:
+    assert len(gzip.compress(document(default, role).encode(), 6)) <= userdata.MAX_BYTES / 2
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_size_that_is_checked_is_that_of_the_document(
+    default_cluster: SparkCluster, default: Synthesized, role: str
+) -> None:
+    part = default_cluster.master if role == "master" else default_cluster.workers
+    compressed = len(gzip.compress(document(default, role).encode(), 6))
+    assert part.user_data.compressed_bytes - 512 <= compressed <= part.user_data.compressed_bytes
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_terraform_compresses_it_since_its_gzip_is_the_same_everywhere(default: Synthesized, role: str) -> None:
+    """Python's gives other bytes with another zlib, and each colleague's deploy would replace the master."""
+    expression = (
+        default.the("aws_instance")["user_data_base64"]
+        if role == "master"
+        else default.the("aws_launch_template")["user_data"]
+    )
+    assert re.fullmatch(rf"\$\{{base64gzip\(local\.spark_{construct_of(role)}_user_data_script_\w+\)\}}", expression)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_run_by_a_shell_it_writes_the_files_as_they_stand_in_the_source(
+    default: Synthesized, role: str, tmp_path: Path
+) -> None:
+    """The document itself is run, with every path moved below a folder of the test's."""
+    text = document(default, role)
+    for folder in ("/etc/spark-cluster", "/usr/local/lib/spark-cluster"):
+        text = re.sub(
+            rf"^((?:mkdir -p|cat >|chmod 755|exec) ?){folder}", rf"\1{tmp_path}{folder}", text, flags=re.MULTILINE
+        )
+    text = text.replace(f"exec {tmp_path}{START}", "exit 0")
+    subprocess.run(["bash", "-s"], input=text, text=True, check=True, cwd=tmp_path)
+
+    written = {f"/{path.relative_to(tmp_path)}": path for path in tmp_path.rglob("*") if path.is_file()}
+    settings = json.loads(written.pop(userdata.SETTINGS_FILE).read_text())
+    assert settings == filled(default.settings(role))
+    assert {name: path.read_text() for name, path in written.items()} == userdata.files("start")
+    for name, path in written.items():
+        assert os.access(path, os.X_OK) == userdata.is_program(path.read_text()), name
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_it_ends_by_starting_the_first_program(default: Synthesized, role: str) -> None:
+    text = document(default, role)
+    assert text.startswith("#!/bin/bash\n")
+    assert text.endswith(f"\nexec {START}\n")
+    assert START in userdata.files("start")
+
+
+def test_the_first_stage_is_these_files() -> None:
+    assert userdata.files("start").keys() == {
+        START,
+        "/usr/local/lib/spark-cluster/aws.py",
+        "/usr/local/lib/spark-cluster/settings.py",
+    }
+
+
+def test_no_file_holds_what_ends_a_file_or_stands_for_the_settings() -> None:
+    for name, text in userdata.files("start").items():
+        assert "END-OF-FILE" not in text, name
+        assert "<settings>" not in text, name
+        assert "TfToken" not in text, name
+        assert text.endswith("\n"), name
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_nothing_but_the_settings_is_an_expression(default: Synthesized, role: str) -> None:
+    [expression] = expressions(default.local(f"spark_{construct_of(role)}_user_data_script"))
+    assert re.fullmatch(rf"jsonencode\(local\.spark_{construct_of(role)}_user_data_settings_\w+\)", expression)
+    assert not re.search(r"(?<!%)%\{", default.local(f"spark_{construct_of(role)}_user_data_script"))
+
+
+def test_the_same_bytes_in_every_process(tmp_path: Path) -> None:
+    program = f"""
+from spark_cluster.provider import import_lazily
+import_lazily()
+import json
+from cdktf import TerraformStack, Testing
+from cdktf_cdktf_provider_aws.provider import AwsProvider
+from spark_cluster import SparkCluster
+stack = TerraformStack(Testing.app(outdir="out"), "stack")
+AwsProvider(stack, "aws", region="us-east-1")
+defaults = {{f"spark.{{letter}}": "1" for letter in "zyxabc"}}
+SparkCluster(stack, "spark", **{REQUIRED!r}, spark_defaults=defaults, tags={{"b": "1", "a": "2"}}, no_proxy=["b", "a"])
+print(json.dumps(json.loads(Testing.synth(stack, True))))
+"""
+    made = set()
+    for seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        command = [sys.executable, "-c", program]
+        folder = tmp_path / seed
+        folder.mkdir()
+        environment["PYTHONPATH"] = str(Path(userdata.__file__).parents[1])
+        made.add(subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, check=True).stdout)
+    assert len(made) == 1
+
+
+# --- settings ----------------------------------------------------------------------------------------------------
+
+
+def test_what_the_master_is_told(default: Synthesized) -> None:
+    settings = filled(default.settings("master"))
+    del settings["programs_key"], settings["programs_sha256"]
+    host = "https://archive.apache.org/dist/spark/spark-4.3.0/spark-4.3.0-bin-hadoop3.tgz"
+    assert settings == {
+        "role": "master",
+        "region": TYPICAL_REFERENCE,
+        "bucket": TYPICAL_REFERENCE,
+        "group": "demo-spark-workers",
+        "master_host": "master.demo-spark",
+        "boot_timeout_seconds": 1800,
+        "spark_version": "4.3.0",
+        "spark_file": "spark-4.3.0-bin-hadoop3.tgz",
+        "spark_checksum": "",
+        "spark_urls": ["https://dlcdn.apache.org/spark/spark-4.3.0/spark-4.3.0-bin-hadoop3.tgz", host],
+        "checksum_urls": [
+            "https://downloads.apache.org/spark/spark-4.3.0/spark-4.3.0-bin-hadoop3.tgz.sha512",
+            f"{host}.sha512",
+        ],
+        "spark_defaults": {},
+        "python_version": "3.11",
+        "secret_parameter": TYPICAL_REFERENCE,
+        "fleet_public_key_parameter": TYPICAL_REFERENCE,
+        "fleet_private_key_parameter": TYPICAL_REFERENCE,
+        "parameter_kms_key": "",
+        "setup_script": "",
+        "http_proxy": "",
+        "no_proxy": [],
+    }
+
+
+def test_a_worker_is_told_its_hook_and_nothing_of_the_private_key(default: Synthesized) -> None:
+    master, worker = default.settings("master"), default.settings("worker")
+    assert worker.keys() - master.keys() == {"launch_hook"}
+    assert master.keys() - worker.keys() == {"fleet_private_key_parameter", "parameter_kms_key"}
+    differ = {key for key in worker.keys() & master.keys() if worker[key] != master[key]}
+    assert differ == {"role", "programs_key", "programs_sha256"}
+
+
+def used_by_programs() -> set[str]:
+    """Settings that the nodes' programs read: `told["key"]` in Python, an upper-case variable in the bootstrap."""
+    files = userdata.files("start", "common", "master", "worker")
+    quoted = {
+        key
+        for name, text in files.items()
+        if text.startswith("#!/usr/bin/python3")
+        for key in re.findall(r"""(?:told|settings\.load\(\))\["(\w+)"\]""", text)
+    }
+    return quoted | {name.lower() for name in variables_from_settings(files[START] + files[BOOT])}
+
+
+def variables_from_settings(script: str) -> set[str]:
+    """Upper-case variables that the bootstrap reads and nobody in it sets."""
+    code = "\n".join(line for line in script.splitlines() if not line.lstrip().startswith("#"))
+    expanded = set(re.findall(r"\$\{?[#!]?([A-Z][A-Z0-9_]*)", code))
+    in_arithmetic = {
+        name for part in re.findall(r"\(\((.*?)\)\)", code) for name in re.findall(r"\b[A-Z][A-Z0-9_]+\b", part)
+    }
+    assigned = set(re.findall(r"(?:^|[\s;])([A-Z][A-Z0-9_]*)=", code, re.MULTILINE))
+    assigned |= set(re.findall(r"\bfor ([A-Z_]+)\b", code))
+    of_bash = {"SECONDS", "RANDOM", "LINENO", "BASH_COMMAND", "BASH_REMATCH"}
+    of_the_environment = {"SPARK_CLUSTER_ROOT", "SPARK_CLUSTER_LIB"}
+    return (expanded | in_arithmetic) - assigned - of_bash - of_the_environment
+
+
+def test_programs_are_told_all_that_they_read_and_read_all_that_they_are_told(default: Synthesized) -> None:
+    assert used_by_programs() == default.settings("master").keys() | default.settings("worker").keys()
+
+
+def test_the_bootstraps_headers_list_the_settings_that_it_reads() -> None:
+    for path in (START, BOOT):
+        text = userdata.files("start", "common")[path]
+        header = text[: text.index("\n\n")]
+        listed = {word for word in re.findall(r"\b[A-Z][A-Z0-9_]+\b", header) if word.lower() in used_by_programs()}
+        body = text[len(header) :]
+        missing = {name for name in variables_from_settings(body) if name.lower() in used_by_programs()} - listed
+        if path == BOOT:
+            start = userdata.files("start")[START]
+            missing -= set(re.findall(r"\b[A-Z][A-Z0-9_]+\b", start[: start.index("\n\n")]))
+        assert missing == set(), path
+
+
+def test_each_argument_reaches_the_nodes(synthesize: Synthesize) -> None:
+    stack = synthesize(
+        spark_version="4.2.0",
+        spark_defaults={"spark.executor.cores": "4"},
+        python_version="3.12",
+        setup_script="#!/bin/sh\ntrue\n",
+        http_proxy="http://proxy:3128",
+        no_proxy=["intern.example", "10.0.0.0/8"],
+    )
+    for role in ROLES:
+        settings = stack.settings(role)
+        assert settings["spark_version"] == "4.2.0"
+        assert settings["spark_checksum"] == "cc1232a4a23858300ba9c887b7ac5a9128b4a1819cea2fa8ee2bc6ce98ced72b"
+        assert settings["spark_defaults"] == {"spark.executor.cores": "4"}
+        assert settings["python_version"] == "3.12"
+        assert settings["setup_script"] == "#!/bin/sh\ntrue\n"
+        assert settings["http_proxy"] == "http://proxy:3128"
+        assert settings["no_proxy"] == ["intern.example", "10.0.0.0/8"]
+
+
+def test_an_archive_of_the_callers_is_the_only_source(synthesize: Synthesize) -> None:
+    settings = synthesize(spark_archive=SparkArchive("s3://company/spark.tgz", "b" * 128)).settings("worker")
+    assert settings["spark_urls"] == ["s3://company/spark.tgz"]
+    assert settings["spark_checksum"] == "b" * 128
+
+
+def test_each_setting_may_be_what_only_terraform_knows(synthesize: Synthesize, stack: TerraformStack) -> None:
+    def variable(name: str) -> str:
+        return TerraformVariable(stack, name, type="string").string_value
+
+    found = synthesize(
+        spark_checksum=variable("checksum"),
+        spark_defaults={"spark.x": variable("property")},
+        setup_script=variable("script"),
+        http_proxy=variable("proxy"),
+        no_proxy=[variable("direct")],
+        boot_timeout_seconds=TerraformVariable(stack, "seconds", type="number").number_value,
+    )
+    settings = found.settings("worker")
+    assert settings["spark_checksum"] == "${var.checksum}"
+    assert settings["spark_defaults"] == {"spark.x": "${var.property}"}
+    assert settings["setup_script"] == "${var.script}"
+    assert settings["http_proxy"] == "${var.proxy}"
+    assert settings["no_proxy"] == ["${var.direct}"]
+    assert settings["boot_timeout_seconds"] == "${var.seconds}"
+
+
+def test_a_list_without_proxy_may_be_what_only_terraform_knows(synthesize: Synthesize, stack: TerraformStack) -> None:
+    direct = TerraformVariable(stack, "direct", type="list(string)").list_value
+    assert synthesize(no_proxy=direct).settings("master")["no_proxy"] == "${var.direct}"
+
+
+# --- templates ---------------------------------------------------------------------------------------------------
+
+SHELL = '#!/bin/bash\necho "${HOME}" %{if} "$HOME" $(id) 100%\n'
+
+
+def test_braces_in_a_setup_script_reach_the_node_and_not_terraform(synthesize: Synthesize) -> None:
+    stack = synthesize(setup_script=SHELL)
+    written = stack.settings("worker")["setup_script"]
+    assert written == SHELL.replace("${", "$${").replace("%{", "%%{")
+    assert filled(written) == SHELL
+
+
+def test_braces_in_a_spark_property_reach_the_node_and_not_terraform(synthesize: Synthesize) -> None:
+    stack = synthesize(spark_defaults={"spark.x": "${env:HOME} %{y}"})
+    assert stack.settings("master")["spark_defaults"] == {"spark.x": "$${env:HOME} %%{y}"}
+
+
+def test_a_token_within_text_stays_one(synthesize: Synthesize, stack: TerraformStack) -> None:
+    token = TerraformVariable(stack, "given", type="string").string_value
+    found = synthesize(setup_script=f"#!/bin/sh\necho ${{HOME}} {token}\n")
+    assert found.settings("worker")["setup_script"] == "#!/bin/sh\necho $${HOME} ${var.given}\n"
+
+
+@pytest.mark.parametrize("text", ["${a}", "%{a}", "$${a}", "a$b", "100%", "${", "$$", 'q"uo\\te', "", "{}", "$ {a}"])
+def test_escaped_text_is_what_terraform_unescapes(text: str) -> None:
+    """Terraform reads `$${` as `${`, wherever it stands."""
+    assert unescaped(userdata.escape(text)) == text
+    assert not list(expressions(userdata.escape(text)))
+
+
+def test_values_are_escaped_and_keys_and_other_types_are_kept() -> None:
+    value = {"a": ["${x}", 1, None, True, {"b": "%{y}"}], "c": ["${z}"]}
+    assert userdata.escape_values(value) == {"a": ["$${x}", 1, None, True, {"b": "%%{y}"}], "c": ["$${z}"]}
+
+
+# --- the programs in the bucket ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_programs_are_named_by_their_checksum_which_the_node_knows(default: Synthesized, role: str) -> None:
+    body, content = programs(default, role)
+    digest = hashlib.sha256(content).hexdigest()
+    settings = default.settings(role)
+    assert body["key"] == settings["programs_key"] == f"artifacts/node/{role}-{digest}.tar"
+    assert settings["programs_sha256"] == digest
+    assert body["bucket"] == f"${{{default.address('aws_s3_bucket', 'spark_storage_bucket')}.bucket}}"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_programs_are_the_files_as_they_stand_in_the_source(default: Synthesized, role: str) -> None:
+    _, content = programs(default, role)
+    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+        entries = tar.getmembers()
+        texts = {f"/{entry.name}": tar.extractfile(entry).read().decode() for entry in entries}  # type: ignore[union-attr]
+    assert texts == userdata.files("common", role)
+    for entry in entries:
+        assert entry.mode == (0o755 if texts[f"/{entry.name}"].startswith("#!") else 0o644)
+        assert (entry.uid, entry.gid, entry.mtime) == (0, 0, 0)
+    assert [entry.name for entry in entries] == sorted(entry.name for entry in entries)
+
+
+def test_a_role_does_not_get_the_others_programs(default: Synthesized) -> None:
+    master, worker = userdata.files("common", "master"), userdata.files("common", "worker")
+    assert "/usr/local/bin/spark-job" in master.keys() - worker.keys()
+    assert "/etc/systemd/system/spark-worker.service" in worker.keys() - master.keys()
+    assert programs(default, "master")[1] != programs(default, "worker")[1]
+
+
+def test_the_two_stages_do_not_overwrite_each_other() -> None:
+    start = userdata.files("start")
+    for role in ROLES:
+        assert not start.keys() & userdata.files("common", role).keys()
+        assert not userdata.files("common").keys() & userdata.files(role).keys()
+
+
+def test_folders_that_python_leaves_behind_are_no_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("start/a", "start/__pycache__/a.pyc"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x\n")
+    monkeypatch.setattr(userdata, "folder", lambda: tmp_path)
+    assert userdata.files("start") == {"/a": "x\n"}
+
+
+# --- too large ---------------------------------------------------------------------------------------------------
+
+
+def noise(length: int) -> str:
+    return secrets.token_hex(length // 2)
+
+
+def test_refuses_user_data_that_ec2_would_not_take(synthesize: Synthesize) -> None:
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - its number is not known to the byte
+        synthesize(setup_script=f"#!/bin/sh\n# {noise(30_000)}\n")
+    assert re.fullmatch(
+        r"user data of the master must be at most 16384 bytes compressed, got about \d{5}: "
+        r"shorten setup_script or spark_defaults, or let setup_script fetch its text",
+        str(error.value),
+    )
+
+
+def test_refuses_user_data_that_spark_defaults_make_too_large(synthesize: Synthesize) -> None:
+    with pytest.raises(ValueError, match=r"^user data of the master must be at most 16384 bytes compressed"):
+        synthesize(spark_defaults={f"spark.x{number}": noise(1_000) for number in range(30)})
+
+
+def test_takes_text_that_is_long_and_compresses_well(synthesize: Synthesize) -> None:
+    assert synthesize(setup_script="#!/bin/sh\n" + "echo again and again\n" * 2_000)
+
+
+def test_allows_for_what_only_terraform_knows(stack: TerraformStack) -> None:
+    def size(name: str, **arguments: object) -> int:
+        cluster = SparkCluster(stack, name, **{**REQUIRED, "name": name}, **arguments)  # type: ignore[arg-type]
+        return cluster.workers.user_data.compressed_bytes
+
+    token = TerraformVariable(stack, "given", type="string").string_value
+    assert size("with", setup_script=f"#!/bin/sh\n{token}") >= size("not", setup_script="#!/bin/sh\n") + 50
