@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import os
 import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import aws
+import boto3
 import pytest
 import settings
 from moto import mock_aws
@@ -100,15 +103,16 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_EC2_METADATA_SERVICE_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    # Hundreds of images at each test's start, where the tests use none of their properties.
+    monkeypatch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
     with mock_aws():
         yield
 
 
-@pytest.fixture(autouse=True)
-def no_client_of_another_test() -> Iterator[None]:
-    made = aws.client
-    yield
-    made.cache_clear()
+@functools.lru_cache(None)
+def client(service: str) -> Any:
+    """A client of the tests' own, made once: that takes longer than what most tests do with it."""
+    return boto3.client(service, "eu-west-1", aws_access_key_id="k", aws_secret_access_key="s")
 
 
 @pytest.fixture
@@ -117,8 +121,6 @@ def owners(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     given: list[tuple[str, str]] = []
 
     def chown(descriptor: int, user: str, group: str) -> None:
-        import os
-
         assert user == group
         given.append((os.readlink(f"/proc/self/fd/{descriptor}").removesuffix(".new"), user))
 

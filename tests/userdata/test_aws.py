@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aws
-import boto3
 import pytest
 from botocore.exceptions import (
     ClientError,
@@ -28,6 +27,7 @@ from botocore.exceptions import (
 )
 from botocore.stub import Stubber
 
+from tests.userdata.conftest import client
 from tests.userdata.node import LIB, USERDATA
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Faulty:
 @pytest.fixture
 def ssm(cloud: None) -> Any:
     """Parameters as Terraform leaves them."""
-    ssm = boto3.client("ssm", "eu-west-1")
+    ssm = client("ssm")
     for name, kind in ((SECRET, "SecureString"), (PRIVATE, "SecureString"), (PUBLIC, "String")):
         ssm.put_parameter(Name=name, Value=aws.PLACEHOLDER, Type=kind)
     return ssm
@@ -74,7 +74,7 @@ def ssm(cloud: None) -> Any:
 
 @pytest.fixture
 def s3(cloud: None) -> Any:
-    s3 = boto3.client("s3", "eu-west-1")
+    s3 = client("s3")
     s3.create_bucket(Bucket="demo-bucket", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     return s3
 
@@ -175,9 +175,7 @@ def test_a_throttled_parameter_is_read_in_the_end(
     told: Callable[..., None], cloud: None, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told("worker")
-    client = aws.client("ssm")
-    monkeypatch.setattr(aws, "client", lambda _: client)
-    with Stubber(client) as stub:
+    with Stubber(aws.client("ssm")) as stub:
         for _ in range(3):
             stub.add_client_error("get_parameter", "ThrottlingException", "Rate exceeded", 400)
         stub.add_response("get_parameter", {"Parameter": {"Value": "v"}}, {"Name": SECRET, "WithDecryption": True})
@@ -292,9 +290,10 @@ def test_credentials_that_are_not_there_yet_are_waited_for(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", services.url)
     monkeypatch.setenv("AWS_ENDPOINT_URL", services.url)
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     services.roleless = 3
+    aws.client.cache_clear()
     assert aws.get_parameter(SECRET) == "v"
+    aws.client.cache_clear()
     (post,) = [headers for method, _, headers in services.seen if method == "POST"]
     assert "AKIDNODE" in post["Authorization"]
     assert "/eu-west-1/ssm/" in post["Authorization"]
@@ -336,7 +335,7 @@ def test_a_replaced_master_keeps_the_secret(root: Path, told: Callable[..., None
 
 
 def test_the_caller_s_key_encrypts_what_the_master_fills(root: Path, told: Callable[..., None], ssm: Any) -> None:
-    key = boto3.client("kms", "eu-west-1").create_key()["KeyMetadata"]["Arn"]
+    key = client("kms").create_key()["KeyMetadata"]["Arn"]
     told("master", parameter_kms_key=key)
     aws.spark_secret("60")
     assert described(ssm, SECRET)["KeyId"] == key
@@ -599,12 +598,12 @@ def test_a_refused_upload_is_tried_again_from_its_beginning(
     monkeypatch.setattr(
         clock,
         "sleep",
-        lambda _: boto3.client("s3", "eu-west-1").create_bucket(
+        lambda _: client("s3").create_bucket(
             Bucket="demo-bucket", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
         ),
     )
     aws.store(str(tmp_path / "file"), "s3://demo-bucket/artifacts/a/b")
-    stored = boto3.client("s3", "eu-west-1").get_object(Bucket="demo-bucket", Key="artifacts/a/b")
+    stored = client("s3").get_object(Bucket="demo-bucket", Key="artifacts/a/b")
     assert stored["Body"].read() == b"content"
 
 
@@ -626,9 +625,7 @@ def hook(told: Callable[..., None], cloud: None, monkeypatch: pytest.MonkeyPatch
     """Auto Scaling's answers to CompleteLifecycleAction, which moto does not have."""
     told("worker")
     monkeypatch.setattr(aws, "metadata", lambda item: {"instance-id": "i-0abc"}[item])
-    client = aws.client("autoscaling")
-    monkeypatch.setattr(aws, "client", {"autoscaling": client}.__getitem__)
-    with Stubber(client) as stub:
+    with Stubber(aws.client("autoscaling")) as stub:
         yield stub
         stub.assert_no_pending_responses()
 

@@ -8,6 +8,7 @@
 An API error changes nothing and fails this run of the unit; the next is half a minute away.
 """
 
+import contextlib
 import os
 import sys
 
@@ -16,7 +17,7 @@ import settings
 
 WORKERS_FILE = "/opt/spark/conf/workers"
 EXECUTOR_FILE = "/etc/spark-cluster/executor.env"
-KNOWN_HOSTS = "/home/spark/.ssh/known_hosts.d"
+KNOWN_HOSTS = "/var/lib/spark-known-hosts"
 EXECUTOR_MEMORY_SHARE = 0.78
 """Of an instance type's nominal memory. A worker offers 85 % of what its kernel sees, which is at least 92 % of that."""
 
@@ -49,8 +50,9 @@ def forget_hosts(members):
     folder = settings.path(KNOWN_HOSTS)
     for name in os.listdir(folder) if os.path.isdir(folder) else ():
         file = os.path.join(folder, name)
-        if name not in members or os.path.getmtime(file) < members[name].timestamp():
-            os.remove(file)
+        if name not in members or os.lstat(file).st_mtime < members[name].timestamp():
+            with contextlib.suppress(OSError):  # the folder is the spark user's: there may be anything
+                os.remove(file)
             print(f"fleet: forgot the host key of {name}", file=sys.stderr)
 
 

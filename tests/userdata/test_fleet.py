@@ -1,0 +1,375 @@
+"""fleet.py: what the master knows of its group, from an AWS of moto's."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import re
+import runpy
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import aws
+import fleet
+import pytest
+import spark_conf
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
+
+from tests.userdata.conftest import client
+from tests.userdata.node import LIB, USERDATA
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+GROUP = "demo-spark-workers"
+IMAGE = "ami-12c6146b"  # any will do
+
+
+@pytest.fixture
+def as_master(told: Callable[..., None], cloud: None) -> None:
+    told("master")
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Every call to AWS from here on, by its name."""
+    made: Counter[str] = Counter()
+    call = BaseClient._make_api_call
+
+    def count(self: Any, name: str, arguments: Any) -> Any:
+        made[name] += 1
+        return call(self, name, arguments)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", count)
+    return made
+
+
+def make_group(size: int, types: tuple[str, ...] = ("m6i.xlarge", "m5.xlarge")) -> None:
+    ec2 = client("ec2")
+
+    template = ec2.create_launch_template(
+        LaunchTemplateName="workers", LaunchTemplateData={"ImageId": IMAGE, "InstanceType": types[0]}
+    )["LaunchTemplate"]["LaunchTemplateId"]
+    client("autoscaling").create_auto_scaling_group(
+        AutoScalingGroupName=GROUP,
+        MinSize=0,
+        MaxSize=2000,
+        DesiredCapacity=size,
+        VPCZoneIdentifier=ec2.describe_subnets()["Subnets"][0]["SubnetId"],
+        MixedInstancesPolicy=mixed(template, types),
+    )
+
+
+def mixed(template: str, types: tuple[str, ...]) -> Any:
+    return {
+        "LaunchTemplate": {
+            "LaunchTemplateSpecification": {"LaunchTemplateId": template, "Version": "1"},
+            "Overrides": [{"InstanceType": name} for name in types],
+        }
+    }
+
+
+def addresses() -> list[str]:
+    """The group's, as EC2 has them."""
+    instances = aws.instances(GROUP).values()
+    return [instance["PrivateIpAddress"] for instance in instances if instance["State"]["Name"] == "running"]
+
+
+def resize(size: int) -> None:
+    client("autoscaling").set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=size)
+
+
+def with_state(monkeypatch: pytest.MonkeyPatch, state: str) -> str:
+    """Give the group's first member another lifecycle state; returns its address."""
+    group = aws.group()
+    member = group["Instances"][0]
+    member["LifecycleState"] = state
+    monkeypatch.setattr(aws, "group", lambda: group)
+    address: str = aws.instances(GROUP)[member["InstanceId"]]["PrivateIpAddress"]
+    return address
+
+
+@pytest.fixture
+def workers(root: Path, as_master: None) -> Path:
+    return root / "opt/spark/conf/workers"
+
+
+@pytest.fixture
+def executor(root: Path, as_master: None) -> Path:
+    return root / "etc/spark-cluster/executor.env"
+
+
+# The list of workers
+
+
+@pytest.mark.parametrize("size", [0, 1, 250, 1000])
+def test_each_worker_in_service_is_listed_by_a_few_calls_however_many_there_are(
+    size: int, workers: Path, calls: Counter[str]
+) -> None:
+    make_group(size)
+    expected = addresses()
+    calls.clear()
+    fleet.main()
+    listed = workers.read_text().splitlines()
+    assert len(listed) == size
+    assert set(listed) == set(expected)
+    assert calls == {"DescribeAutoScalingGroups": 1, "DescribeInstances": 1, "DescribeInstanceTypes": 1}
+    calls.clear()
+    fleet.main()
+    assert calls == {"DescribeAutoScalingGroups": 1, "DescribeInstances": 1}
+
+
+def test_addresses_are_listed_in_their_order(workers: Path) -> None:
+    make_group(30)
+    fleet.main()
+    listed = [tuple(int(part) for part in line.split(".")) for line in workers.read_text().splitlines()]
+    assert listed == sorted(listed)
+
+
+def test_an_empty_group_gives_an_empty_file(workers: Path) -> None:
+    make_group(0)
+    fleet.main()
+    assert workers.read_text() == ""
+
+
+def test_a_group_that_terraform_has_not_made_yet_gives_an_empty_file(workers: Path, executor: Path) -> None:
+    fleet.main()
+    assert workers.read_text() == ""
+    assert not executor.exists()
+
+
+def test_a_group_that_shrank_to_nothing_empties_the_file(workers: Path) -> None:
+    make_group(2)
+    fleet.main()
+    resize(0)
+    fleet.main()
+    assert workers.read_text() == ""
+
+
+@pytest.mark.parametrize("state", ["Pending", "Pending:Wait", "Terminating", "Terminating:Wait", "Standby", "Detached"])
+def test_only_members_in_service_are_listed(workers: Path, monkeypatch: pytest.MonkeyPatch, state: str) -> None:
+    make_group(3)
+    address = with_state(monkeypatch, state)
+    fleet.main()
+    assert len(workers.read_text().splitlines()) == 2
+    assert address not in workers.read_text()
+
+
+def test_a_member_that_ec2_does_not_know_yet_is_left_for_the_next_time(
+    workers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_group(2)
+    known = aws.instances(GROUP)
+    known.popitem()
+    monkeypatch.setattr(aws, "instances", lambda _: known)
+    fleet.main()
+    assert len(workers.read_text().splitlines()) == 1
+
+
+def test_instances_of_another_group_are_not_listed(workers: Path) -> None:
+    make_group(1)
+    ec2 = client("ec2")
+
+    ec2.run_instances(ImageId=IMAGE, MinCount=3, MaxCount=3)
+    fleet.main()
+    assert len(workers.read_text().splitlines()) == 1
+
+
+def test_the_file_is_written_only_when_it_changes_and_says_so(
+    workers: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_group(2)
+    fleet.main()
+    before = workers.stat()
+    assert "fleet: 2 workers in service" in capsys.readouterr().err
+    fleet.main()
+    assert workers.stat().st_ino == before.st_ino
+    assert workers.stat().st_mtime_ns == before.st_mtime_ns
+    assert capsys.readouterr().err == ""
+    resize(3)
+    fleet.main()
+    assert "fleet: 3 workers in service" in capsys.readouterr().err
+
+
+def test_the_file_is_changed_in_one_step_and_everyone_may_read_it(
+    workers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_group(2)
+    workers.write_text("10.9.9.9\n")
+    seen = []
+    replace = os.replace
+
+    def look(source: str, target: str) -> None:
+        if target == str(workers):
+            seen.append((workers.read_text(), len(Path(source).read_text().splitlines())))
+        replace(source, target)
+
+    monkeypatch.setattr(aws.os, "replace", look)
+    fleet.main()
+    assert seen == [("10.9.9.9\n", 2)]
+    assert workers.stat().st_mode & 0o777 == 0o644
+
+
+def test_the_old_name_of_the_file_is_a_link_to_it(workers: Path) -> None:
+    make_group(1)
+    for _ in range(2):
+        fleet.main()
+        assert os.readlink(workers.parent / "slaves") == "workers"
+        assert (workers.parent / "slaves").read_text() == workers.read_text()
+
+
+@pytest.mark.parametrize("call", ["DescribeAutoScalingGroups", "DescribeInstances"])
+def test_an_api_error_leaves_the_old_files_and_fails_the_unit_with_one_line(
+    root: Path, workers: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    make_group(2)
+    fleet.main()
+    resize(5)
+    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    real = BaseClient._make_api_call
+
+    def refuse(self: Any, name: str, arguments: Any) -> Any:
+        if name == call:
+            raise ClientError({"Error": {"Code": "RequestLimitExceeded", "Message": "slow down"}}, name)
+        return real(self, name, arguments)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", refuse)
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(USERDATA / "master" / LIB / "fleet.py"), run_name="__main__")
+    message = str(ended.value)
+    assert re.fullmatch(r"fleet: ClientError: .*RequestLimitExceeded.*, the files stay as they are", message)
+    assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
+
+
+# Known hosts
+
+
+def known_host(root: Path, address: str, age_seconds: float) -> Path:
+    file = root / "var/lib/spark-known-hosts" / address
+    file.write_text(f"{address} ssh-ed25519 AAAA\n")
+    when = datetime.datetime.now(datetime.timezone.utc).timestamp() - age_seconds
+    os.utime(file, (when, when))
+    return file
+
+
+def test_the_host_key_of_a_member_is_kept(as_master: None, root: Path) -> None:
+    make_group(1)
+    file = known_host(root, addresses()[0], -60)
+    fleet.main()
+    assert file.exists()
+
+
+def test_the_host_key_of_a_member_that_left_is_forgotten(
+    as_master: None, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_group(1)
+    file = known_host(root, "10.0.0.200", -60)
+    fleet.main()
+    assert not file.exists()
+    assert "fleet: forgot the host key of 10.0.0.200" in capsys.readouterr().err
+
+
+def test_the_host_key_of_an_address_that_a_newer_instance_has_is_forgotten(as_master: None, root: Path) -> None:
+    make_group(1)
+    file = known_host(root, addresses()[0], 3600)
+    fleet.main()
+    assert not file.exists()
+
+
+def test_no_host_key_is_forgotten_because_of_an_api_error(as_master: None, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = known_host(root, "10.0.0.200", -60)
+    monkeypatch.setattr(aws, "group", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        fleet.main()
+    assert file.exists()
+
+
+def test_ssh_and_fleet_mean_the_same_folder_and_the_spark_user_cannot_replace_it() -> None:
+    config = (USERDATA / "master/etc/ssh/ssh_config.d/50-spark-cluster.conf").read_text()
+    assert f"UserKnownHostsFile {fleet.KNOWN_HOSTS}/%h" in config
+    assert not fleet.KNOWN_HOSTS.startswith(("/home/spark", "/var/lib/spark/"))
+    boot = (USERDATA / "common" / LIB / "boot").read_text()
+    assert f'"$ROOT{fleet.KNOWN_HOSTS}"' in boot
+
+
+def test_something_odd_among_the_host_keys_does_not_stop_the_rest(root: Path, executor: Path) -> None:
+    """The folder is the spark user's, and so is any job."""
+    make_group(1)
+    (root / "var/lib/spark-known-hosts/folder").mkdir()
+    (root / "var/lib/spark-known-hosts/10.0.0.9").symlink_to("nowhere")
+    fleet.main()
+    assert executor.exists()
+    assert not (root / "var/lib/spark-known-hosts/10.0.0.9").is_symlink()
+
+
+# Memory of executors
+
+
+def kind(name: str, cores: int, mib: int) -> dict[str, Any]:
+    return {"InstanceType": name, "VCpuInfo": {"DefaultVCpus": cores}, "MemoryInfo": {"SizeInMiB": mib}}
+
+
+def test_an_executor_fills_the_smallest_of_the_types() -> None:
+    types = [kind("a", 4, 16384), kind("b", 4, 15360)]
+    assert fleet.executor_memory_mib(types, 0) == int(15360 * 0.78)
+
+
+@pytest.mark.parametrize(("cores", "share"), [(0, 1), (1, 0.25), (2, 0.5), (4, 1), (8, 1)])
+def test_an_executor_of_fewer_cores_gets_its_share(cores: int, share: float) -> None:
+    assert fleet.executor_memory_mib([kind("a", 4, 16384)], cores) == int(16384 * 0.78 * share)
+
+
+def test_the_share_is_of_the_type_that_leaves_least() -> None:
+    types = [kind("wide", 8, 16384), kind("narrow", 4, 16384)]
+    assert fleet.executor_memory_mib(types, 2) == int(16384 * 0.78 / 4)
+
+
+@pytest.mark.parametrize("mib", [2048, 4096, 8192, 16384, 15258, 32768, 131072, 393216, 786432])
+@pytest.mark.parametrize("kernel_share", [0.92, 0.94, 0.96, 0.98, 1.0])
+def test_executors_always_fit_and_use_at_least_70_percent_of_their_worker(mib: int, kernel_share: float) -> None:
+    """From the kernel's share of the nominal memory up; what EC2's own AMIs show is 0.93 to 0.98 of it."""
+    worker = spark_conf.worker_memory_mib(f"MemTotal:  {int(mib * 1024 * kernel_share) + 1} kB\n")
+    for cores, fitting in ((0, 1), (1, 4), (2, 2), (4, 1)):
+        executor = fleet.executor_memory_mib([kind("a", 4, mib)], cores)
+        assert executor * fitting <= worker
+        assert executor * fitting >= 0.7 * worker
+        assert executor * fitting >= 0.7 * mib
+
+
+def test_spark_gets_the_memory_of_the_smallest_type_of_the_group(executor: Path) -> None:
+    make_group(1, ("m6i.xlarge", "m5.2xlarge"))
+    fleet.main()
+    assert executor.read_text() == f"# m5.2xlarge m6i.xlarge\nSPARK_EXECUTOR_MEMORY={int(16384 * 0.78)}m\n"
+    assert executor.stat().st_mode & 0o777 == 0o644
+
+
+def test_the_caller_s_cores_of_an_executor_are_heeded(executor: Path, told: Callable[..., None]) -> None:
+    told("master", spark_defaults={"spark.executor.cores": "2"})
+    make_group(1)
+    fleet.main()
+    assert f"SPARK_EXECUTOR_MEMORY={int(16384 * 0.78 / 2)}m" in executor.read_text()
+
+
+def test_other_types_are_asked_for_once(executor: Path, calls: Counter[str]) -> None:
+    make_group(1, ("m6i.xlarge",))
+    fleet.main()
+    template = client("ec2").describe_launch_templates()["LaunchTemplates"][0]["LaunchTemplateId"]
+    client("autoscaling").update_auto_scaling_group(
+        AutoScalingGroupName=GROUP, MixedInstancesPolicy=mixed(template, ("m6i.2xlarge",))
+    )
+    calls.clear()
+    for _ in range(3):
+        fleet.main()
+    assert calls["DescribeInstanceTypes"] == 1
+    assert f"SPARK_EXECUTOR_MEMORY={int(32768 * 0.78)}m" in executor.read_text()
+
+
+def test_the_program_is_quiet_and_succeeds_where_nothing_changed(as_master: None, capsys: pytest.CaptureFixture[str]) -> None:
+    make_group(1)
+    fleet.main()
+    capsys.readouterr()
+    assert sys.modules["fleet"] is fleet
+    runpy.run_path(str(USERDATA / "master" / LIB / "fleet.py"), run_name="__main__")
+    assert capsys.readouterr() == ("", "")
