@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """The smallest real app: one Spark cluster in the account's default VPC, with the settings of `cdktf.json`'s context.
 
 `cdktf synth` needs no account; `cdktf deploy` makes the cluster in the first zone that offers all its instance types.

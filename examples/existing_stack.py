@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """A cluster in a company's own stack: its VPC with private subnets behind NAT, its key, boundary, tags and groups."""
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ TAGS = {"team": "data-platform", "cost-center": "4711"}
 class PrivateNetwork(Construct):
     """A VPC with one public subnet for the NAT gateway and one private subnet for the nodes."""
 
-    def __init__(self, scope: Construct, id: str) -> None:  # noqa: A002
+    def __init__(self, scope: Construct, id: str) -> None:
         super().__init__(scope, id)
         # aws_vpc leaves enable_dns_hostnames off, and a private zone needs it.
         self.vpc = Vpc(
@@ -53,7 +52,7 @@ class PrivateNetwork(Construct):
         self._route("public_routes", public, gateway_id=internet.id)
         self._route("private_routes", self.private, nat_gateway_id=nat.id)
 
-    def _route(self, id: str, subnet: Subnet, **target: str) -> None:  # noqa: A002
+    def _route(self, id: str, subnet: Subnet, **target: str) -> None:
         table = RouteTable(self, id, vpc_id=self.vpc.id)
         Route(table, "default", route_table_id=table.id, destination_cidr_block="0.0.0.0/0", **target)
         RouteTableAssociation(table, "subnet", route_table_id=table.id, subnet_id=subnet.id)

@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """The port of a call of the older Terraform module `terraform_spark`: each of its inputs, and where it is now."""
 
 from __future__ import annotations
@@ -15,7 +14,9 @@ from spark_cluster import Master, SparkCluster, Workers, fleet_key
 
 
 class PortedModule(TerraformStack):
-    """Deploy with `cdktf deploy --var vpc_platform_id=… --var subnet_id=… --var key_name=…`, and the private key in the
+    """The old call in new words.
+
+    Deploy with `cdktf deploy --var vpc_platform_id=… --var subnet_id=… --var key_name=…`, and the private key in the
     environment variable `TF_VAR_fleet_private_key`.
     """
 

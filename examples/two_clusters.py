@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """Two clusters in one stack: a small one that is always there, and a large one that an operator sizes by hand."""
 
 from __future__ import annotations

@@ -3,9 +3,12 @@
 Run as a program: `python -m tests.emulated_aws --host 127.0.0.1 --port 5555 --log FILE`.
 """
 
+# ruff: noqa: SLF001 - it changes moto from the inside
+
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +19,9 @@ from moto.autoscaling.models import FakeAutoScalingGroup
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2.models.instances import InstanceBackend
+from moto.ec2.models.security_groups import SecurityGroupRule
+from moto.route53.models import FakeZone
+from moto.route53.responses import Route53
 from moto.s3.models import FakeBucket
 from moto.server import main as serve
 from moto.ssm.models import ssm_backends
@@ -52,7 +58,9 @@ class _GroupActions:
 
         def start_instance_refresh(response: AutoScalingResponse) -> ActionResult:
             preferences = response._get_param("Preferences")
-            actions._log_call("StartInstanceRefresh", response._get_param("AutoScalingGroupName"), preferences=preferences)
+            actions._log_call(
+                "StartInstanceRefresh", response._get_param("AutoScalingGroupName"), preferences=preferences
+            )
             return ActionResult({"InstanceRefreshId": "08b91cf7-8fa6-48af-b6a6-d227f40f1b9b"})
 
         for call in (complete_lifecycle_action, record_lifecycle_action_heartbeat, start_instance_refresh):
@@ -124,7 +132,11 @@ def _keep_mixed_instances_policy() -> None:
 
     def update_named(group: FakeAutoScalingGroup, *args: Any, **kwargs: Any) -> None:
         if not kwargs.get("mixed_instances_policy"):
-            kwargs["mixed_instances_policy"] = group.mixed_instances_policy
+            kept = copy.deepcopy(group.mixed_instances_policy)
+            if kept:
+                # It answers with both, and takes only one.
+                del kept["LaunchTemplate"]["LaunchTemplateSpecification"]["LaunchTemplateName"]
+            kwargs["mixed_instances_policy"] = kept
         update(group, *args, **kwargs)
 
     setattr(FakeAutoScalingGroup, update.__name__, update_named)
@@ -154,6 +166,33 @@ def _apply_bucket_policies_to_whom_they_name() -> None:
     setattr(FakeBucket, get_permission.__name__, permission_for_everyone)
 
 
+def _tell_back_what_was_told() -> None:
+    """Answer with a private zone's VPCs and with the description of a rule between groups.
+
+    moto keeps both to itself, and takes a zone made for a VPC as a public one. The next deploy would set them again.
+    """
+    create_hosted_zone = Route53.create_hosted_zone
+    add_vpc = FakeZone.add_vpc
+
+    def create_private_for_a_vpc(response: Route53) -> ActionResult:
+        if response._get_param("VPC.VPCId"):
+            response.params["HostedZoneConfig"]["PrivateZone"] = True
+        return create_hosted_zone(response)
+
+    def add_vpc_by_its_names(zone: FakeZone, vpc_id: str | None, vpc_region: str | None) -> dict[str, Any]:
+        vpc: dict[str, Any] = add_vpc(zone, vpc_id, vpc_region)
+        vpc.update(VPCId=vpc_id, VPCRegion=vpc_region)
+        return vpc
+
+    def description(rule: SecurityGroupRule) -> str | None:
+        found: str | None = rule.ip_range.get("Description") or (rule.source_group or {}).get("Description")
+        return found
+
+    setattr(Route53, create_hosted_zone.__name__, create_private_for_a_vpc)
+    setattr(FakeZone, add_vpc.__name__, add_vpc_by_its_names)
+    setattr(SecurityGroupRule, description.__name__, property(description))
+
+
 def main() -> None:
     """Serve until killed."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -166,6 +205,7 @@ def main() -> None:
     _give_groups_instances_their_profile()
     _keep_mixed_instances_policy()
     _apply_bucket_policies_to_whom_they_name()
+    _tell_back_what_was_told()
     serve(["--host", options.host, "--port", str(options.port)])
 
 

@@ -1,0 +1,138 @@
+# `make` alone lists the targets. The first use of one sets up what it needs: the Python environment (.venv, by pipenv
+# from Pipfile.lock), the cdktf command (node_modules, from package-lock.json), pipenv and checkov themselves (.tools).
+
+SHELL := bash
+.SHELLFLAGS := -Eeuo pipefail -c
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(or $(shell command -v python3.11),python3)
+PIPENV := .tools/pipenv-2026.10.3
+
+# More arguments for cdktf or pytest: `make deploy ARGS=--auto-approve`, `make test-unit ARGS='-k price -x'`.
+ARGS ?=
+
+# A program that validates, plans, applies, plans again and destroys a synthesized stack with no cloud, given
+# `--cycle FOLDER`. Where there is none, the tests that need it are skipped and say so.
+TF_OFFLINE ?=
+
+export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/$(PIPENV)/bin:$(CURDIR)/node_modules/.bin:$(PATH)
+export PIPENV_VENV_IN_PROJECT := 1
+export PIPENV_IGNORE_VIRTUALENVS := 1
+unexport VIRTUAL_ENV
+# Terraform and cdktf would each ask their maker for a newer version.
+export CHECKPOINT_DISABLE := 1
+# cdktf 0.21 runs on Node 20 and 22 only, so that 20 is past its end of life is known, and jsii need not say it each time.
+export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z -]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 38
+
+# --- the app -----------------------------------------------------------------------------------------------------
+
+.PHONY: synth diff deploy destroy
+synth: setup ## write the Terraform JSON of main.py to cdktf.out; no AWS account and no Terraform needed
+	cdktf synth $(ARGS)
+
+diff: setup ## what a deploy would change
+	cdktf diff $(ARGS)
+
+deploy: setup ## make the cluster of main.py in your own AWS account
+	cdktf deploy $(ARGS)
+
+destroy: setup ## remove it again
+	cdktf destroy $(ARGS)
+
+# --- checks ------------------------------------------------------------------------------------------------------
+
+.PHONY: test test-all lint format test-unit test-synth test-userdata test-deploy test-lab checkov bench
+test: lint ## linters, types, and the tests that need neither root nor Terraform
+	pytest tests/unit tests/synth tests/userdata $(ARGS)
+
+test-all: test checkov test-deploy $(if $(wildcard tests/lab/test_*.py),test-lab) ## all that CI runs
+
+# Those with a shebang, and those that others source and that say so.
+SHELL_FILES = $$(shfmt --find .ci userdata tests; grep -rl '^# shellcheck shell=bash' userdata || true)
+
+lint: setup ## ruff, mypy, shellcheck, shfmt
+	pipenv verify
+	ruff check
+	ruff format --check
+	mypy
+	shellcheck --external-sources $(SHELL_FILES)
+	shfmt -d -i 2 -ci $(SHELL_FILES)
+
+format: setup ## write what ruff and shfmt want
+	ruff check --fix
+	ruff format
+	shfmt -w -i 2 -ci $(SHELL_FILES)
+
+test-unit test-synth test-userdata: test-%: setup ## one tier of tests
+	pytest tests/$* $(ARGS)
+
+test-deploy: setup ## real deploys into an emulated AWS; wants Terraform, and its AWS provider from the registry or a mirror
+	APPLY_OFFLINE='$(if $(TF_OFFLINE),$(TF_OFFLINE) --cycle)' pytest tests/deploy $(ARGS)
+
+test-lab: setup ## nodes booted as hosts of this machine; wants root
+	pytest tests/lab $(ARGS)
+
+checkov: setup .tools/checkov/.made ## static analysis of the Terraform JSON of main.py
+	cdktf synth
+	.tools/checkov/bin/checkov --config-file .checkov.yaml
+
+bench: setup ## how long synthesis takes, and what it would take otherwise
+	python bench/synthesis.py
+
+# --- environments ------------------------------------------------------------------------------------------------
+
+.PHONY: setup lock clean
+setup: .venv/.made node_modules/.made ## the environments; a second time this does nothing
+
+$(PIPENV)/.made:
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed: make PYTHON=..." if sys.version_info < (3, 11) else 0)'
+	rm -rf $(@D)
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check $(subst -,==,$(notdir $(@D)))
+	touch $@
+
+.venv/.made: Pipfile.lock $(PIPENV)/.made
+	pipenv sync --dev
+	touch $@
+
+# checkov pins its dependencies to old releases, which would not go together with the tests' ones.
+.tools/checkov/.made: Pipfile.lock $(PIPENV)/.made
+	rm -rf $(@D)
+	$(PYTHON) -m venv --without-pip $(@D)
+	env -u PIPENV_IGNORE_VIRTUALENVS PIPENV_VERBOSITY=-1 VIRTUAL_ENV=$(CURDIR)/$(@D) pipenv sync --categories checkov
+	touch $@
+
+node_modules/.made: package-lock.json
+	node -e 'const v = process.versions.node.split(".")[0]; if (v != 20 && v != 22) throw Error("cdktf 0.21 needs Node 20 or 22, this is " + v)'
+	npm ci
+	touch $@
+
+# To be run with an early Python 3.11 (the locked versions are those that it can use), from an environment made with it.
+# What came from which registry is that machine's affair: neither lock file names one.
+lock: $(PIPENV)/.made ## lock the newest versions that Pipfile, pyproject.toml and package.json allow
+	pipenv lock --categories 'packages dev-packages checkov'
+	$(PYTHON) -c "$$WITHOUT_SOURCES"
+	npm install --package-lock-only
+
+define WITHOUT_SOURCES
+import json
+lock = json.load(open('Pipfile.lock'))
+lock['_meta']['sources'] = []
+for category in lock.keys() - {'_meta'}:
+    for package in lock[category].values():
+        package.pop('index', None)
+with open('Pipfile.lock', 'w') as file:
+    json.dump(lock, file, indent=4, sort_keys=True)
+    file.write('\n')
+endef
+export WITHOUT_SOURCES
+
+clean: ## remove all that make made; the state of a deployed cluster stays
+	rm -rf .venv .tools node_modules cdktf.out .mypy_cache .pytest_cache .ruff_cache
+	find spark_cluster userdata tests bench examples -name __pycache__ -prune -exec rm -rf {} +

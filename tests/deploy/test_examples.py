@@ -1,0 +1,159 @@
+"""The examples deployed and destroyed."""
+
+from __future__ import annotations
+
+import gzip
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.deploy.inventory import ClusterInAws
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from tests.deploy.conftest import Deployment, Done, EmulatedAws
+
+    Deployments = dict[str, tuple[Deployment, Future[Done]]]
+
+
+def _deployed(deployments: Deployments, name: str) -> Deployment:
+    deployment, future = deployments[name]
+    done = future.result()
+    assert done.returncode == 0, done.stdout[-4000:]
+    return deployment
+
+
+def _destroyed(deployment: Deployment, *clusters: ClusterInAws) -> None:
+    done = deployment.destroy()
+    assert done.returncode == 0, done.stdout[-4000:]
+    for cluster in clusters:
+        assert {kind: names for kind, names in cluster.left().items() if names} == {}
+
+
+@pytest.fixture(scope="module")
+def company(deployments: Deployments) -> Deployment:
+    return _deployed(deployments, "existing_stack")
+
+
+@pytest.fixture(scope="module")
+def analytics(aws: EmulatedAws, company: Deployment) -> ClusterInAws:
+    return ClusterInAws(aws, "analytics", "eu-central-1")
+
+
+def test_company_stack_puts_its_tags_on_group_template_and_parameters(analytics: ClusterInAws) -> None:
+    tags = {tag["Key"]: tag["Value"] for tag in analytics.group()["Tags"]}
+    assert tags == {"Name": "analytics-spark-worker", "team": "data-platform", "cost-center": "4711"}
+    launched = {
+        kind["ResourceType"]: {tag["Key"]: tag["Value"] for tag in kind["Tags"]}
+        for kind in analytics.template()["TagSpecifications"]
+        if kind["ResourceType"] != "launch-template"  # the template's own, which EC2 does not tell here
+    }
+    assert launched == {"instance": tags, "volume": tags}
+
+
+def test_company_stack_encrypts_with_its_own_key(analytics: ClusterInAws) -> None:
+    ebs = analytics.template()["BlockDeviceMappings"][0]["Ebs"]
+    key = ebs["KmsKeyId"]
+    assert ebs["Encrypted"] is True
+    assert key.startswith("arn:aws:kms:eu-central-1:")
+    secret = analytics.client("ssm").describe_parameters(
+        ParameterFilters=[{"Key": "Name", "Values": ["/spark-cluster/analytics/spark-secret"]}]
+    )["Parameters"][0]
+    assert secret["KeyId"] == key
+    (bucket,) = analytics.left()["buckets"]
+    rule = analytics.client("s3").get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"][0]
+    assert rule["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
+    assert rule["BucketKeyEnabled"] is True
+
+
+def test_company_stack_bounds_both_roles(analytics: ClusterInAws) -> None:
+    iam = analytics.client("iam")
+    for name in analytics.left()["roles"]:
+        boundary = iam.get_role(RoleName=name)["Role"]["PermissionsBoundary"]["PermissionsBoundaryArn"]
+        assert "policy/analytics-boundary-" in boundary
+
+
+def test_company_stack_keeps_nodes_private_and_in_both_groups(analytics: ClusterInAws) -> None:
+    (interface,) = analytics.template()["NetworkInterfaces"]
+    assert interface["AssociatePublicIpAddress"] is False
+    assert len(interface["Groups"]) == 2
+    (interface,) = analytics.master()["NetworkInterfaces"]
+    assert len(interface["Groups"]) == 2
+
+
+def test_company_stack_lets_its_scheduler_submit(analytics: ClusterInAws) -> None:
+    iam = analytics.client("iam")
+    (role,) = [item["RoleName"] for item in iam.list_roles()["Roles"] if item["RoleName"].startswith("scheduler-")]
+    policies = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    assert sorted(policies) == ["scheduler_on_analytics-data", "scheduler_on_analytics-spark_secret"]
+
+
+def test_company_stack_is_destroyed(company: Deployment, analytics: ClusterInAws) -> None:
+    (bucket,) = analytics.left()["buckets"]
+    _empty(analytics, bucket)
+    _destroyed(company, analytics)
+
+
+def test_two_clusters_share_nothing(aws: EmulatedAws, deployments: Deployments) -> None:
+    deployment = _deployed(deployments, "two_clusters")
+    reports, backfill = ClusterInAws(aws, "reports"), ClusterInAws(aws, "backfill")
+    assert reports.settings("worker")["spark_version"] == "4.2.1"
+    assert backfill.settings("worker")["spark_version"] == "4.3.0"
+    assert set(reports.left()["security_groups"]).isdisjoint(backfill.left()["security_groups"])
+    assert backfill.parameters().keys() == {"spark-secret"}
+    assert backfill.group()["DesiredCapacity"] == 0
+    assert backfill.instances("worker") == []
+    assert backfill.left()["alarms"] == []
+    assert sorted(reports.left()["alarms"]) == ["reports-spark-workers-scale-in", "reports-spark-workers-scale-out"]
+    for cluster in (reports, backfill):
+        (bucket,) = cluster.left()["buckets"]
+        _empty(cluster, bucket)
+    _destroyed(deployment, reports, backfill)
+
+
+def _empty(cluster: ClusterInAws, bucket: str) -> None:
+    s3 = cluster.client("s3")
+    for version in s3.list_object_versions(Bucket=bucket).get("Versions", []):
+        s3.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
+
+
+@pytest.fixture(scope="module")
+def ported(deployments: Deployments) -> Deployment:
+    return _deployed(deployments, "ported_module")
+
+
+@pytest.fixture(scope="module")
+def platform(aws: EmulatedAws, ported: Deployment) -> ClusterInAws:
+    return ClusterInAws(aws, "platform", "ap-southeast-2")
+
+
+def test_ported_module_bids_the_old_price_for_the_old_sizes(platform: ClusterInAws) -> None:
+    group = platform.group()
+    assert (group["MinSize"], group["DesiredCapacity"], group["MaxSize"]) == (2, 4, 10)
+    assert group["MixedInstancesPolicy"]["InstancesDistribution"]["SpotMaxPrice"] == "0.0095"
+    assert platform.template()["KeyName"] == "operators"
+    assert platform.template()["EbsOptimized"] is True
+
+
+def test_callers_private_key_is_in_its_parameter_and_nowhere_else(
+    ported: Deployment, platform: ClusterInAws, private_key: str
+) -> None:
+    held = platform.parameters()["fleet-private-key"]
+    assert (held["Type"], held["Value"].strip()) == ("SecureString", private_key.strip())
+    body = private_key.splitlines()[1]
+    elsewhere = [value["Value"] for name, value in platform.parameters().items() if name != "fleet-private-key"]
+    documents = [gzip.decompress(platform.user_data(role)).decode() for role in ("master", "worker")]
+    files = [
+        file.read_text(errors="replace")
+        for file in ported.folder.rglob("*")
+        if file.is_file() and ".terraform" not in file.parts
+    ]
+    assert len(files) > 3
+    assert not [text for text in [ported.state(), *elsewhere, *documents, *files] if body in text]
+
+
+def test_ported_module_is_destroyed(ported: Deployment, platform: ClusterInAws) -> None:
+    (bucket,) = platform.left()["buckets"]
+    _empty(platform, bucket)
+    _destroyed(ported, platform)
