@@ -93,6 +93,8 @@ class MasterInstance(Construct):
             ready: what must be there before it starts.
         """
         super().__init__(scope, id)
+        if master.subnet_id is not None:
+            network.check_master_subnet(master.subnet_id)
         self.user_data = UserData(self, "user_data", role="master", settings=settings, storage=storage)
         tags = {**options.tags, "Name": f"{name}-spark-master"}
         self.instance = Instance(

@@ -73,11 +73,11 @@ class ClusterNetwork(Construct):
         """
         super().__init__(scope, id)
         self._tags = dict(tags)
-        vpc = self._vpc_with_dns(vpc_id)
+        vpc = self._vpc = self._vpc_with_dns(vpc_id)
         known = checks.is_known(subnet_ids)
         self.first_subnet_id = subnet_ids[0] if known else str(Fn.element(list(subnet_ids), 0))
         for index, subnet_id in enumerate(subnet_ids if known else [self.first_subnet_id]):
-            self._check_subnet(f"subnet_{index}", subnet_id, vpc.id)
+            self._check_subnet(f"subnet_{index}", subnet_id, "subnet_ids must name subnets")
         named = {**tags, "Name": f"{name}-spark"}
         self.security_group = SecurityGroup(
             self,
@@ -119,6 +119,10 @@ class ClusterNetwork(Construct):
             tags=dict(tags),
         )
         self.master_host = f"master.{name}-spark"
+
+    def check_master_subnet(self, subnet_id: str) -> None:
+        """Have the plan refuse a master's subnet that is not in the VPC."""
+        self._check_subnet("master_subnet", subnet_id, "master.subnet_id must name a subnet")
 
     def point_master_host_at(self, private_ip: str) -> Route53Record:
         """Make the record of the master's name."""
@@ -178,10 +182,10 @@ class ClusterNetwork(Construct):
         )
         return DataAwsVpc(self, "vpc", id=vpc_id, lifecycle=TerraformResourceLifecycle(postcondition=[both]))
 
-    def _check_subnet(self, id: str, subnet_id: str, vpc_id: str) -> None:
+    def _check_subnet(self, id: str, subnet_id: str, rule: str) -> None:
         inside = Postcondition(
-            condition=Op.eq(TerraformSelf.get_any("vpc_id"), vpc_id),
-            error_message="subnet_ids must name subnets of the VPC that vpc_id names",
+            condition=Op.eq(TerraformSelf.get_any("vpc_id"), self._vpc.id),
+            error_message=f"{rule} of the VPC that vpc_id names",
         )
         DataAwsSubnet(self, id, id=subnet_id, lifecycle=TerraformResourceLifecycle(postcondition=[inside]))
 

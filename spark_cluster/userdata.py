@@ -78,7 +78,9 @@ def archive(role: str) -> bytes:
 
 def escape(text: str) -> str:
     """`text` such that Terraform's templates leave it alone; tokens in it stay tokens."""
-    return re.sub(r"\$\{(?!TfToken\[)", "$${", text).replace("%{", "%%{")
+    escaped = re.sub(r"\$\{(?!TfToken\[)", "$${", text).replace("%{", "%%{")
+    # A dollar just before a token would make Terraform read the token's `${` as escaped.
+    return re.sub(r"\$+(?=\$\{TfToken\[)", lambda dollars: '${"$"}' * len(dollars[0]), escaped)
 
 
 def escape_values(value: Any) -> Any:  # noqa: ANN401 - JSON

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cdktf import Fn, TerraformStack, TerraformVariable
 
-from spark_cluster import SparkCluster
+from spark_cluster import Master, SparkCluster
 from spark_cluster.identity import CallerRole
 from tests.synth.conftest import REQUIRED
 from tests.synth.synthesized import Synthesized
@@ -125,6 +125,19 @@ def test_subnets_of_another_vpc_are_refused_in_the_plan(synthesize: Synthesize) 
                 "error_message": "subnet_ids must name subnets of the VPC that vpc_id names",
             }
         ]
+
+
+def test_a_masters_subnet_of_another_vpc_is_refused_in_the_plan(synthesize: Synthesize) -> None:
+    stack = synthesize(master=Master(subnet_id="subnet-9"))
+    body = stack.the("data.aws_subnet", "spark_network_master_subnet")
+    assert body["id"] == "subnet-9"
+    vpc = vpc_id(stack).removeprefix("${").removesuffix("}")
+    assert body["lifecycle"]["postcondition"] == [
+        {
+            "condition": f"${{(self.vpc_id == {vpc})}}",
+            "error_message": "master.subnet_id must name a subnet of the VPC that vpc_id names",
+        }
+    ]
 
 
 def test_the_vpc_may_be_one_that_terraform_makes(synthesize: Synthesize, stack: TerraformStack) -> None:

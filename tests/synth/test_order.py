@@ -4,7 +4,11 @@ Not here, because no synthesized stack can show it: that IAM, new buckets and ne
 (the nodes' programs retry for five minutes, and their tests say so); that an abandoned host takes its log with it (the
 nodes' programs copy it to the bucket first); that Auto Scaling makes its own service-linked roles and the provider
 retries the race about a new instance profile (nothing to do); that DHCP options with other DNS servers break a private
-zone (a data source does not tell what such servers resolve: docs/private-subnets.md says it).
+zone, and that private subnets without NAT need endpoints (a data source tells neither: docs/architecture.md and
+docs/private-subnets.md do);
+that a group whose creation failed is tainted, and that an instance refresh is started and not awaited (the provider's
+doing: the output `wait_command` waits); that protecting instances from scale-in takes 50 ids a call and fails for all
+where one is not in service, and holds up a deletion (nothing here protects any: test_workers.py).
 """
 
 from __future__ import annotations

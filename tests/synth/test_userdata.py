@@ -333,6 +333,17 @@ def test_a_token_within_text_stays_one(synthesize: Synthesize, stack: TerraformS
     assert found.settings("worker")["setup_script"] == "#!/bin/sh\necho $${HOME} ${var.given}\n"
 
 
+@pytest.mark.parametrize("dollars", ["$", "$$"])
+def test_a_dollar_before_a_token_does_not_make_the_token_text(
+    synthesize: Synthesize, stack: TerraformStack, dollars: str
+) -> None:
+    """Terraform would read `$${` as an escaped `${`."""
+    token = TerraformVariable(stack, "given", type="string").string_value
+    found = synthesize(spark_defaults={"spark.x": f"costs {dollars}{token}"})
+    quoted = '${"$"}' * len(dollars)
+    assert found.settings("worker")["spark_defaults"] == {"spark.x": f"costs {quoted}${{var.given}}"}
+
+
 @pytest.mark.parametrize("text", ["${a}", "%{a}", "$${a}", "a$b", "100%", "${", "$$", 'q"uo\\te', "", "{}", "$ {a}"])
 def test_escaped_text_is_what_terraform_unescapes(text: str) -> None:
     """Terraform reads `$${` as `${`, wherever it stands."""
