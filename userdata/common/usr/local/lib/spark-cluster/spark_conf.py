@@ -82,7 +82,8 @@ def environment(role, python_version):
         lines += ["SPARK_DAEMON_MEMORY=512m", f"SPARK_WORKER_MEMORY={memory}m", f"SPARK_WORKER_CORES={os.cpu_count()}"]
     else:
         # Made by fleet.py: an executor fills a worker, as far as spark_defaults does not say otherwise.
-        lines += ["SPARK_DAEMON_MEMORY=1g", "[ ! -r /etc/spark-cluster/executor.env ] || . /etc/spark-cluster/executor.env"]
+        executor = settings.path("/etc/spark-cluster/executor.env")
+        lines += ["SPARK_DAEMON_MEMORY=1g", f"[ ! -r {executor} ] || . {executor}"]
     return "\n".join(lines) + "\n"
 
 
@@ -92,8 +93,10 @@ def main(private_ip):
     with open(settings.path("/etc/spark-cluster/spark-secret"), encoding="utf-8") as file:
         secret = {"spark.authenticate.secret": file.read()}
     properties = {**defaults(role, host), **told["spark_defaults"], **secret}
-    lines = "".join(f"{key} {value}\n" for key, value in properties.items())
+    # A properties file: a backslash stands for itself only as two.
+    lines = "".join("{} {}\n".format(key, value.replace("\\", "\\\\")) for key, value in properties.items())
     conf = "/opt/spark/conf"
+    os.makedirs(settings.path(conf), exist_ok=True)
     keep(f"{conf}/spark-defaults.conf", lines, owner="spark")
     keep(f"{conf}/spark-env.sh", environment(role, told["python_version"]), mode=0o644)
     keep("/etc/spark-cluster/node.env", f"MASTER_HOST={host}\nPRIVATE_IP={private_ip}\n", mode=0o644)

@@ -1,0 +1,184 @@
+"""spark_conf.py: Spark's configuration on a node."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+import spark_conf
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+SECRET = "the cluster's secret"  # noqa: S105
+
+# What differs from Spark's defaults, and must: see the comments in spark_conf.py.
+OURS = {
+    "spark.master": "spark://master.demo-spark:7077",
+    "spark.master.rest.enabled": "false",
+    "spark.deploy.recoveryMode": "FILESYSTEM",
+    "spark.deploy.recoveryDirectory": "/var/lib/spark/recovery",
+    "spark.deploy.maxExecutorRetries": "-1",
+    "spark.worker.timeout": "30",
+    "spark.network.timeout": "60s",
+    "spark.network.timeoutInterval": "30s",
+    "spark.worker.preferConfiguredMasterAddress": "true",
+    "spark.authenticate": "true",
+    "spark.network.crypto.enabled": "true",
+    "spark.network.crypto.saslFallback": "false",
+    "spark.decommission.enabled": "true",
+    "spark.storage.decommission.enabled": "true",
+    "spark.storage.decommission.replicationReattemptInterval": "5s",
+    "spark.worker.cleanup.enabled": "true",
+    "spark.worker.cleanup.appDataTtl": "86400",
+    "spark.executor.logs.rolling.strategy": "size",
+    "spark.executor.logs.rolling.maxSize": "67108864",
+    "spark.executor.logs.rolling.maxRetainedFiles": "4",
+    "spark.ui.reverseProxy": "true",
+    "spark.hadoop.fs.s3a.input.stream.type": "classic",
+}
+
+
+@pytest.fixture(autouse=True)
+def java(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A Java that is on PATH through two links, as distributions have it."""
+    home = tmp_path / "usr/lib/jvm/java-17"
+    (home / "bin").mkdir(parents=True)
+    (home / "bin/java").touch(mode=0o755)
+    for folder in ("alternatives", "bin"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "alternatives/java").symlink_to(home / "bin/java")
+    (tmp_path / "bin/java").symlink_to(tmp_path / "alternatives/java")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    return home
+
+
+@pytest.fixture
+def configure(root: Path, told: Callable[..., None], owners: list[tuple[str, str]]) -> Callable[..., dict[str, str]]:
+    """Writes the files of a role; returns what spark-defaults.conf says, as a properties file is read."""
+
+    def write(role: str = "worker", **settings: object) -> dict[str, str]:
+        (root / "etc/spark-cluster/spark-secret").write_text(SECRET)
+        told(role, **settings)
+        spark_conf.main("10.0.0.7")
+        lines = (root / "opt/spark/conf/spark-defaults.conf").read_text().splitlines()
+        return {key: value.replace("\\\\", "\\") for key, _, value in (line.partition(" ") for line in lines)}
+
+    return write
+
+
+def sourced(root: Path, *names: str) -> dict[str, str]:
+    """Variables of spark-env.sh as Spark's own scripts read it: exported, and with nothing set before."""
+    script = 'set -aeu; . "$1"; shift; for name; do echo "$name=${!name-}"; done'
+    command = ["bash", "-c", script, "bash", root / "opt/spark/conf/spark-env.sh", *names]
+    said = subprocess.run(command, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=True).stdout
+    return dict(line.split("=", 1) for line in said.splitlines())
+
+
+@pytest.mark.parametrize("role", ["master", "worker"])
+def test_what_is_wrong_in_spark_s_defaults_is_set_right_on_every_node(
+    configure: Callable[..., dict[str, str]], role: str
+) -> None:
+    driver = {"spark.driver.host": "master.demo-spark"} if role == "master" else {}
+    assert configure(role) == {**OURS, **driver, "spark.authenticate.secret": SECRET}
+
+
+def test_the_caller_s_settings_win(configure: Callable[..., dict[str, str]]) -> None:
+    caller = {"spark.network.timeout": "600s", "spark.cores.max": "8"}
+    properties = configure(spark_defaults=caller)
+    assert properties == {**OURS, **caller, "spark.authenticate.secret": SECRET}
+
+
+def test_no_cap_on_cores_unless_one_is_given(configure: Callable[..., dict[str, str]]) -> None:
+    assert not {"spark.cores.max", "spark.deploy.defaultCores", "spark.executor.memory"} & set(configure("master"))
+
+
+@pytest.mark.parametrize("value", [r"(?i)secret|\d+", r"C:\temp", "two words", "é", "a=b:c#d", ""])
+def test_a_value_reaches_spark_as_it_was_given(
+    configure: Callable[..., dict[str, str]], root: Path, value: str
+) -> None:
+    properties = configure(spark_defaults={"spark.redaction.regex": value})
+    assert properties["spark.redaction.regex"] == value
+    # In a properties file a backslash is an escape, wherever it stands.
+    assert "spark.redaction.regex " + value.replace("\\", "\\\\") in (
+        root / "opt/spark/conf/spark-defaults.conf"
+    ).read_text()
+
+
+def test_the_secret_stands_only_in_a_private_file_of_the_spark_user(
+    configure: Callable[..., dict[str, str]], root: Path, owners: list[tuple[str, str]]
+) -> None:
+    configure()
+    file = root / "opt/spark/conf/spark-defaults.conf"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert owners == [(str(file), "spark")]
+    holders = [path for path in root.rglob("*") if path.is_file() and SECRET in path.read_text()]
+    assert sorted(holders) == sorted([file, root / "etc/spark-cluster/spark-secret"])
+
+
+def test_a_changed_setting_replaces_the_old_files(configure: Callable[..., dict[str, str]]) -> None:
+    configure(spark_defaults={"spark.cores.max": "8"})
+    assert "spark.cores.max" not in configure(spark_defaults={})
+
+
+def test_a_spark_without_a_conf_folder_gets_one(configure: Callable[..., dict[str, str]], root: Path) -> None:
+    (root / "opt/spark/conf").rmdir()
+    assert configure()["spark.authenticate"] == "true"
+
+
+def test_units_find_their_variables(configure: Callable[..., dict[str, str]], root: Path) -> None:
+    configure()
+    file = root / "etc/spark-cluster/node.env"
+    assert file.read_text() == "MASTER_HOST=master.demo-spark\nPRIVATE_IP=10.0.0.7\n"
+    assert file.stat().st_mode & 0o777 == 0o644
+
+
+def test_every_node_uses_the_java_and_the_python_that_were_installed(
+    configure: Callable[..., dict[str, str]], root: Path, java: Path
+) -> None:
+    configure(python_version="3.12")
+    assert sourced(root, "JAVA_HOME", "PYSPARK_PYTHON") == {"JAVA_HOME": str(java), "PYSPARK_PYTHON": "python3.12"}
+    assert (root / "opt/spark/conf/spark-env.sh").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("role", ["master", "worker"])
+def test_no_daemon_moves_to_another_port(configure: Callable[..., dict[str, str]], root: Path, role: str) -> None:
+    configure(role)
+    assert sourced(root, "SPARK_DAEMON_JAVA_OPTS")["SPARK_DAEMON_JAVA_OPTS"] == "-Dspark.port.maxRetries=0"
+
+
+def test_a_worker_offers_all_cores_and_leaves_memory_to_the_system(
+    configure: Callable[..., dict[str, str]], root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spark_conf.os, "cpu_count", lambda: 16)
+    monkeypatch.setattr(spark_conf, "worker_memory_mib", lambda _: 12345)
+    configure("worker")
+    names = ("SPARK_WORKER_CORES", "SPARK_WORKER_MEMORY", "SPARK_DAEMON_MEMORY")
+    assert sourced(root, *names) == dict(zip(names, ("16", "12345m", "512m"), strict=True))
+
+
+@pytest.mark.parametrize(("kib", "mib"), [(16_048_204, 13321), (3_925_000, 3258), (131_072_000, 108_800)])
+def test_a_worker_s_memory_is_85_percent_of_what_its_kernel_has(kib: int, mib: int) -> None:
+    meminfo = f"MemTotal:       {kib} kB\nMemFree:          123456 kB\nMemAvailable:    234567 kB\n"
+    assert spark_conf.worker_memory_mib(meminfo) == mib
+
+
+def test_a_job_on_the_master_gets_the_memory_that_fleet_found_as_soon_as_it_has(
+    configure: Callable[..., dict[str, str]], root: Path
+) -> None:
+    configure("master")
+    names = ("SPARK_EXECUTOR_MEMORY", "SPARK_DAEMON_MEMORY", "SPARK_WORKER_MEMORY")
+    assert sourced(root, *names) == dict(zip(names, ("", "1g", ""), strict=True))
+    (root / "etc/spark-cluster/executor.env").write_text("# m6i.xlarge\nSPARK_EXECUTOR_MEMORY=12779m\n")
+    assert sourced(root, *names)["SPARK_EXECUTOR_MEMORY"] == "12779m"
+
+
+def test_fails_without_java(
+    configure: Callable[..., dict[str, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SystemExit, match="spark_conf: there is no java"):
+        configure()

@@ -1,0 +1,135 @@
+"""The systemd units, and what they refer to."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.userdata.node import USERDATA
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+UNITS = sorted(USERDATA.glob("*/etc/systemd/system/*"))
+SERVICES = [path for path in UNITS if path.suffix == ".service"]
+SPARK = [path for path in SERVICES if path.name in {"spark-master.service", "spark-worker.service"}]
+
+
+def unit(path: Path) -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(strict=False, interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read(path)
+    return parser
+
+
+def by_name(path: Path) -> str:
+    return path.name
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+@pytest.mark.parametrize("role", ["master", "worker"])
+def test_systemd_finds_nothing_wrong(tmp_path: Path, role: str) -> None:
+    paths = []
+    for path in UNITS:
+        if path.parts[-5] == role:
+            # The programs themselves are not on this host.
+            text = re.sub(r"(?m)^(Exec\w+=[+-]?)/(?:opt|usr/local)/\S+", r"\1/bin/true", path.read_text())
+            (tmp_path / path.name).write_text(text)
+            paths.append(tmp_path / path.name)
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", "--recursive-errors=one", *paths],
+        env={"PATH": "/usr/bin:/bin", "SYSTEMD_UNIT_PATH": f"{tmp_path}:", "SYSTEMD_LOG_LEVEL": "warning"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert [line for line in done.stderr.splitlines() if "spark" in line] == []
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("path", SPARK, ids=by_name)
+def test_spark_runs_in_the_foreground_as_its_own_user_and_is_started_again(path: Path) -> None:
+    service = unit(path)["Service"]
+    assert service["User"] == service["Group"] == "spark"
+    assert service["Type"] == "exec"
+    assert service["ExecStart"].startswith("/opt/spark/bin/spark-class org.apache.spark.deploy.")
+    assert service["Restart"] == "always"
+    assert int(service["RestartSec"]) > 0
+    assert service["SuccessExitStatus"] == "143"
+    assert int(service["LimitNOFILE"]) >= 65536
+    assert service["TasksMax"] == "infinity"
+    assert unit(path)["Unit"]["StartLimitIntervalSec"] == "0", "it is never given up"
+    assert unit(path)["Install"]["WantedBy"] == "multi-user.target"
+
+
+@pytest.mark.parametrize("path", SPARK, ids=by_name)
+def test_no_secret_and_no_setting_is_in_a_process_list(path: Path) -> None:
+    command = unit(path)["Service"]["ExecStart"]
+    assert "secret" not in command
+    assert "-D" not in command
+    assert "--properties-file" not in command
+
+
+def test_one_executor_s_end_is_not_the_end_of_its_worker() -> None:
+    (path,) = [path for path in SPARK if "worker" in path.name]
+    assert unit(path)["Service"]["OOMPolicy"] == "continue"
+    assert unit(path)["Service"]["KillMode"] == "mixed"
+
+
+def test_the_master_s_recovery_state_is_where_systemd_keeps_state_for_it() -> None:
+    (path,) = [path for path in SPARK if "master" in path.name]
+    service = unit(path)["Service"]
+    assert service["StateDirectory"] == "spark"
+    conf = (USERDATA / "common/usr/local/lib/spark-cluster/spark_conf.py").read_text()
+    assert '"spark.deploy.recoveryDirectory": "/var/lib/spark/recovery"' in conf
+    assert service["ProtectSystem"] == "full", "which leaves /var writable"
+
+
+def test_the_master_binds_to_its_name_and_knows_it_without_dns() -> None:
+    (path,) = [path for path in SPARK if "master" in path.name]
+    service = unit(path)["Service"]
+    assert "--host ${MASTER_HOST} " in service["ExecStart"]
+    assert service["ExecStartPre"] == "+/usr/local/lib/spark-cluster/own-name"
+
+
+@pytest.mark.parametrize("path", SERVICES, ids=by_name)
+def test_every_program_of_a_unit_is_one_of_the_node_s(path: Path) -> None:
+    role = path.parts[-5]
+    for name, command in unit(path)["Service"].items():
+        if name.startswith("Exec") and command.lstrip("+-").startswith("/usr/local/"):
+            program = command.lstrip("+-").split()[0]
+            places = [USERDATA / part / program.lstrip("/") for part in (role, "common", "start")]
+            assert any(place.read_text().startswith("#!") for place in places if place.exists()), program
+
+
+@pytest.mark.parametrize("path", SERVICES, ids=by_name)
+def test_every_variable_of_a_unit_is_in_a_file_that_the_node_writes(path: Path) -> None:
+    used = set(re.findall(r"\$\{(\w+)\}", path.read_text()))
+    files = re.findall(r"(?m)^EnvironmentFile=-?(\S+)$", path.read_text())
+    written = {
+        "/etc/spark-cluster/node.env": {"MASTER_HOST", "PRIVATE_IP"},
+        "/etc/spark-cluster/proxy.env": {"http_proxy", "https_proxy", "no_proxy"},
+        "/run/spark-cluster/local-dirs.env": {"SPARK_LOCAL_DIRS", "SPARK_WORKER_DIR"},
+    }
+    assert used <= set().union(*(written[file] for file in files))
+
+
+def test_the_list_of_workers_is_kept_by_a_timer_that_goes_on_after_a_failure() -> None:
+    (timer,) = [path for path in UNITS if path.suffix == ".timer"]
+    assert unit(timer)["Timer"]["OnUnitInactiveSec"] == "30"
+    (service,) = [path for path in SERVICES if path.stem == timer.stem]
+    assert unit(service)["Service"]["Type"] == "oneshot"
+    assert int(unit(service)["Service"]["TimeoutStartSec"]) < 300
+    assert "Install" not in unit(service), "only the timer starts it"
+
+
+def test_the_journal_survives_a_reboot_and_has_an_end() -> None:
+    journal = unit(USERDATA / "common/etc/systemd/journald.conf.d/50-spark-cluster.conf")["Journal"]
+    assert journal["Storage"] == "persistent"
+    assert re.fullmatch(r"\d+[MG]", journal["SystemMaxUse"])
