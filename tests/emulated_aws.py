@@ -18,7 +18,9 @@ from moto.autoscaling.exceptions import ValidationError
 from moto.autoscaling.models import FakeAutoScalingGroup
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult, EmptyResult
+from moto.core.types import Base64EncodedString
 from moto.ec2.models.instances import InstanceBackend
+from moto.ec2.models.launch_templates import LaunchTemplateVersion
 from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.route53.models import FakeZone
 from moto.route53.responses import Route53
@@ -193,6 +195,21 @@ def _tell_back_what_was_told() -> None:
     setattr(SecurityGroupRule, description.__name__, property(description))
 
 
+def _take_user_data_of_later_versions() -> None:
+    """Keep a launch template's user data in one form; moto launches nothing from any version but the first."""
+    init = LaunchTemplateVersion.__init__
+
+    def init_with_encoded_user_data(
+        version: LaunchTemplateVersion, template: Any, number: int, data: dict[str, Any], description: str
+    ) -> None:
+        user_data = data.get("UserData")
+        if isinstance(user_data, str):
+            data = {**data, "UserData": Base64EncodedString(user_data)}
+        init(version, template, number, data, description)
+
+    setattr(LaunchTemplateVersion, init.__name__, init_with_encoded_user_data)
+
+
 def main() -> None:
     """Serve until killed."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -206,6 +223,7 @@ def main() -> None:
     _keep_mixed_instances_policy()
     _apply_bucket_policies_to_whom_they_name()
     _tell_back_what_was_told()
+    _take_user_data_of_later_versions()
     serve(["--host", options.host, "--port", str(options.port)])
 
 
