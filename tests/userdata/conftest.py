@@ -1,11 +1,11 @@
-"""Nodes to boot, and what a node's Python programs run in: settings, a clock that nobody waits for, an AWS of moto's."""
+"""Nodes to boot, and what their Python programs run in: settings, a clock nobody waits for, an AWS of moto's."""
 
 from __future__ import annotations
 
 import functools
 import json
-import os
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,6 @@ from tests.userdata.node import ARCHIVE, CDN, Node
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 
 def online(node: Node) -> Node:
@@ -112,7 +111,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @functools.lru_cache(None)
 def client(service: str) -> Any:
     """A client of the tests' own, made once: that takes longer than what most tests do with it."""
-    return boto3.client(service, "eu-west-1", aws_access_key_id="k", aws_secret_access_key="s")
+    return boto3.client(service, "eu-west-1", aws_access_key_id="k", aws_secret_access_key="s")  # noqa: S106
 
 
 @pytest.fixture
@@ -122,7 +121,7 @@ def owners(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 
     def chown(descriptor: int, user: str, group: str) -> None:
         assert user == group
-        given.append((os.readlink(f"/proc/self/fd/{descriptor}").removesuffix(".new"), user))
+        given.append((str(Path(f"/proc/self/fd/{descriptor}").readlink()).removesuffix(".new"), user))
 
     monkeypatch.setattr(aws, "shutil", SimpleNamespace(chown=chown))
     return given

@@ -21,8 +21,44 @@ ARCHIVE = f"archive.apache.org/dist/spark/spark-4.3.0/{SPARK_FILE}"
 ORIGIN = f"downloads.apache.org/spark/spark-4.3.0/{SPARK_FILE}"
 
 # What a plain host has, and does no harm outside the folder. Anything else on PATH is a stand-in of ours.
-TOOLS = """awk basename bash cat chmod cp cut date df dirname du env false grep gzip head ln ls mkdir mktemp mv readlink rm sed
-sha256sum sha512sum sort tail tar tee timeout touch tr true uniq wc""".split()
+TOOLS = [
+    "awk",
+    "basename",
+    "bash",
+    "cat",
+    "chmod",
+    "cp",
+    "cut",
+    "date",
+    "df",
+    "dirname",
+    "du",
+    "env",
+    "false",
+    "grep",
+    "gzip",
+    "head",
+    "ln",
+    "ls",
+    "mkdir",
+    "mktemp",
+    "mv",
+    "readlink",
+    "rm",
+    "sed",
+    "sha256sum",
+    "sha512sum",
+    "sort",
+    "tail",
+    "tar",
+    "tee",
+    "timeout",
+    "touch",
+    "tr",
+    "true",
+    "uniq",
+    "wc",
+]
 
 # `install -d` for the spark user, by a test that is nobody's root.
 INSTALL = """
@@ -136,7 +172,7 @@ class Node:
         self.mock("java", "echo 'openjdk version \"17.0.19\" 2026-10-20' >&2")
         self.mock("systemctl", '[[ $1 != show ]] || echo "${NRESTARTS:-0}"')
         self.mock("journalctl", "echo 'Exception in thread main: the cause of it'")
-        self.mock("id", '[[ $1 != spark ]] || exit 1')
+        self.mock("id", "[[ $1 != spark ]] || exit 1")
         self.mock("curl", CURL)
         for name in ("dnf", "python3.11", "sleep", "useradd", "usermod"):
             self.mock(name)
@@ -256,5 +292,3 @@ class Node:
     @property
     def stored_log(self) -> str:
         return (self.bucket / "boot-logs/i-0abc").read_text()
-
-

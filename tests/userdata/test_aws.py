@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import http.client
 import json
 import os
 import runpy
@@ -32,6 +31,7 @@ from tests.userdata.node import LIB, USERDATA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from email.message import Message
 
     from tests.userdata.conftest import Clock
 
@@ -192,7 +192,7 @@ class Services:
     def __init__(self) -> None:
         self.roleless = 0
         self.failing = 0
-        self.seen: list[tuple[str, str, http.client.HTTPMessage]] = []
+        self.seen: list[tuple[str, str, Message]] = []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -219,7 +219,7 @@ class Services:
         self.thread.join()
         self.server.server_close()
 
-    def answer(self, method: str, path: str, headers: http.client.HTTPMessage) -> tuple[int, bytes]:
+    def answer(self, method: str, path: str, headers: Message) -> tuple[int, bytes]:  # noqa: PLR0911 - one each
         self.seen.append((method, path, headers))
         if self.failing:
             self.failing -= 1
@@ -236,7 +236,12 @@ class Services:
                 return 404, b""
             return 200, b"worker-role"
         if path.endswith("/security-credentials/worker-role"):
-            keys = {"AccessKeyId": "AKIDNODE", "SecretAccessKey": "k", "Token": "t", "Expiration": "2099-01-01T00:00:00Z"}
+            keys = {
+                "AccessKeyId": "AKIDNODE",
+                "SecretAccessKey": "k",
+                "Token": "t",
+                "Expiration": "2099-01-01T00:00:00Z",
+            }
             return 200, json.dumps({**keys, "Code": "Success"}).encode()
         return (200, b"i-0abc") if path == "/latest/meta-data/instance-id" else (404, b"")
 
@@ -274,7 +279,9 @@ def test_metadata_that_is_busy_is_asked_again(services: Services, clock: Clock) 
 
 def test_metadata_that_is_not_there_is_given_up_after_a_minute(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aws, "METADATA_URL", "http://127.0.0.1:1")
-    with pytest.raises(SystemExit, match=r"aws: no instance-id from the metadata service at http://127.0.0.1:1: .*refused"):
+    with pytest.raises(
+        SystemExit, match=r"aws: no instance-id from the metadata service at http://127.0.0.1:1: .*refused"
+    ):
         aws.metadata("instance-id")
     assert 40 < sum(clock.pauses) < 75
 
@@ -509,19 +516,26 @@ def test_no_secret_is_printed_or_given_to_a_process(
 def test_a_kept_file_is_private_from_its_first_byte_whatever_the_umask(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen = []
-    replace = os.replace
-    monkeypatch.setattr(aws.os, "replace", lambda a, b: (seen.append(os.stat(a).st_mode & 0o777), replace(a, b)))
-    opened = []
-    real_open = os.open
-    monkeypatch.setattr(aws.os, "open", lambda *given: (opened.append(given[1:]), real_open(*given))[1])
+    seen: list[object] = []
+    real_open, real_replace = os.open, os.replace
+
+    def look_at_open(*given: Any) -> int:
+        seen.append(given[1:])
+        return real_open(*given)
+
+    def look_at_replace(fresh: str, file: str) -> None:
+        seen.append(Path(fresh).stat().st_mode & 0o777)
+        real_replace(fresh, file)
+
+    monkeypatch.setattr(aws.os, "open", look_at_open)
+    monkeypatch.setattr(aws.os, "replace", look_at_replace)
     before = os.umask(0)
     try:
         aws.keep("/etc/spark-cluster/secret", "s")
     finally:
         os.umask(before)
-    assert seen == [0o600]
-    assert opened == [(os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)]
+    assert seen == [(os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), 0o600]
+    assert (root / "etc/spark-cluster/secret").read_text() == "s"
 
 
 def test_a_kept_file_has_its_owner_before_its_text(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

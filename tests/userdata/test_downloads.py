@@ -40,7 +40,7 @@ class Host:
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
+            def do_GET(self) -> None:
                 outer.answer(self)
 
             def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
@@ -73,16 +73,16 @@ class Host:
         if asked and self.resumes:
             start = int(asked.removeprefix("bytes=").partition("-")[0])
             if start >= len(content):
-                return self.send(request, 416, b"", **{"Content-Range": f"bytes */{len(content)}"})
+                return self.send(request, 416, b"", Content_Range=f"bytes */{len(content)}")
             span = f"bytes {start}-{len(content) - 1}/{len(content)}"
-            return self.send(request, 206, content[start:], cut=action == "cut", **{"Content-Range": span})
+            return self.send(request, 206, content[start:], cut=action == "cut", Content_Range=span)
         return self.send(request, 200, content, cut=action == "cut")
 
     @staticmethod
     def send(request: BaseHTTPRequestHandler, code: int, body: bytes, *, cut: bool = False, **headers: str) -> None:
         request.send_response(code)
-        for name, value in {**headers, "Content-Length": str(len(body)), "Connection": "close"}.items():
-            request.send_header(name, value)
+        for name, value in {**headers, "Content_Length": str(len(body)), "Connection": "close"}.items():
+            request.send_header(name.replace("_", "-"), value)
         request.end_headers()
         request.wfile.write(body[: len(body) // 2] if cut else body)
         request.close_connection = True

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
+import ipaddress
 import os
 import re
 import runpy
@@ -37,7 +38,7 @@ def as_master(told: Callable[..., None], cloud: None) -> None:
 def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Every call to AWS from here on, by its name."""
     made: Counter[str] = Counter()
-    call = BaseClient._make_api_call
+    call = BaseClient._make_api_call  # noqa: SLF001 - what every call goes through
 
     def count(self: Any, name: str, arguments: Any) -> Any:
         made[name] += 1
@@ -110,16 +111,23 @@ def test_each_worker_in_service_is_listed_by_a_few_calls_however_many_there_are(
     size: int, workers: Path, calls: Counter[str]
 ) -> None:
     make_group(size)
-    expected = addresses()
     calls.clear()
     fleet.main()
-    listed = workers.read_text().splitlines()
-    assert len(listed) == size
-    assert set(listed) == set(expected)
     assert calls == {"DescribeAutoScalingGroups": 1, "DescribeInstances": 1, "DescribeInstanceTypes": 1}
+    listed = workers.read_text().splitlines()
+    assert len(listed) == len(set(listed)) == size
+    network = ipaddress.ip_network("172.31.0.0/16")  # of moto's default VPC
+    assert all(ipaddress.ip_address(address) in network for address in listed)
+
+
+def test_a_tick_without_news_makes_two_calls(workers: Path, calls: Counter[str]) -> None:
+    make_group(3)
+    expected = addresses()
+    fleet.main()
     calls.clear()
     fleet.main()
     assert calls == {"DescribeAutoScalingGroups": 1, "DescribeInstances": 1}
+    assert set(workers.read_text().splitlines()) == set(expected)
 
 
 def test_addresses_are_listed_in_their_order(workers: Path) -> None:
@@ -217,7 +225,7 @@ def test_the_old_name_of_the_file_is_a_link_to_it(workers: Path) -> None:
     make_group(1)
     for _ in range(2):
         fleet.main()
-        assert os.readlink(workers.parent / "slaves") == "workers"
+        assert (workers.parent / "slaves").readlink() == Path("workers")
         assert (workers.parent / "slaves").read_text() == workers.read_text()
 
 
@@ -229,7 +237,7 @@ def test_an_api_error_leaves_the_old_files_and_fails_the_unit_with_one_line(
     fleet.main()
     resize(5)
     before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
-    real = BaseClient._make_api_call
+    real = BaseClient._make_api_call  # noqa: SLF001 - what every call goes through
 
     def refuse(self: Any, name: str, arguments: Any) -> Any:
         if name == call:
@@ -250,7 +258,7 @@ def test_an_api_error_leaves_the_old_files_and_fails_the_unit_with_one_line(
 def known_host(root: Path, address: str, age_seconds: float) -> Path:
     file = root / "var/lib/spark-known-hosts" / address
     file.write_text(f"{address} ssh-ed25519 AAAA\n")
-    when = datetime.datetime.now(datetime.timezone.utc).timestamp() - age_seconds
+    when = dt.datetime.now(dt.UTC).timestamp() - age_seconds
     os.utime(file, (when, when))
     return file
 
@@ -263,7 +271,8 @@ def test_the_host_key_of_a_member_is_kept(as_master: None, root: Path) -> None:
 
 
 def test_the_host_key_of_a_member_that_left_is_forgotten(
-    as_master: None, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    as_master: None, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     make_group(1)
     file = known_host(root, "10.0.0.200", -60)
     fleet.main()
@@ -278,7 +287,9 @@ def test_the_host_key_of_an_address_that_a_newer_instance_has_is_forgotten(as_ma
     assert not file.exists()
 
 
-def test_no_host_key_is_forgotten_because_of_an_api_error(as_master: None, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_host_key_is_forgotten_because_of_an_api_error(
+    as_master: None, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = known_host(root, "10.0.0.200", -60)
     monkeypatch.setattr(aws, "group", lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -366,7 +377,9 @@ def test_other_types_are_asked_for_once(executor: Path, calls: Counter[str]) -> 
     assert f"SPARK_EXECUTOR_MEMORY={int(32768 * 0.78)}m" in executor.read_text()
 
 
-def test_the_program_is_quiet_and_succeeds_where_nothing_changed(as_master: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_program_is_quiet_and_succeeds_where_nothing_changed(
+    as_master: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     make_group(1)
     fleet.main()
     capsys.readouterr()

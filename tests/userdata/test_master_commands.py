@@ -284,7 +284,9 @@ def test_aws_is_asked_through_the_proxy_that_the_node_has(
 ) -> None:
     for name in ("https_proxy", "no_proxy"):
         monkeypatch.setenv(name, "")
-    (root / "etc/spark-cluster/proxy.env").write_text("https_proxy=http://proxy.example:3128\nno_proxy=169.254.169.254\n")
+    (root / "etc/spark-cluster/proxy.env").write_text(
+        "https_proxy=http://proxy.example:3128\nno_proxy=169.254.169.254\n"
+    )
     spark_wait.main()
     assert os.environ["https_proxy"] == "http://proxy.example:3128"
     assert os.environ["no_proxy"] == "169.254.169.254"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ast
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.userdata.node import USERDATA
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PROGRAMS = sorted(
     path

@@ -73,7 +73,7 @@ def configure(root: Path, told: Callable[..., None], owners: list[tuple[str, str
 def sourced(root: Path, *names: str) -> dict[str, str]:
     """Variables of spark-env.sh as Spark's own scripts read it: exported, and with nothing set before."""
     script = 'set -aeu; . "$1"; shift; for name; do echo "$name=${!name-}"; done'
-    command = ["bash", "-c", script, "bash", root / "opt/spark/conf/spark-env.sh", *names]
+    command = ["bash", "-c", script, "bash", str(root / "opt/spark/conf/spark-env.sh"), *names]
     said = subprocess.run(command, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=True).stdout
     return dict(line.split("=", 1) for line in said.splitlines())
 
@@ -103,9 +103,10 @@ def test_a_value_reaches_spark_as_it_was_given(
     properties = configure(spark_defaults={"spark.redaction.regex": value})
     assert properties["spark.redaction.regex"] == value
     # In a properties file a backslash is an escape, wherever it stands.
-    assert "spark.redaction.regex " + value.replace("\\", "\\\\") in (
-        root / "opt/spark/conf/spark-defaults.conf"
-    ).read_text()
+    assert (
+        "spark.redaction.regex " + value.replace("\\", "\\\\")
+        in (root / "opt/spark/conf/spark-defaults.conf").read_text()
+    )
 
 
 def test_the_secret_stands_only_in_a_private_file_of_the_spark_user(

@@ -38,7 +38,7 @@ def page(told: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Iterator
     page = Page()
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
+        def do_GET(self) -> None:
             page.path = self.path
             self.send_response(page.code)
             self.end_headers()

@@ -1,6 +1,9 @@
 #!/usr/bin/python3
-"""What the master says of itself and its workers. As a program: `spark_state.py master|worker PRIVATE_IP`, status 0
-where the master answers, or lists the worker of that address as alive."""
+"""What the master says of itself and its workers.
+
+As a program: `spark_state.py master|worker PRIVATE_IP` ends with status 0 where the master answers, or lists the worker
+of that address as alive.
+"""
 
 import json
 import sys

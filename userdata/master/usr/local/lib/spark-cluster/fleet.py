@@ -19,7 +19,7 @@ WORKERS_FILE = "/opt/spark/conf/workers"
 EXECUTOR_FILE = "/etc/spark-cluster/executor.env"
 KNOWN_HOSTS = "/var/lib/spark-known-hosts"
 EXECUTOR_MEMORY_SHARE = 0.78
-"""Of an instance type's nominal memory. A worker offers 85 % of what its kernel sees, which is at least 92 % of that."""
+"""Of an instance type's nominal memory. A worker offers 85 % of what its kernel sees: at least 92 % of that."""
 
 
 def write_if_changed(file, text):

@@ -26,7 +26,8 @@ ABSENT_STATUS = 4
 METADATA_URL = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://169.254.169.254").rstrip("/")
 TRANSIENT_CODES = {
     *("403", "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NoSuchBucket", "ParameterNotFound"),
-    *("ExpiredToken", "ExpiredTokenException", "RequestTimeout", "InvalidAccessKeyId", "InvalidClientTokenId", "UnrecognizedClientException", "AuthFailure"),
+    *("ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidClientTokenId", "AuthFailure"),
+    *("UnrecognizedClientException", "RequestTimeout"),
     *("Throttling", "ThrottlingException", "RequestLimitExceeded", "SlowDown", "TooManyUpdates"),
     *("500", "502", "503", "InternalError", "InternalFailure", "InternalServerError", "ServiceUnavailable"),
 }
@@ -74,9 +75,7 @@ def client(service):
         log("the instance's role has no credentials yet")
         time.sleep(pause)
 
-    config = botocore.config.Config(
-        retries={"mode": "standard", "max_attempts": 3}, connect_timeout=5, read_timeout=30
-    )
+    config = botocore.config.Config(retries={"mode": "standard", "max_attempts": 3}, connect_timeout=5, read_timeout=30)
     endpoint = os.environ.get("AWS_ENDPOINT_URL")
     return session.client(service, endpoint_url=endpoint, config=config)
 
@@ -246,7 +245,8 @@ def group():
 def instances(group_name):
     """The group's instances by id: one call for each thousand."""
     ours = [{"Name": "tag:aws:autoscaling:groupName", "Values": [group_name]}]
-    pages = client("ec2").get_paginator("describe_instances").paginate(Filters=ours, PaginationConfig={"PageSize": 1000})
+    paging = {"PageSize": 1000}
+    pages = client("ec2").get_paginator("describe_instances").paginate(Filters=ours, PaginationConfig=paging)
     return {
         instance["InstanceId"]: instance
         for page in pages
@@ -271,10 +271,15 @@ COMMANDS = {
     "complete-hook": complete_hook,
 }
 
-if __name__ == "__main__":
-    if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
-        raise SystemExit("usage: aws.py {} ...".format("|".join(COMMANDS)))
+
+def main(command="", *arguments):
+    if command not in COMMANDS:
+        raise SystemExit(f"usage: aws.py {'|'.join(COMMANDS)} ...")
     try:
-        COMMANDS[sys.argv[1]](*sys.argv[2:])
+        COMMANDS[command](*arguments)  # type: ignore[operator]  # of several shapes
     except Exception as error:  # noqa: BLE001 - one line that names the cause, in place of a stack
-        raise SystemExit(f"aws: {sys.argv[1]}: {type(error).__name__}: {error}") from None
+        raise SystemExit(f"aws: {command}: {type(error).__name__}: {error}") from None
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

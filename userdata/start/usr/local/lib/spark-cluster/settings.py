@@ -26,7 +26,7 @@ def assignments(settings):
         if isinstance(value, list):
             yield "{}=({})".format(key.upper(), " ".join(shlex.quote(str(item)) for item in value))
         elif not isinstance(value, dict):
-            yield "{}={}".format(key.upper(), shlex.quote(str(value)))
+            yield f"{key.upper()}={shlex.quote(str(value))}"
 
 
 if __name__ == "__main__":
