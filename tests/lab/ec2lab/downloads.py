@@ -1,0 +1,126 @@
+"""The download hosts of the Apache Software Foundation, as nodes see them: one release of Spark, by HTTPS.
+
+Run as a program inside the enclosure. Each request leaves a line in a log.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import ssl
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from .places import ARCHIVE_HOST, REQUEST_LOG, SERVICES
+
+_CHUNK = 1 << 20
+_RANGE = re.compile(r"bytes=(\d+)-(\d*)$")
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Answers GET and HEAD, whole or from an offset on, as a resumed download asks."""
+
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def do_GET(self) -> None:
+        self._answer(with_body=True)
+
+    def do_HEAD(self) -> None:
+        self._answer(with_body=False)
+
+    def log_message(self, *_: object) -> None:
+        """Leave the log to `_record`."""
+
+    def _answer(self, *, with_body: bool) -> None:
+        file = self.server.find(self.headers["Host"] or "", self.path)
+        if file is None:
+            self.send_error(HTTPStatus.NOT_FOUND)
+            self._record(HTTPStatus.NOT_FOUND, 0)
+            return
+        size = file.stat().st_size
+        asked = _RANGE.match(self.headers["Range"] or "")
+        start = int(asked[1]) if asked else 0
+        end = min(int(asked[2]) + 1, size) if asked and asked[2] else size
+        if start >= size:
+            self.send_response(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
+            self.send_header("Content-Range", f"bytes */{size}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            self._record(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, 0)
+            return
+        status = HTTPStatus.PARTIAL_CONTENT if asked else HTTPStatus.OK
+        self.send_response(status)
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("Content-Length", str(end - start))
+        if asked:
+            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{size}")
+        self.end_headers()
+        sent = self._send(file, start, end) if with_body else 0
+        self._record(status, sent)
+
+    def _send(self, file: Path, start: int, end: int) -> int:
+        sent = 0
+        with file.open("rb") as source:
+            source.seek(start)
+            while sent < end - start:
+                chunk = source.read(min(_CHUNK, end - start - sent))
+                try:
+                    self.wfile.write(chunk)
+                except OSError:  # The client went away; how far it came is on record.
+                    self.close_connection = True
+                    break
+                sent += len(chunk)
+        return sent
+
+    def _record(self, status: HTTPStatus, sent: int) -> None:
+        self.server.record(
+            {
+                "client": self.client_address[0],
+                "method": self.command,
+                "url": f"https://{self.headers['Host']}{self.path}",
+                "range": self.headers["Range"],
+                "status": status.value,
+                "bytes": sent,
+            }
+        )
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, release: str, files: list[Path]) -> None:
+        super().__init__((SERVICES, 443), _Handler)
+        self._release = release
+        self._files = files
+
+    def find(self, host: str, path: str) -> Path | None:
+        """Return what a host has at a path: its main site at the top, the archive below `/dist`."""
+        prefix = "/dist" if host == ARCHIVE_HOST else ""
+        return next((file for file in self._files if path == f"{prefix}/spark/{self._release}/{file.name}"), None)
+
+    def record(self, request: dict[str, object]) -> None:
+        with REQUEST_LOG.open("a", encoding="utf-8") as log:
+            log.write(f"{json.dumps(request)}\n")
+
+
+def main() -> None:
+    """Serve until killed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--certificate", type=Path, required=True)
+    parser.add_argument("--key", type=Path, required=True)
+    parser.add_argument("--release", required=True, help="folder of the release, such as spark-4.3.0")
+    parser.add_argument("files", type=Path, nargs="+")
+    options = parser.parse_args()
+    server = _Server(options.release, options.files)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(options.certificate, options.key)
+    # The handshake is left to the connection's own thread: a client that stalls there stops nobody else.
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

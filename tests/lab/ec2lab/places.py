@@ -1,0 +1,32 @@
+"""Where things are: folders on this machine, addresses inside the lab."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spark-cluster-lab"
+"""What is made once and kept: images, Spark's archive, the lab's certificate authority."""
+
+RUN = CACHE / "run"
+"""What the present or the last run made: logs, the deployed stack and its state, the hosts' own files."""
+
+LIFECYCLE_LOG = RUN / "lifecycle-actions.jsonl"
+"""A line of JSON for each lifecycle action that a node completed or prolonged."""
+
+REQUEST_LOG = RUN / "requests.jsonl"
+"""A line of JSON for each request to a download host."""
+
+SERVICES = "10.77.0.1"
+"""Where the AWS API, the name server and the download hosts answer; no VPC of a test may contain it."""
+
+METADATA = "169.254.169.254"
+
+AWS_PORT = 5555
+AWS_ENDPOINT = f"http://{SERVICES}:{AWS_PORT}"
+
+DOWNLOAD_HOSTS = ("dlcdn.apache.org", "downloads.apache.org", "archive.apache.org")
+"""The hosts of the Apache Software Foundation that nodes fetch Spark from, all of them played by the lab."""
+
+ARCHIVE_HOST = "archive.apache.org"
+"""The one of them that keeps everything below `/dist`."""
