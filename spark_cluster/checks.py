@@ -209,3 +209,9 @@ def parameter_name(argument: str, value: object) -> None:
     text(argument, value)
     if is_known(value) and not re.fullmatch(r"(/[A-Za-z0-9_.-]+)+", str(value)):
         raise fail(argument, "be a parameter's name that begins with '/', such as '/team/fleet-key'", value)
+
+
+def answer(argument: str, value: object, method: str, example: str) -> None:
+    """An object of one of the small classes that answer an open choice: known by its method."""
+    if isinstance(value, type) or not hasattr(value, method):
+        raise fail(argument, f"be an object such as {example}", value)

@@ -140,6 +140,7 @@ class SparkCluster(Construct):
         defaults = {} if spark_defaults is None else spark_defaults
         distribution = SparkDistribution(spark_version, spark_checksum, spark_archive, python_version)
         _check(name, vpc_id, subnet_ids, security_group_ids, allow_all_egress, force_destroy, boot_timeout_seconds)
+        _check_choices(master, workers, scaling, fleet_key)
         _check_settings(defaults, setup_script, http_proxy, no_proxy)
         _check_arns(permissions_boundary_arn, bucket_kms_key_arn, parameter_kms_key_arn)
         options = NodeOptions(key_name, ebs_optimized, associate_public_ip_address, volume_kms_key_arn, tags)
@@ -326,6 +327,13 @@ def _check(
         raise checks.fail("allow_all_egress", "be a literal True or False", allow_all_egress)
     checks.flag("force_destroy", force_destroy)
     checks.whole("boot_timeout_seconds", boot_timeout_seconds, SHORTEST_BOOT_SECONDS, LONGEST_BOOT_SECONDS)
+
+
+def _check_choices(master: Master, workers: Workers, scaling: Scaling, fleet_key: FleetKey) -> None:
+    checks.answer("master", master, "instance_type", "Master(instance_type='m6i.large')")
+    checks.answer("workers", workers, "instance_types", "Workers(min_size=1, max_size=4)")
+    checks.answer("scaling", scaling, "attach", "scaling.Cpu()")
+    checks.answer("fleet_key", fleet_key, "private_parameter", "fleet_key.Generated()")
 
 
 def _check_settings(

@@ -111,7 +111,7 @@ class ClusterStorage(Construct):
 
     def grant_read_data(self, grantee: Grantee) -> None:
         """Let a role list the bucket and read `data/`."""
-        self._grant(grantee, "data", "data", _READ)
+        self._grant(grantee, "read_data", "data", _READ)
 
     def grant_read_write_data(self, grantee: Grantee) -> None:
         """Let a role list the bucket, and read, write and delete in `data/`."""

@@ -8,6 +8,7 @@ from cdktf import TerraformOutput, TerraformStack, TerraformVariable
 from cdktf_cdktf_provider_aws.provider import AwsProvider
 
 from spark_cluster import SparkCluster
+from spark_cluster.fleet_key import Generated
 from spark_cluster.identity import CallerRole
 from tests.synth.conftest import REQUIRED
 from tests.synth.synthesized import Synthesized, expressions, strings
@@ -270,3 +271,17 @@ def test_grants_after_the_cluster_change_none_of_its_addresses(stack: TerraformS
     cluster.storage.grant_read_data(CallerRole(stack, "job", role_name="job-role"))
     others = [address for address in Synthesized(stack).addresses() if ".job_" not in address]
     assert others == ADDRESSES.split()
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "example"),
+    [
+        ("master", "m6i.large", "Master("),
+        ("workers", 4, "Workers("),
+        ("scaling", "cpu", "scaling.Cpu()"),
+        ("fleet_key", Generated, "fleet_key.Generated()"),
+    ],
+)
+def test_refuses_a_choice_of_the_wrong_kind(synthesize: Synthesize, argument: str, value: Any, example: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{argument} must be an object such as {re.escape(example)}"):
+        synthesize(**{argument: value})

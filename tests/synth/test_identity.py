@@ -328,9 +328,10 @@ def granted(stack: TerraformStack, cluster: SparkCluster, grant: str) -> tuple[S
     role = CallerRole(stack, "job", role_name="job-role")
     getattr(cluster.storage, grant)(role)
     found = Synthesized(stack)
-    policy = found.the("aws_iam_role_policy", "job_data")
+    name = {"grant_read_data": "read_data", "grant_read_write_data": "data"}[grant]
+    policy = found.the("aws_iam_role_policy", f"job_{name}")
     assert policy["role"] == "job-role"
-    assert policy["name"] == "job-data"
+    assert policy["name"] == f"job-{name}"
     return found, json.loads(policy["policy"])["Statement"]
 
 
@@ -366,8 +367,17 @@ def test_grants_to_a_callers_role_do_not_hold_up_the_nodes(stack: TerraformStack
     cluster = SparkCluster(stack, "spark", **REQUIRED)
     cluster.storage.grant_read_data(CallerRole(stack, "job", role_name="job-role"))
     found = Synthesized(stack)
-    policy = found.address("aws_iam_role_policy", "job_data")
+    policy = found.address("aws_iam_role_policy", "job_read_data")
     assert not [address for address, behind in found.graph().items() if policy in behind]
+
+
+def test_a_callers_role_may_have_both_grants_on_data(stack: TerraformStack) -> None:
+    cluster = SparkCluster(stack, "spark", **REQUIRED)
+    caller = CallerRole(stack, "job", role_name="job-role")
+    cluster.storage.grant_read_data(caller)
+    cluster.storage.grant_read_write_data(caller)
+    named = [body["name"] for body in Synthesized(stack).all("aws_iam_role_policy").values()]
+    assert {"job-read_data", "job-data"} <= set(named)
 
 
 def test_one_role_may_use_two_clusters(stack: TerraformStack) -> None:
@@ -375,7 +385,7 @@ def test_one_role_may_use_two_clusters(stack: TerraformStack) -> None:
         cluster = SparkCluster(stack, name, **{**REQUIRED, "name": name})
         cluster.storage.grant_read_data(CallerRole(stack, f"job_on_{name}", role_name="job-role"))
     policies = [body for body in Synthesized(stack).all("aws_iam_role_policy").values() if body["role"] == "job-role"]
-    assert {body["name"] for body in policies} == {"job_on_one-data", "job_on_two-data"}
+    assert {body["name"] for body in policies} == {"job_on_one-read_data", "job_on_two-read_data"}
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ def test_a_g_before_the_generation_is_a_family_and_no_graviton(name: str) -> Non
         "r6gd.4xlarge",
         "x2gd.large",
         "im4gn.large",
+        "p6e-gb200.36xlarge",
         "is4gen.medium",
         "g5g.xlarge",
     ],
