@@ -433,6 +433,13 @@ def test_fails_when_all_mirrors_are_down(worker: Node) -> None:
     assert_started_nothing(worker)
 
 
+def test_a_transfer_that_hangs_ends_with_the_boots_time_and_is_not_waited_for_after_it(worker: Node) -> None:
+    worker.mock("curl", "exec /bin/sleep 50")
+    done = worker.boot(seconds_gone=1597)
+    assert_failed(worker, done, "install_spark", f"no source had {SPARK_FILE}")
+    assert worker.calls_of("sleep") == []
+
+
 def test_fails_when_no_source_has_it(worker: Node) -> None:
     for url in (CDN, ARCHIVE):
         (worker.web / url).unlink()
