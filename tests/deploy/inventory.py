@@ -14,7 +14,7 @@ from spark_cluster import userdata
 if TYPE_CHECKING:
     from tests.deploy.conftest import EmulatedAws
 
-NODE_FILLS = "what a node filled in"
+NODE_FILLS = {"SecureString": "a secret that a node filled in", "String": "a public key that a node filled in"}
 
 
 @dataclass
@@ -112,7 +112,7 @@ class ClusterInAws:
             s3.put_object(Bucket=bucket, Key="data/result", Body=body)
         for parameter in self.parameters().values():
             self.client("ssm").put_parameter(
-                Name=parameter["Name"], Value=NODE_FILLS, Type=parameter["Type"], Overwrite=True
+                Name=parameter["Name"], Value=NODE_FILLS[parameter["Type"]], Type=parameter["Type"], Overwrite=True
             )
 
     def left(self) -> dict[str, list[str]]:
