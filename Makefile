@@ -32,7 +32,7 @@ help: ## this list
 
 # --- the app -----------------------------------------------------------------------------------------------------
 
-.PHONY: synth diff deploy destroy
+.PHONY: synth diff deploy output destroy
 synth: setup ## write the Terraform JSON of main.py to cdktf.out; no AWS account and no Terraform needed
 	cdktf synth $(ARGS)
 
@@ -41,6 +41,9 @@ diff: setup ## what a deploy would change
 
 deploy: setup ## make the cluster of main.py in your own AWS account
 	cdktf deploy $(ARGS)
+
+output: setup ## the outputs of the deployed cluster, its ready commands among them
+	cdktf output $(ARGS)
 
 destroy: setup ## remove it again
 	cdktf destroy $(ARGS)

@@ -33,7 +33,7 @@ DEFAULTS: dict[str, Any] = {
     "worker_instance_types": ["m6i.xlarge", "m6a.xlarge", "m5.xlarge", "m5a.xlarge"],
     "min_size": 2,
     "max_size": 4,
-    "desired_size": 2,
+    "desired_size": None,
     "force_destroy": True,
 }
 """What the context of `cdktf.json` does not set."""
@@ -116,8 +116,8 @@ class SparkStack(TerraformStack):
             "shell_command": session,
             "ui_command": f"{session} --document-name AWS-StartPortForwardingSession "
             "--parameters portNumber=8080,localPortNumber=8080",
-            "submit_command": f"""{command} 'command=["sudo spark-job s3://{cluster.bucket_name}/data/job.py"]'""",
-            "wait_command": f"""{command} 'command=["sudo spark-wait"]'""",
+            "submit_command": f"""{command} 'command=["sudo /usr/local/bin/spark-job s3://{cluster.bucket_name}/data/job.py"]'""",
+            "wait_command": f"""{command} 'command=["sudo /usr/local/bin/spark-wait"]'""",
         }.items():
             TerraformOutput(self, name, value=value, static_id=True)
 

@@ -42,9 +42,9 @@ class PortedModule(TerraformStack):
             master=Master(instance_type="m5.large"),  # Master_instance_type
             workers=Workers(
                 instance_types=["m5.large", "m5a.large", "m4.large"],  # slave_instance_type
-                min_size=2,  # slave_asg_min
-                max_size=10,  # slave_asg_max
-                desired_size=4,  # slave_asg_desired
+                min_size=2,  # slave_asg_min_size
+                max_size=10,  # slave_asg_max_size
+                desired_size=4,  # slave_asg_desired_capacity
                 spot_max_price="0.0095",  # spot_price
             ),
             ebs_optimized=True,

@@ -111,8 +111,8 @@ class SparkCluster(Construct):
             spark_archive: a distribution of your own in place of Apache's.
             spark_defaults: Spark properties that win over the cluster's (docs/spark-defaults.md lists those).
             python_version: the Python of drivers and executors; the AMI's packages must have it.
-            setup_script: a script with its `#!` line, run as root on every node before Spark starts; where it fails the
-                boot fails. Default: none.
+            setup_script: a script with its `#!` line, run as root on every node, once Spark is installed and configured
+                in /opt/spark and before it starts; where it fails the boot fails. Default: none.
             http_proxy: proxy for packages, downloads and AWS, without user or password. Default: none.
             no_proxy: names reached without the proxy, besides the metadata service and the cluster itself.
             security_group_ids: your own groups, added to every node.
@@ -129,7 +129,7 @@ class SparkCluster(Construct):
                 Default: the account's default key for EBS.
             force_destroy: whether destroying the cluster deletes the objects in its bucket.
             boot_timeout_seconds: how long a worker's boot may last, from 120 to 7200: the launch hook's time-out;
-                Terraform waits 15 minutes longer. Changing it replaces the group.
+                Terraform waits 15 minutes longer. Changing it replaces the group and the master.
             tags: of every resource, instance and volume, besides `Name`.
 
         Raises:

@@ -130,7 +130,8 @@ class PrivateKey:
         parameter = SsmParameterResource(
             place.scope,
             "private",
-            name=place.name,
+            # Not the name of a generated one, which may still be there while this one is made.
+            name=f"{place.name}-given",
             description=_DESCRIPTION,
             type="SecureString",
             value_wo=self.private_key,

@@ -139,10 +139,10 @@ def test_ported_module_bids_the_old_price_for_the_old_sizes(platform: ClusterInA
 def test_callers_private_key_is_in_its_parameter_and_nowhere_else(
     ported: Deployment, platform: ClusterInAws, private_key: str
 ) -> None:
-    held = platform.parameters()["fleet-private-key"]
+    held = platform.parameters()["fleet-private-key-given"]
     assert (held["Type"], held["Value"].strip()) == ("SecureString", private_key.strip())
     body = private_key.splitlines()[1]
-    elsewhere = [value["Value"] for name, value in platform.parameters().items() if name != "fleet-private-key"]
+    elsewhere = [value["Value"] for name, value in platform.parameters().items() if name != "fleet-private-key-given"]
     documents = [gzip.decompress(platform.user_data(role)).decode() for role in ("master", "worker")]
     files = [
         file.read_text(errors="replace")

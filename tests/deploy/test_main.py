@@ -168,7 +168,7 @@ def before(deployed: Deployment, cluster: ClusterInAws) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def changed(deployed: Deployment, before: dict[str, Any]) -> dict[str, Any]:
     """A new Spark version and larger sizes, deployed over it."""
-    deployed.context = {"spark_version": "4.2.1", "min_size": 3, "max_size": 8, "desired_size": 3}
+    deployed.context = {"spark_version": "4.2.1", "min_size": 3, "max_size": 8}
     done = deployed.deploy()
     assert done.returncode == 0, done.stdout[-4000:]
     return before

@@ -102,7 +102,7 @@ def private_key(stack: TerraformStack) -> str:
 def test_the_callers_private_key_passes_through_a_write_only_argument(synthesize: Synthesize, private_key: str) -> None:
     stack = synthesize(fleet_key=fleet_key.PrivateKey(private_key), parameter_kms_key_arn=KEY)
     assert stack.the(PARAMETER, "spark_fleet_key_private") == {
-        "name": "/spark-cluster/demo/fleet-private-key",
+        "name": "/spark-cluster/demo/fleet-private-key-given",
         "description": "Private half of the SSH key with which the Spark master reaches its workers",
         "type": "SecureString",
         "value_wo": "${var.private_key}",

@@ -91,8 +91,8 @@ def test_outputs_are_addresses_and_commands_that_can_be_pasted(default_app: Synt
         "shell_command": session,
         "ui_command": f"{session} --document-name AWS-StartPortForwardingSession "
         "--parameters portNumber=8080,localPortNumber=8080",
-        "submit_command": f"""{command} 'command=["sudo spark-job s3://{bucket}/data/job.py"]'""",
-        "wait_command": f"""{command} 'command=["sudo spark-wait"]'""",
+        "submit_command": f"""{command} 'command=["sudo /usr/local/bin/spark-job s3://{bucket}/data/job.py"]'""",
+        "wait_command": f"""{command} 'command=["sudo /usr/local/bin/spark-wait"]'""",
     }
 
 
