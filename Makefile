@@ -57,7 +57,7 @@ test: lint ## linters, types, and the tests that need neither root nor Terraform
 test-all: test checkov test-deploy $(if $(wildcard tests/lab/test_*.py),test-lab) ## all that CI runs
 
 # Those with a shebang, and those that others source and that say so.
-SHELL_FILES = $$(shfmt --find .ci userdata tests; grep -rl '^# shellcheck shell=bash' userdata || true)
+SHELL_FILES = $$(shfmt --find .ci userdata tests; grep -rl '^\# shellcheck shell=bash' userdata || true)
 
 lint: setup ## ruff, mypy, shellcheck, shfmt
 	pipenv verify
