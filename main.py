@@ -47,8 +47,6 @@ class SparkStack(TerraformStack):
         settings = {key: _from_context(app, key, default) for key, default in DEFAULTS.items()}
         region = settings["region"]
         AwsProvider(self, "aws", region=region, profile=settings["profile"])
-        # The first that knows write-only arguments, in which secrets reach a parameter and no state.
-        self.add_override("terraform.required_version", ">= 1.11")
         if settings["state_bucket"]:
             key = f"spark-cluster/{settings['name']}.tfstate"
             bucket, profile = settings["state_bucket"], settings["profile"]
