@@ -248,7 +248,7 @@ class SparkCluster(Construct):
                 "fleet_private_key_parameter": self.fleet_key.private_name or "",
                 "parameter_kms_key": parameter_kms_key_arn or "",
             },
-            ready=[*ready, *self.master_role.policies],
+            ready=[*ready, *self.master_role.policies, *self.worker_role.policies],
         )
         self.workers = WorkerFleet(
             self,
