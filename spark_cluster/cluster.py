@@ -232,6 +232,8 @@ class SparkCluster(Construct):
             *self.storage.ready,
             *self.spark_secret.address.ready,
             *self.fleet_key.ready,
+            *self.master_role.policies,
+            *self.worker_role.policies,
         ]
         self.master = MasterInstance(
             self,
@@ -248,7 +250,7 @@ class SparkCluster(Construct):
                 "fleet_private_key_parameter": self.fleet_key.private_name or "",
                 "parameter_kms_key": parameter_kms_key_arn or "",
             },
-            ready=[*ready, *self.master_role.policies, *self.worker_role.policies],
+            ready=ready,
         )
         self.workers = WorkerFleet(
             self,
@@ -264,7 +266,7 @@ class SparkCluster(Construct):
             options=options,
             settings={**settings, "launch_hook": LAUNCH_HOOK_NAME},
             boot_timeout_seconds=boot_timeout_seconds,
-            ready=[*ready, *self.master_role.policies, *self.worker_role.policies, self.master.record],
+            ready=[*ready, self.master.record],
         )
 
         self.master_url = f"spark://{self.network.master_host}:{MASTER_PORT}"
