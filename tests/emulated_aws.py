@@ -210,6 +210,16 @@ def _take_user_data_of_later_versions() -> None:
     setattr(LaunchTemplateVersion, init.__name__, init_with_encoded_user_data)
 
 
+def correct_moto() -> None:
+    """Make all corrections but the actions of groups."""
+    _resolve_images_by_parameter()
+    _give_groups_instances_their_profile()
+    _keep_mixed_instances_policy()
+    _apply_bucket_policies_to_whom_they_name()
+    _tell_back_what_was_told()
+    _take_user_data_of_later_versions()
+
+
 def main() -> None:
     """Serve until killed."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -217,13 +227,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--log", type=Path, required=True, help="file that gets a line for each action of a group")
     options = parser.parse_args()
+    correct_moto()
     _GroupActions(options.log).install()
-    _resolve_images_by_parameter()
-    _give_groups_instances_their_profile()
-    _keep_mixed_instances_policy()
-    _apply_bucket_policies_to_whom_they_name()
-    _tell_back_what_was_told()
-    _take_user_data_of_later_versions()
     serve(["--host", options.host, "--port", str(options.port)])
 
 

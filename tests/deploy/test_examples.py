@@ -12,7 +12,8 @@ from tests.deploy.inventory import ClusterInAws
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from tests.deploy.conftest import Deployment, Done, EmulatedAws
+    from tests.deploy.conftest import EmulatedAws
+    from tests.deployment import Deployment, Done
 
     Deployments = dict[str, tuple[Deployment, Future[Done]]]
 

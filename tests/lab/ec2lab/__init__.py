@@ -1,5 +1,6 @@
-"""An EC2 of one machine: moto holds what was deployed, systemd-nspawn boots it.
+"""An EC2 of one machine: moto holds what `cdktf deploy` asks for, systemd-nspawn boots it.
 
-`boot_pair.py` beside this package is its command. Each module is one noun: the images hosts are made of, the enclosure
-everything runs in, the services that hosts find there (the AWS API, instance metadata, names, downloads), the hosts.
+Each module is one noun. Outside: the `lab` itself, the images hosts are made of, the enclosure everything runs in.
+Inside, each a program: the AWS API (`aws`, with `hosts`, `groups` and `permissions`), instance metadata, names, and
+downloads. `faults` says what of it is broken at the moment.
 """

@@ -1,6 +1,6 @@
-"""The download hosts of the Apache Software Foundation, as nodes see them: one release of Spark, by HTTPS.
+"""The download hosts of the Apache Software Foundation, as nodes see them: releases of Spark, by HTTPS.
 
-Run as a program inside the enclosure. Each request leaves a line in a log.
+Run as a program inside the enclosure. Each request leaves a line in a log; some are answered wrongly on purpose.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from . import faults
 from .places import ARCHIVE_HOST, REQUEST_LOG, SERVICES
 
 _CHUNK = 1 << 20
@@ -35,10 +36,18 @@ class _Handler(BaseHTTPRequestHandler):
         """Leave the log to `_record`."""
 
     def _answer(self, *, with_body: bool) -> None:
+        url = f"https://{self.headers['Host']}{self.path}"
+        found = (fault for start, fault in faults.read().downloads.items() if url.startswith(start))
+        fault = next(found, "")
+        if fault == "refuse":
+            self._record(HTTPStatus.SERVICE_UNAVAILABLE, 0)
+            self.close_connection = True
+            return
         file = self.server.find(self.headers["Host"] or "", self.path)
-        if file is None:
-            self.send_error(HTTPStatus.NOT_FOUND)
-            self._record(HTTPStatus.NOT_FOUND, 0)
+        if file is None or fault.isdecimal():
+            status = HTTPStatus(int(fault)) if fault.isdecimal() else HTTPStatus.NOT_FOUND
+            self.send_error(status)
+            self._record(status, 0)
             return
         size = file.stat().st_size
         asked = _RANGE.match(self.headers["Range"] or "")
@@ -58,15 +67,21 @@ class _Handler(BaseHTTPRequestHandler):
         if asked:
             self.send_header("Content-Range", f"bytes {start}-{end - 1}/{size}")
         self.end_headers()
-        sent = self._send(file, start, end) if with_body else 0
+        if fault == "truncate" and end - start > _CHUNK:
+            sent = self._send(file, start, start + (end - start) // 2) if with_body else 0
+            self.close_connection = True
+        else:
+            sent = self._send(file, start, end, corrupt=fault == "corrupt") if with_body else 0
         self._record(status, sent)
 
-    def _send(self, file: Path, start: int, end: int) -> int:
+    def _send(self, file: Path, start: int, end: int, *, corrupt: bool = False) -> int:
         sent = 0
         with file.open("rb") as source:
             source.seek(start)
             while sent < end - start:
                 chunk = source.read(min(_CHUNK, end - start - sent))
+                if corrupt and sent == 0:
+                    chunk = bytes(len(chunk))
                 try:
                     self.wfile.write(chunk)
                 except OSError:  # The client went away; how far it came is on record.
@@ -91,19 +106,23 @@ class _Handler(BaseHTTPRequestHandler):
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, release: str, files: list[Path]) -> None:
+    def __init__(self, files: list[Path]) -> None:
         super().__init__((SERVICES, 443), _Handler)
-        self._release = release
         self._files = files
 
     def find(self, host: str, path: str) -> Path | None:
         """Return what a host has at a path: its main site at the top, the archive below `/dist`."""
         prefix = "/dist" if host == ARCHIVE_HOST else ""
-        return next((file for file in self._files if path == f"{prefix}/spark/{self._release}/{file.name}"), None)
+        return next((file for file in self._files if path == f"{prefix}/spark/{_release(file)}/{file.name}"), None)
 
     def record(self, request: dict[str, object]) -> None:
         with REQUEST_LOG.open("a", encoding="utf-8") as log:
             log.write(f"{json.dumps(request)}\n")
+
+
+def _release(file: Path) -> str:
+    """Return the folder that a file is in, such as `spark-4.3.0` for `spark-4.3.0-bin-hadoop3.tgz`."""
+    return "-".join(file.name.split("-")[:2])
 
 
 def main() -> None:
@@ -111,10 +130,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--certificate", type=Path, required=True)
     parser.add_argument("--key", type=Path, required=True)
-    parser.add_argument("--release", required=True, help="folder of the release, such as spark-4.3.0")
     parser.add_argument("files", type=Path, nargs="+")
     options = parser.parse_args()
-    server = _Server(options.release, options.files)
+    server = _Server(options.files)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(options.certificate, options.key)
     # The handshake is left to the connection's own thread: a client that stalls there stops nobody else.

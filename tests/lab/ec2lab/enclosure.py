@@ -61,6 +61,11 @@ class Enclosure:
         """Return `command` as one that runs inside."""
         return ("nsenter", f"--target={self.pid}", *_NAMESPACES, "--", *command)
 
+    @property
+    def enter_network(self) -> tuple[str, ...]:
+        """What goes before a command that is to run in its network, and sees the files of this machine."""
+        return ("nsenter", f"--net=/proc/{self.pid}/ns/net", "--")
+
     def run(self, *command: str) -> None:
         """Run `command` inside, to its end."""
         subprocess.run(self.command(*command), check=True, stdin=subprocess.DEVNULL)
@@ -117,13 +122,14 @@ def children(pid: int) -> Iterator[int]:
             yield from map(int, task.read_text(encoding="ascii").split())
 
 
-def first_process_below(pid: int) -> int | None:
-    """Return the systemd that a process below `pid` started as a host's first process, if it has come so far."""
-    for child in children(pid):
-        if _command(child) == "systemd" and _is_first_process(child):
-            return child
-        if (found := first_process_below(child)) is not None:
-            return found
+def first_process(name: str) -> int | None:
+    """Return the systemd that is the first process of the host `name`, as we number it, if it has come so far."""
+    for cgroup in host_cgroups(name):
+        for procs in cgroup.rglob("cgroup.procs"):
+            with contextlib.suppress(OSError):
+                for pid in map(int, procs.read_text(encoding="ascii").split()):
+                    if _command(pid) == "systemd" and _is_first_process(pid):
+                        return pid
     return None
 
 

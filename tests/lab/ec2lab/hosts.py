@@ -1,90 +1,242 @@
-"""Hosts: what boots for the instances that the AWS API holds."""
+"""Hosts: what boots for the instances that the AWS API holds.
+
+`Hosts` lives beside moto, in the enclosure: an instance is pending until its host runs, and a host ends with its
+instance. `Host` is also how a test outside finds a running one.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import json
+import copy
+import os
 import shutil
-from dataclasses import dataclass
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
 from ipaddress import ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any
 
-from .enclosure import Enclosure, first_process_below, host_cgroups
-from .places import AWS_ENDPOINT, RUN, SERVICES
+from .enclosure import first_process, host_cgroups
+from .image import IMAGES
+from .places import AWS_ENDPOINT, IMAGE_NAME_PREFIX, RUN, SERVICES
 
 if TYPE_CHECKING:
-    from .deployed import Instance
-    from .image import Image
+    from collections.abc import Iterable, Iterator
+
+    from moto.ec2.models import EC2Backend
+    from moto.ec2.models.instances import Instance
 
 _START = Path(__file__).with_name("start_host.sh")
+_FOLDER = RUN / "hosts"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_POWER_OFF = signal.SIGRTMIN + 4
+_REBOOT = signal.SIGRTMIN + 5
+_POWER_OFF_SECONDS = 20.0
+"""How long a host may take to shut down before its power is cut."""
+
+_PENDING, _RUNNING = ("pending", 0), ("running", 16)
+_SHUTTING_DOWN, _TERMINATED = ("shutting-down", 32), ("terminated", 48)
+_STOPPING, _STOPPED = ("stopping", 64), ("stopped", 80)
 
 
 @dataclass(frozen=True)
 class Host:
-    """A booted instance; `supervisor` is the process that ends when it powers off."""
+    """The host of an instance."""
 
-    name: str
-    supervisor: int
-
-    @classmethod
-    def boot(cls, enclosure: Enclosure, name: str, instance: Instance, image: Image) -> Self:
-        """Boot an instance; what it changes of the image, and its console, go to a folder of its own."""
-        folder = _folder(name)
-        folder.mkdir(parents=True)
-        _write_network(folder / "upper", instance)
-        cgroups = map(str, host_cgroups(name))
-        start = ("bash", str(_START), name, str(folder), image.lower, *cgroups)
-        return cls(name, enclosure.start(start, folder / "console.log").pid)
+    instance_id: str
 
     @property
-    def console(self) -> Path:
-        """What the host has written to its console."""
-        return _folder(self.name) / "console.log"
+    def name(self) -> str:
+        """Its name on this machine, short enough for that of a network interface."""
+        return f"h-{self.instance_id[-9:]}"
+
+    @property
+    def folder(self) -> Path:
+        """Its own files."""
+        return _FOLDER / self.instance_id
+
+    @property
+    def console(self) -> str:
+        """What it has written to its console."""
+        return (self.folder / "console.log").read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def first_process(self) -> int | None:
+        """Its systemd, as this process numbers it; None while there is none."""
+        return first_process(self.name)
 
     def command(self, *command: str) -> tuple[str, ...]:
         """Return `command` as one that root runs inside the host, with nothing of our own environment."""
-        pid = first_process_below(self.supervisor)
+        pid = self.first_process
         if pid is None:
-            message = f"{self.name} is not running; its console is in {self.console}"
+            message = f"the host of {self.instance_id} is not running"
             raise RuntimeError(message)
         environment = (f"PATH={_PATH}", "HOME=/root", "LANG=C.UTF-8", "TERM=xterm", f"AWS_ENDPOINT_URL={AWS_ENDPOINT}")
         return ("nsenter", f"--target={pid}", "--all", "--", "env", "--ignore-environment", *environment, *command)
 
-    def cloud_init_errors(self) -> list[str] | None:
-        """Return what cloud-init, and so the user data, failed at; None while it has not ended."""
-        pid = first_process_below(self.supervisor)
-        with contextlib.suppress(OSError, json.JSONDecodeError):
-            result = Path(f"/proc/{pid}/root/run/cloud-init/result.json").read_text(encoding="utf-8")
-            errors: list[str] = json.loads(result)["v1"]["errors"]
-            return errors
-        return None
+
+@dataclass
+class _Running:
+    """A host as its keeper sees it."""
+
+    host: Host
+    process: subprocess.Popen[bytes]
+    told_to_end_at: float | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def end(self) -> None:
+        """Shut it down; where that takes too long, cut its power. To be called again until it has ended."""
+        if self.told_to_end_at is None:
+            self.told_to_end_at = time.monotonic()
+            self.signal(_POWER_OFF)
+        elif time.monotonic() > self.told_to_end_at + _POWER_OFF_SECONDS:
+            for cgroup in host_cgroups(self.host.name):
+                for procs in cgroup.rglob("cgroup.procs"):
+                    for pid in procs.read_text(encoding="ascii").split():
+                        with suppress(ProcessLookupError):
+                            os.kill(int(pid), signal.SIGKILL)
+
+    def signal(self, number: int) -> None:
+        pid = self.host.first_process
+        if pid is not None:
+            os.kill(pid, number)
 
 
-def remove_files() -> None:
-    """Remove what earlier hosts changed of their images, which is large; their consoles stay."""
+@dataclass
+class Hosts:
+    """The hosts of all instances."""
+
+    _running: dict[str, _Running] = field(default_factory=dict)
+    _launched: dict[str, float] = field(default_factory=dict)
+
+    def launched(self, instance_id: str) -> float:
+        """When an instance was launched."""
+        return self._launched.get(instance_id, 0.0)
+
+    def install(self) -> None:
+        """Make moto's instances wait for their hosts."""
+        from moto.ec2.models.instances import InstanceBackend  # noqa: PLC0415 - heavy, and only this process has it
+
+        run_instances = InstanceBackend.run_instances
+        hosts = self
+
+        def run_pending(backend: Any, *args: Any, **kwargs: Any) -> Any:
+            reservation = run_instances(backend, *args, **kwargs)
+            for instance in reservation.instances:
+                _set(instance, _PENDING)
+                hosts._launched[instance.id] = time.time()  # noqa: SLF001
+            return reservation
+
+        def change(state: tuple[str, int], *from_states: str) -> Any:
+            def changed(backend: Any, instance_ids: list[str]) -> list[tuple[Instance, Any]]:
+                done = []
+                for instance in backend.get_multi_instances_by_id(instance_ids):
+                    done.append((instance, copy.copy(instance._state)))  # noqa: SLF001
+                    if not from_states or instance.state in from_states:
+                        _set(instance, state)
+                return done
+
+            return changed
+
+        def reboot(backend: Any, instance_ids: list[str]) -> Any:
+            instances = backend.get_multi_instances_by_id(instance_ids)
+            for instance in instances:
+                hosts._running[instance.id].signal(_REBOOT)  # noqa: SLF001
+            return instances
+
+        replacements = {
+            "run_instances": run_pending,
+            "terminate_instances": change(_SHUTTING_DOWN, "pending", "running", "stopping", "stopped"),
+            "stop_instances": change(_STOPPING, "pending", "running"),
+            "start_instances": change(_PENDING, "stopped"),
+            "reboot_instances": reboot,
+        }
+        for name, function in replacements.items():
+            setattr(InstanceBackend, name, function)
+
+    def reconcile(self, backends: Iterable[EC2Backend]) -> None:
+        """Start and end hosts, and tell the instances. To be called often."""
+        for backend in backends:
+            for instance in _instances(backend):
+                self._reconcile(backend, instance)
+
+    def _reconcile(self, backend: EC2Backend, instance: Instance) -> None:
+        running = self._running.get(instance.id)
+        if running and running.ended:
+            del self._running[instance.id]
+            running = None
+            if instance.state == "running":  # It powered itself off.
+                _set(instance, _STOPPED)
+        match instance.state:
+            case "pending" if running is None:
+                self._running[instance.id] = _boot(backend, instance)
+            case "pending" if running and running.host.first_process is not None:
+                _set(instance, _RUNNING)
+            case "shutting-down" if running is None:
+                instance.terminate()
+                _set(instance, _TERMINATED)
+                remove_files(Host(instance.id))
+            case "stopping" if running is None:
+                instance.stop()
+                _set(instance, _STOPPED)
+            case "shutting-down" | "stopping" if running:
+                running.end()
+
+
+def remove_files(host: Host) -> None:
+    """Remove what a host changed of its image, which is large; its console stays."""
     for part in ("upper", "work", "root"):
-        for folder in (RUN / "hosts").glob(f"*/{part}"):
-            shutil.rmtree(folder)
+        shutil.rmtree(host.folder / part, ignore_errors=True)
 
 
-def _folder(name: str) -> Path:
-    return RUN / "hosts" / name
+def all_hosts() -> list[Host]:
+    """Every host that this lab has booted, those that have ended included."""
+    return [Host(folder.name) for folder in sorted(_FOLDER.glob("i-*"))]
 
 
-def _write_network(upper: Path, instance: Instance) -> None:
+def _boot(backend: EC2Backend, instance: Instance) -> _Running:
+    host = Host(instance.id)
+    vpc = ip_network(backend.vpcs[instance.vpc_id].cidr_block)
+    bridge = ("ip", "address", "replace", f"{vpc[1]}/{vpc.prefixlen}", "dev", "br0")
+    subprocess.run(bridge, check=True)
+    if not host.folder.exists():
+        host.folder.mkdir(parents=True)
+        _write_network(host.folder / "upper", instance, f"{vpc[1]}", vpc.prefixlen)
+    image = backend.amis.get(instance.image_id)
+    name = image.name if image and image.name else ""
+    known = name.removeprefix(IMAGE_NAME_PREFIX) if name.startswith(IMAGE_NAME_PREFIX) else "al2023"
+    cgroups = map(str, host_cgroups(host.name))
+    command = ("bash", str(_START), host.name, str(host.folder), IMAGES[known]().lower, *cgroups)
+    with (host.folder / "console.log").open("ab") as console:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT)
+    return _Running(host, process)
+
+
+def _instances(backend: EC2Backend) -> Iterator[Instance]:
+    for reservation in list(backend.reservations.values()):
+        yield from list(reservation.instances)
+
+
+def _set(instance: Instance, state: tuple[str, int]) -> None:
+    instance._state.name, instance._state.code = state  # noqa: SLF001
+
+
+def _write_network(upper: Path, instance: Instance, gateway: str, prefix: int) -> None:
     """Write what a VPC's DHCP server would say.
 
     The prefix is the VPC's: in the lab all its subnets are on one wire.
     """
-    vpc = ip_network(instance.vpc_cidr)
     network = upper / "etc/systemd/network/10-host0.network"
     network.parent.mkdir(parents=True)
     network.write_text(
         "[Match]\nName=host0\n"
-        f"[Network]\nAddress={instance.address}/{vpc.prefixlen}\nGateway={vpc[1]}\nLinkLocalAddressing=no\n",
+        f"[Network]\nAddress={instance.private_ip}/{prefix}\nGateway={gateway}\nLinkLocalAddressing=no\n",
         encoding="utf-8",
     )
-    domain = instance.dns_name.partition(".")[2]
+    domain = instance.private_dns_name.partition(".")[2]
     (upper / "etc/resolv.conf").write_text(f"nameserver {SERVICES}\nsearch {domain}\n", encoding="utf-8")

@@ -17,7 +17,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from . import authority
-from .places import AWS_ENDPOINT, CACHE
+from .places import AWS_ENDPOINT, CACHE, SPARK_VERSION
+from .spark_archive import SparkArchive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -70,7 +71,25 @@ def al2023() -> Image:
     return _layer("al2023", tools, "al2023.sh", {"al2023.installed": installed}, {"rpms": rpms})
 
 
-IMAGES: Mapping[str, Callable[[], Image]] = {"al2023": al2023, "debian12": debian12}
+def al2023_packages() -> Image:
+    """The stand-in with the packages that a node installs, and without Spark."""
+    return _layer("al2023_packages", al2023(), "al2023_packages.sh")
+
+
+def al2023_spark() -> Image:
+    """The stand-in pre-baked: with the packages and with Spark, so that a node downloads neither."""
+    archive = SparkArchive(SPARK_VERSION)
+    archive.ensure()
+    return _layer("al2023_spark", al2023_packages(), "al2023_spark.sh", folders={"spark": archive.path.parent})
+
+
+IMAGES: Mapping[str, Callable[[], Image]] = {
+    "al2023": al2023,
+    "debian12": debian12,
+    "al2023-packages": al2023_packages,
+    "al2023-spark": al2023_spark,
+}
+"""By the name of the AMI that stands for each, after its prefix; `al2023` stands for every other AMI, too."""
 
 
 def _common() -> Image:

@@ -1,35 +1,77 @@
-"""The lab: an enclosure with its network, its services and its hosts, written down so that a later command finds it."""
+"""The lab: an enclosure with its network and its services, written down so that a later command finds it."""
 
 from __future__ import annotations
 
 import fcntl
 import json
+import os
+import shutil
 import socket
+import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from ipaddress import ip_network
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from . import authority, hosts
+import boto3
+
+from tests.deployment import ROOT, Deployment, missing
+
+from . import authority, providers
 from .enclosure import Enclosure, remove_cgroups
-from .hosts import Host
-from .places import AWS_ENDPOINT, AWS_PORT, CACHE, LIFECYCLE_LOG, METADATA, RUN, SERVICES
+from .hosts import Host, all_hosts, remove_files
+from .image import IMAGES
+from .places import (
+    AWS_ENDPOINT,
+    AWS_PORT,
+    CACHE,
+    DEPLOYER,
+    METADATA,
+    REGION,
+    REQUEST_LOG,
+    RUN,
+    SERVICES,
+    SPARK_VERSION,
+)
+from .spark_archive import SparkArchive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from .deployed import Instance
-    from .image import Image
-    from .spark_archive import SparkArchive
+    from collections.abc import Iterator, Mapping, Sequence
 
 _STATE = RUN / "state.json"
-_HERE = Path(__file__).resolve()
-_MODULES = f"{_HERE.parents[1]}:{_HERE.parents[3]}"
+_MODULES = f"{Path(__file__).resolve().parents[1]}:{ROOT}"
 """Where this package is, and the one named `tests`."""
 _SERVICE_START_SECONDS = 60.0
+_CREDENTIALS = {"AWS_ACCESS_KEY_ID": DEPLOYER, "AWS_SECRET_ACCESS_KEY": DEPLOYER, "AWS_DEFAULT_REGION": REGION}
+_PACKAGES = {
+    "systemd-nspawn": "systemd-container",
+    "debootstrap": "debootstrap",
+    "dnsmasq": "dnsmasq-base",
+    "dnf": "dnf",
+    "rpmbuild": "rpm",
+    "createrepo_c": "createrepo-c",
+    "dpkg-scanpackages": "dpkg-dev",
+    "openssl": "openssl",
+    "ip": "iproute2",
+    "nsenter": "util-linux",
+    "ssh-keygen": "openssh-client",
+}
+"""The Debian package of each program that the lab calls."""
+
+
+def lacking() -> list[str]:
+    """What this machine lacks for a lab, each with what to do; empty where nothing."""
+    if sys.platform != "linux":
+        return [f"the lab boots Linux hosts with systemd-nspawn: it needs Linux, this is {sys.platform}"]
+    found = [] if os.geteuid() == 0 else ["the lab makes namespaces and mounts: run it as root, with sudo"]
+    packages = sorted({package for program, package in _PACKAGES.items() if shutil.which(program) is None})
+    if packages:
+        found.append(f"programs are missing: on Debian 12, apt-get install {' '.join(packages)}")
+    if reason := missing():
+        found.append(f"a deploy needs Terraform and its AWS provider: {reason}")
+    return found
 
 
 @dataclass
@@ -37,48 +79,72 @@ class Lab:
     """A running lab."""
 
     enclosure: Enclosure
-    hosts: dict[str, Host] = field(default_factory=dict)
 
     @classmethod
-    def create(cls, archive: SparkArchive, region: str, *, kept: bool) -> Self:
-        """Start a lab without hosts, and move this thread into its network; a `kept` one outlives this program."""
+    def create(cls, *, kept: bool, versions: Sequence[str] = (SPARK_VERSION,)) -> Self:
+        """Start a lab without hosts, and move this thread into its network; a `kept` one outlives this program.
+
+        Images and archives are made where they are not in the cache, which takes minutes.
+        """
+        archives = [SparkArchive(version) for version in versions]
+        for archive in archives:
+            archive.ensure()
+        for make in IMAGES.values():
+            make()
+        providers.ensure()
+        shutil.rmtree(RUN, ignore_errors=True)
+        RUN.mkdir(parents=True)
         lab = cls(Enclosure.create(outlives_us=kept))
-        lab._save()
-        lab._prepare()
-        lab.enclosure.join_network()
-        lab._start_services(archive, region)
+        _STATE.write_text(json.dumps(asdict(lab.enclosure)), encoding="utf-8")
+        try:
+            lab._prepare()
+            lab.enclosure.join_network()
+            lab._start_services(archives)
+        except BaseException:
+            lab.end()
+            raise
         return lab
 
     @classmethod
     def find(cls) -> Self | None:
         """Return the lab that an earlier command left running, or what is left of one that crashed."""
         try:
-            state = json.loads(_STATE.read_text(encoding="utf-8"))
+            return cls(Enclosure(**json.loads(_STATE.read_text(encoding="utf-8"))))
         except FileNotFoundError:
             return None
-        return cls(Enclosure(**state["enclosure"]), {name: Host(**host) for name, host in state["hosts"].items()})
 
-    def boot(self, name: str, instance: Instance, image: Image) -> Host:
-        """Boot an instance."""
-        vpc = ip_network(instance.vpc_cidr)
-        self.enclosure.run("ip", "address", "replace", f"{vpc[1]}/{vpc.prefixlen}", "dev", "br0")
-        self.hosts[name] = Host.boot(self.enclosure, name, instance, image)
-        self._save()
-        return self.hosts[name]
+    def client(self, service: str) -> Any:
+        """A boto3 client of who deploys; only for a thread in the lab's network."""
+        return boto3.client(
+            service,
+            endpoint_url=AWS_ENDPOINT,
+            region_name=REGION,
+            aws_access_key_id=DEPLOYER,
+            aws_secret_access_key=DEPLOYER,
+        )
+
+    def deployment(
+        self, file: Path, stack: str, variables: dict[str, str] | None = None, context: dict[str, Any] | None = None
+    ) -> Deployment:
+        """One app, to be deployed into this lab."""
+        return Deployment(
+            file,
+            stack,
+            RUN / "apps" / file.stem,
+            AWS_ENDPOINT,
+            variables=variables or {},
+            context=context or {},
+            enter=self.enclosure.enter_network,
+            environment={**_CREDENTIALS, **providers.environment()},
+        )
 
     def end(self) -> None:
         """End everything that runs, and remove what takes room; logs stay until the next lab."""
         self.enclosure.end()
         remove_cgroups()
-        hosts.remove_files()
-        _STATE.unlink()
-
-    def _save(self) -> None:
-        state = {
-            "enclosure": asdict(self.enclosure),
-            "hosts": {name: asdict(host) for name, host in self.hosts.items()},
-        }
-        _STATE.write_text(json.dumps(state), encoding="utf-8")
+        for host in all_hosts():
+            remove_files(host)
+        _STATE.unlink(missing_ok=True)
 
     def _prepare(self) -> None:
         run = self.enclosure.run
@@ -91,26 +157,18 @@ class Lab:
         run("ip", "address", "add", f"{METADATA}/32", "dev", "br0")
         run("ip", "link", "set", "br0", "up")
 
-    def _start_services(self, archive: SparkArchive, region: str) -> None:
+    def _start_services(self, archives: Sequence[SparkArchive]) -> None:
         """Start what hosts find in their network; the AWS API first, since metadata and names come from it."""
-        moto = {
-            "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",  # So that a role may have one attached.
-            "MOTO_EC2_LOAD_DEFAULT_AMIS": "true",
-        }
-        listen = ("--host", SERVICES, "--port", str(AWS_PORT), "--log", LIFECYCLE_LOG)
-        self._start_service("tests.emulated_aws", listen, (SERVICES, AWS_PORT), moto)
-        aws = {
-            "AWS_ENDPOINT_URL": AWS_ENDPOINT,
-            "AWS_DEFAULT_REGION": region,
-            "AWS_ACCESS_KEY_ID": "lab",
-            "AWS_SECRET_ACCESS_KEY": "lab",
-        }
-        self._start_service(f"{__package__}.metadata", (), (METADATA, 80), aws)
-        self._start_service(f"{__package__}.names", (), (SERVICES, 53), aws)
+        moto = {"MOTO_EC2_LOAD_DEFAULT_AMIS": "true"}
+        self._start_service("ec2lab.aws", (), (SERVICES, AWS_PORT), moto)
+        aws = {"AWS_ENDPOINT_URL": AWS_ENDPOINT, **_CREDENTIALS}
+        self._start_service("ec2lab.metadata", (), (METADATA, 80), aws)
+        self._start_service("ec2lab.names", (), (SERVICES, 53), aws)
         certificate, key = authority.issue(RUN)
-        options = ("--certificate", certificate, "--key", key)
-        release = ("--release", f"spark-{archive.version}", archive.path, archive.checksum_path)
-        self._start_service(f"{__package__}.downloads", (*options, *release), (SERVICES, 443), {})
+        files = [path for archive in archives for path in (archive.path, archive.checksum_path)]
+        self._start_service(
+            "ec2lab.downloads", ("--certificate", certificate, "--key", key, *files), (SERVICES, 443), {}
+        )
 
     def _start_service(
         self, module: str, args: tuple[str | Path, ...], address: tuple[str, int], env: Mapping[str, str]
@@ -131,6 +189,21 @@ class Lab:
         raise RuntimeError(message)
 
 
+def run(host: Host, *command: str, timeout: float = 120.0) -> subprocess.CompletedProcess[str]:
+    """Run a command as root inside a host, and return how it ended and what it said."""
+    inside = host.command(*command)
+    return subprocess.run(
+        inside, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=timeout
+    )
+
+
+def requests() -> list[dict[str, Any]]:
+    """What was asked of the download hosts so far."""
+    if not REQUEST_LOG.exists():
+        return []
+    return [json.loads(line) for line in REQUEST_LOG.read_text(encoding="utf-8").splitlines()]
+
+
 @contextmanager
 def only_one() -> Iterator[None]:
     """Refuse to go on while another program works on this machine's one lab."""
@@ -139,6 +212,6 @@ def only_one() -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            message = "another program is at work in the lab"
+            message = "another program is at work in the lab; there is one lab on a machine at a time"
             raise RuntimeError(message) from None
         yield

@@ -21,6 +21,7 @@ from typing import Any
 
 import boto3
 
+from . import faults
 from .places import METADATA
 
 _TOKEN_HEADER = "X-aws-ec2-metadata-token"  # noqa: S105 - a header's name
@@ -39,6 +40,7 @@ class _Instances:
         self._ec2 = boto3.client("ec2")
         self._iam = boto3.client("iam")
         self._sts = boto3.client("sts")
+        self._autoscaling = boto3.client("autoscaling")
         self._given: dict[str, tuple[datetime, str]] = {}
 
     def tree(self, address: str) -> _Tree | None:
@@ -77,6 +79,16 @@ class _Instances:
             "security-groups": "\n".join(group["GroupName"] for group in instance["SecurityGroups"]),
             "services": {"domain": "amazonaws.com", "partition": "aws"},
         }
+        if state := self._lifecycle_state(instance["InstanceId"]):
+            tree["autoscaling"] = {"target-lifecycle-state": state}
+        if instance["MetadataOptions"].get("InstanceMetadataTags") == "enabled":
+            tree["tags"] = {"instance": {tag["Key"]: tag["Value"] for tag in instance["Tags"]}}
+        for path, answer in faults.read().notices.get(instance["InstanceId"], {}).items():
+            *folders, name = path.split("/")
+            below = tree
+            for folder in folders:
+                below = below.setdefault(folder, {})  # type: ignore[assignment]
+            below[name] = answer
         if profile := self._profile(instance["InstanceId"]):
             roles: _Tree = {
                 role["RoleName"]: partial(self._credentials, instance["InstanceId"], role["Arn"])
@@ -87,6 +99,16 @@ class _Instances:
             info = {"InstanceProfileArn": profile["Arn"], "InstanceProfileId": profile["Id"]}
             tree["iam"] = {"info": _answer(info), "security-credentials": roles}
         return tree
+
+    def _lifecycle_state(self, instance_id: str) -> str | None:
+        """Where Auto Scaling is taking a member of a group.
+
+        https://docs.aws.amazon.com/autoscaling/ec2/userguide/retrieving-target-lifecycle-state-through-imds.html
+        """
+        members = self._autoscaling.describe_auto_scaling_instances(InstanceIds=[instance_id])["AutoScalingInstances"]
+        if not members:
+            return None
+        return "Terminated" if members[0]["LifecycleState"].startswith("Terminating") else "InService"
 
     def _profile(self, instance_id: str) -> dict[str, str] | None:
         associated = self._ec2.describe_iam_instance_profile_associations(

@@ -1,7 +1,8 @@
 """The VPC's name server: private zones and instances' own names as the AWS API holds them, and the download hosts.
 
-Run as a program inside the enclosure. dnsmasq answers; this keeps its list current. A name that is not in the list does
-not exist: nothing is forwarded anywhere.
+Run as a program inside the enclosure. One dnsmasq knows the list, which is kept current here: a name that is not in it
+does not exist, and nothing is forwarded anywhere. Another is the one that hosts ask, and remembers answers: a name for
+30 s, and that there is no such name for as long as the SOA of a private zone lets it.
 """
 
 from __future__ import annotations
@@ -14,10 +15,15 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
+from . import faults
 from .places import DOWNLOAD_HOSTS, RUN, SERVICES
 
 _LIST = RUN / "names"
 _POLL_SECONDS = 1.0
+_NAME_SECONDS = 30
+_NO_SUCH_NAME_SECONDS = 900
+"""https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/SOA-NSrecords.html"""
+_KNOWING = ("127.0.0.1", 5353)
 
 
 class _Account:
@@ -26,13 +32,19 @@ class _Account:
     def __init__(self) -> None:
         self._ec2 = boto3.client("ec2")
         self._route53 = boto3.client("route53")
+        self._seen: dict[str, float] = {}
+        """When a record was first there as it is, or before this began."""
 
     def hosts(self) -> str:
         """Return them in the format of `/etc/hosts`."""
         lines = [f"{SERVICES} {host}" for host in DOWNLOAD_HOSTS]
         lines += [f"{instance['PrivateIpAddress']} {instance['PrivateDnsName']}" for instance in self._instances()]
+        ripe = time.monotonic() - faults.read().record_delay_seconds
         for record in self._address_records():
-            lines += [f"{value['Value']} {record['Name'].rstrip('.')}" for value in record["ResourceRecords"]]
+            for value in record["ResourceRecords"]:
+                line = f"{value['Value']} {record['Name'].rstrip('.')}"
+                if self._seen.setdefault(line, time.monotonic()) <= ripe:
+                    lines.append(line)
         return "".join(f"{line}\n" for line in lines)
 
     def _instances(self) -> list[dict[str, Any]]:
@@ -62,13 +74,11 @@ def main() -> None:
     """Answer until killed."""
     account = _Account()
     _LIST.write_text(account.hosts(), encoding="utf-8")
-    server = subprocess.Popen(
-        (
-            *("dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--user=root", "--pid-file="),
-            *(f"--listen-address={SERVICES}", "--bind-interfaces"),
-            *("--no-resolv", "--no-hosts", f"--addn-hosts={_LIST}", "--local=/#/"),
-        )
-    )
+    knowing = f"--listen-address={_KNOWING[0]}", f"--port={_KNOWING[1]}"
+    known = ("--no-hosts", f"--addn-hosts={_LIST}", f"--local-ttl={_NAME_SECONDS}", "--local=/#/", "--cache-size=0")
+    server = _dnsmasq(*knowing, *known)
+    remembered = ("--cache-size=10000", f"--neg-ttl={_NO_SUCH_NAME_SECONDS}", "--no-hosts")
+    _dnsmasq(f"--listen-address={SERVICES}", f"--server={_KNOWING[0]}#{_KNOWING[1]}", *remembered)
     while server.poll() is None:
         time.sleep(_POLL_SECONDS)
         try:
@@ -80,6 +90,11 @@ def main() -> None:
             server.send_signal(signal.SIGHUP)
     message = f"dnsmasq ended with status {server.returncode}"
     raise RuntimeError(message)
+
+
+def _dnsmasq(*options: str) -> subprocess.Popen[bytes]:
+    common = ("--keep-in-foreground", "--conf-file=/dev/null", "--user=root", "--pid-file=", "--bind-interfaces")
+    return subprocess.Popen(("dnsmasq", *common, "--no-resolv", *options))
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spar
 RUN = CACHE / "run"
 """What the present or the last run made: logs, the deployed stack and its state, the hosts' own files."""
 
-LIFECYCLE_LOG = RUN / "lifecycle-actions.jsonl"
-"""A line of JSON for each lifecycle action that a node completed or prolonged."""
+DENIED_LOG = RUN / "denied.jsonl"
+"""A line of JSON for each call of a node that its role does not allow."""
 
 REQUEST_LOG = RUN / "requests.jsonl"
 """A line of JSON for each request to a download host."""
@@ -24,6 +24,17 @@ METADATA = "169.254.169.254"
 
 AWS_PORT = 5555
 AWS_ENDPOINT = f"http://{SERVICES}:{AWS_PORT}"
+
+DEPLOYER = "lab"
+"""The access key of who deploys, and its secret: the only one that is no node's."""
+
+REGION = "us-east-1"
+
+SPARK_VERSION = "4.3.0"
+"""The release that the download hosts have, and the pre-baked image."""
+
+IMAGE_NAME_PREFIX = "spark-cluster-lab-"
+"""What the names of AMIs begin with that stand for another image than that of Amazon Linux 2023."""
 
 DOWNLOAD_HOSTS = ("dlcdn.apache.org", "downloads.apache.org", "archive.apache.org")
 """The hosts of the Apache Software Foundation that nodes fetch Spark from, all of them played by the lab."""

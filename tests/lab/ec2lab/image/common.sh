@@ -32,9 +32,10 @@ trust_lab() {
   update-ca-certificates
 }
 
-# Everything that systemd starts, cloud-init and so the user data among it, sees the lab's AWS. No region: a node has
-# to know it by itself.
+# Everything that systemd starts, cloud-init and so the user data among it, sees the lab's AWS, and what is run through
+# sudo does. No region: a node has to know it by itself.
 reach_aws_in_lab() {
+  echo 'Defaults env_keep += "AWS_ENDPOINT_URL"' >/etc/sudoers.d/lab
   mkdir -p /etc/systemd/system.conf.d
   printf '[Manager]\nDefaultEnvironment=AWS_ENDPOINT_URL=%s\n' "$(</files/aws_endpoint)" \
     >/etc/systemd/system.conf.d/lab.conf

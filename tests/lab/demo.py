@@ -1,0 +1,243 @@
+#!/usr/bin/env python3
+"""A cluster on this machine: deploy `main.py` into the lab, run a job on it, and take it down again.
+
+    demo.py [--keep]                    what `make demo` runs
+    demo.py exec HOST [COMMAND ...]     a command, or a shell, on a host of a kept cluster: master, worker-1, ...
+    demo.py down                        take a kept cluster down
+
+Needs Linux, root, Terraform, Debian's packages for containers (what is missing is said), and this project's Python
+environment. What is made once is kept in ~/.cache/spark-cluster-lab; logs of the last run are in its folder run/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # this project's `tests`, wherever this is started from
+
+from ec2lab.hosts import Host
+from ec2lab.lab import Lab, lacking, only_one, run
+from ec2lab.places import CACHE, RUN
+
+from tests.deployment import ROOT, Deployment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+WORKERS = 2
+EXPECTED = "19999900000"
+JOB = """
+import socket
+from pyspark.sql import SparkSession
+
+spark = SparkSession.builder.appName("demo").getOrCreate()
+numbers = spark.range(0, 200_000, numPartitions=16)
+total = numbers.groupBy((numbers.id % 100).alias("key")).sum("id").agg({"sum(id)": "sum"}).first()[0]
+hosts = spark.sparkContext.parallelize(range(64), 64).map(lambda _: socket.gethostname()).distinct().collect()
+print("answer:", total)
+print("tasks ran on:", *sorted(hosts))
+"""
+_STARTED = re.compile(r"(aws_\S+?)\.\S+: Creating\.\.\.")
+_STATE = RUN / "demo.json"
+
+
+def main(args: Sequence[str]) -> int:
+    """Run one of the three forms."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # So that everything is taken down.
+    if problems := lacking():
+        raise SystemExit("\n".join(["this machine cannot run the lab:", *(f"- {problem}" for problem in problems)]))
+    forms = {"exec": _exec, "down": _down}
+    return forms[args[0]](args[1:]) if args and args[0] in forms else _demo(args)
+
+
+def _exec(args: Sequence[str]) -> int:
+    lab = Lab.find()
+    hosts: dict[str, str] = json.loads(_STATE.read_text(encoding="utf-8")) if _STATE.exists() else {}
+    if lab is None or not lab.enclosure.alive or not args or args[0] not in hosts:
+        there = ", ".join(hosts) if lab and lab.enclosure.alive else "none; make demo ARGS=--keep"
+        raise SystemExit(f"usage: demo.py exec HOST [COMMAND ...], HOST being one of: {there}")
+    inside = Host(hosts[args[0]]).command(*(args[1:] or ["bash", "--login"]))
+    return subprocess.run(inside, check=False).returncode
+
+
+def _down(args: Sequence[str]) -> int:
+    argparse.ArgumentParser(prog="demo.py down").parse_args(args)
+    with only_one():
+        if lab := Lab.find():
+            lab.end()
+            _say("the lab is down")
+        else:
+            _say("there is no lab")
+    return 0
+
+
+def _demo(args: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--keep", action="store_true", help="leave the cluster running, until `demo.py down`")
+    options = parser.parse_args(args)
+    with only_one():
+        if earlier := Lab.find():
+            if earlier.enclosure.alive:
+                raise SystemExit("a lab is running already: end it with `make demo ARGS=down`, or use it with exec")
+            earlier.end()
+        lab = None
+        done = False
+        try:
+            with _step("images of the hosts, Spark's archive, the lab's services"):
+                if not (CACHE / "images").exists():
+                    _say("  the first time this downloads and builds about 3 GB, which takes minutes")
+                lab = Lab.create(kept=options.keep)
+            _show(lab)
+            done = True
+        finally:
+            lab = lab or Lab.find()
+            if lab and not (done and options.keep):
+                with _step("taking the lab down"):
+                    lab.end()
+        if options.keep:
+            _say("the cluster runs on. A shell on a node: make demo ARGS='exec master'; its end: make demo ARGS=down")
+        return 0
+
+    raise AssertionError
+
+
+def _show(lab: Lab) -> None:
+    deployment = lab.deployment(ROOT / "main.py", "spark-cluster")
+    with _step("cdktf deploy, which ends when the workers are in service"), _progress(lab, deployment):
+        done = deployment.deploy()
+        if done.returncode:
+            raise RuntimeError(f"cdktf deploy failed:\n{done.stdout[-3000:]}\n{_boot_logs(lab)}")
+    outputs = deployment.outputs()
+    master, *workers = _instances(lab, outputs["group_name"])
+    hosts = {"master": master["InstanceId"]}
+    hosts |= {f"worker-{number}": worker["InstanceId"] for number, worker in enumerate(workers, 1)}
+    _STATE.write_text(json.dumps(hosts), encoding="utf-8")
+    for name, instance_id in hosts.items():
+        ready = re.search(r"boot succeeded: (.*)", Host(instance_id).console)
+        _say(f"  {name}: {ready[1].strip() if ready else 'no end of its boot in its console'}")
+    with _step("a PySpark job with a shuffle"):
+        answer = _run_job(lab, outputs, Host(master["InstanceId"]))
+    for line in answer:
+        _say(f"  {line}")
+    _say(f"  the page of the master: http://{master['PrivateIpAddress']}:8080, inside the lab:")
+    _say(f"  {' '.join(lab.enclosure.enter_network)} curl http://{master['PrivateIpAddress']}:8080/json/")
+    if "--keep" in sys.argv:
+        return
+    with _step("cdktf destroy"):
+        done = deployment.destroy()
+        if done.returncode:
+            raise RuntimeError(f"cdktf destroy failed:\n{done.stdout[-3000:]}")
+
+
+def _run_job(lab: Lab, outputs: dict[str, Any], master: Host) -> list[str]:
+    """Run it as the submit output does, but for the Session Manager around it, which nothing here can play."""
+    lab.client("s3").put_object(Bucket=outputs["bucket_name"], Key="data/job.py", Body=JOB.encode())
+    inner = inner_command(outputs["submit_command"])
+    _say(f"  {inner}   (the rest of submit_command is Session Manager's, and unproved here)")
+    done = run(master, "bash", "-c", inner, timeout=300)
+    if done.returncode:
+        raise RuntimeError(f"the job ended with {done.returncode}:\n{done.stdout}\n{done.stderr[-3000:]}")
+    lines = [line for line in done.stdout.splitlines() if line.startswith(("answer:", "tasks ran on:"))]
+    if f"answer: {EXPECTED}" not in lines or len(lines[-1].split()) != len("tasks ran on:".split()) + WORKERS:
+        raise RuntimeError(f"the job should give {EXPECTED} from tasks on {WORKERS} workers, it gave {lines}")
+    return lines
+
+
+def inner_command(output: str) -> str:
+    """What a ready command runs on the master: the part that Session Manager is given."""
+    found = re.search(r"""command=\["(.*)"\]""", output)
+    if found is None:
+        raise RuntimeError(f"no inner command in {output}")
+    return found[1]
+
+
+def _instances(lab: Lab, group: str) -> list[dict[str, Any]]:
+    """The running instances, the master first."""
+    running = [{"Name": "instance-state-name", "Values": ["running"]}]
+    reservations = lab.client("ec2").describe_instances(Filters=running)["Reservations"]
+    instances = [instance for reservation in reservations for instance in reservation["Instances"]]
+    named = {"Key": "aws:autoscaling:groupName", "Value": group}
+    return sorted(instances, key=lambda instance: named in instance["Tags"])
+
+
+def _boot_logs(lab: Lab) -> str:
+    """What nodes that failed left in the bucket."""
+    s3 = lab.client("s3")
+    texts = []
+    for bucket in s3.list_buckets()["Buckets"]:
+        for found in s3.list_objects_v2(Bucket=bucket["Name"], Prefix="boot-logs/").get("Contents", []):
+            body = s3.get_object(Bucket=bucket["Name"], Key=found["Key"])["Body"].read().decode(errors="replace")
+            texts.append(f"s3://{bucket['Name']}/{found['Key']}:\n{body[-2000:]}")
+    return "\n".join(texts)
+
+
+@contextmanager
+def _progress(lab: Lab, deployment: Deployment) -> Iterator[None]:
+    """Tell, while a deploy lasts, how far Terraform and each host are."""
+    over = threading.Event()
+
+    def tell() -> None:
+        lab.enclosure.join_network()
+        start, seen = time.monotonic(), set[str]()
+        while not over.wait(1):
+            for news in [*_terraform_news(deployment), *_host_news()]:
+                if news not in seen:
+                    seen.add(news)
+                    _say(f"  {time.monotonic() - start:4.0f} s  {news}")
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        teller.join(timeout=10)
+
+
+def _terraform_news(deployment: Deployment) -> list[str]:
+    log = deployment.log("deploy")
+    text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    return [
+        f"Terraform makes {kind}" for kind in _STARTED.findall(text) if kind in {"aws_instance", "aws_autoscaling_group"}
+    ]
+
+
+def _host_news() -> list[str]:
+    news = []
+    for folder in sorted((RUN / "hosts").glob("i-*")):
+        console = Host(folder.name).console
+        steps = re.findall(r"spark-cluster: (.*)", console)
+        news.append(f"{folder.name} is booting")
+        news += [f"{folder.name} {step.strip()}" for step in steps]
+    return news
+
+
+@contextmanager
+def _step(name: str) -> Iterator[None]:
+    _say(f"{name} ...")
+    start = time.monotonic()
+    yield
+    _say(f"  done in {time.monotonic() - start:.0f} s")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except RuntimeError as fault:
+        sys.exit(f"demo.py: {fault}")
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)

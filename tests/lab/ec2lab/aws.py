@@ -1,0 +1,92 @@
+"""The AWS API of the lab: that of the deploy tests, as unkind as the real one, and with hosts that boot.
+
+Run as a program inside the enclosure. Instances wait for their hosts (`hosts`), members of groups for their lifecycle
+hooks (`groups`), nodes may do what their roles allow (`permissions`), and a changed record is pending for a while.
+"""
+
+# ruff: noqa: SLF001 - it changes moto from the inside
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from datetime import UTC, datetime
+from typing import Any
+
+from moto.autoscaling.models import autoscaling_backends
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.responses import ActionResult
+from moto.ec2 import ec2_backends
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.route53.responses import Route53
+from werkzeug.serving import run_simple
+
+from tests.emulated_aws import correct_moto
+
+from . import faults
+from .groups import Groups
+from .hosts import Hosts
+from .image import IMAGES
+from .objects import Ranges
+from .permissions import Gate, remember_when_policies_are_written
+from .places import AWS_PORT, IMAGE_NAME_PREFIX, REGION, SERVICES
+
+_ROUND_SECONDS = 0.25
+
+
+def main() -> None:
+    """Serve until killed."""
+    lock = threading.RLock()
+    hosts, groups = Hosts(), Groups()
+    correct_moto()
+    remember_when_policies_are_written()
+    _keep_changes_of_zones_pending()
+    hosts.install()
+    groups.install()
+    _register_images()
+    threading.Thread(target=_reconcile, args=(lock, hosts, groups), daemon=True).start()
+    app = Gate(Ranges(DomainDispatcherApplication(create_backend_app)), lock, hosts.launched)
+    run_simple(SERVICES, AWS_PORT, app, threaded=True, request_handler=MotoRequestHandler)
+
+
+def _reconcile(lock: threading.RLock, hosts: Hosts, groups: Groups) -> None:
+    while True:
+        with lock:
+            try:
+                hosts.reconcile(list(ec2_backends[DEFAULT_ACCOUNT_ID].values()))
+                groups.reconcile(list(autoscaling_backends[DEFAULT_ACCOUNT_ID].values()))
+            except Exception:  # noqa: BLE001 - what one round stumbles over is in the log, and the next goes on
+                traceback.print_exc()
+        time.sleep(_ROUND_SECONDS)
+
+
+def _register_images() -> None:
+    """Give each image of the lab an AMI of its name."""
+    for name in IMAGES:
+        ec2_backends[DEFAULT_ACCOUNT_ID][REGION].register_image(
+            name=f"{IMAGE_NAME_PREFIX}{name}", description=f"The lab's image {name}"
+        )
+
+
+def _keep_changes_of_zones_pending() -> None:
+    """Answer that a change is `PENDING` for as long as the name server does not know it; to moto all is in force."""
+    change_records = Route53.change_resource_record_sets
+    changed_at = 0.0
+
+    def change_and_note(response: Route53) -> Any:
+        nonlocal changed_at
+        changed_at = time.time()
+        return change_records(response)
+
+    def get_change(response: Route53) -> ActionResult:
+        pending = time.time() < changed_at + faults.read().record_delay_seconds + 2.0
+        status = {"Status": "PENDING" if pending else "INSYNC", "SubmittedAt": datetime.now(UTC)}
+        return ActionResult({"ChangeInfo": {"Id": response._get_param("Id"), **status}})
+
+    setattr(Route53, change_records.__name__, change_and_note)
+    setattr(Route53, get_change.__name__, get_change)
+
+
+if __name__ == "__main__":
+    main()

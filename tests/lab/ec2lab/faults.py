@@ -1,0 +1,72 @@
+"""What is broken on purpose: one file, written by tests and read by the lab's services at each request."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+from .places import RUN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_FILE = RUN / "faults.json"
+
+PERMISSION_DELAY_SECONDS = 3.0
+"""How long after it was written a role's policy is in force: IAM is eventually consistent."""
+RECORD_DELAY_SECONDS = 3.0
+"""How long a change of a zone is pending before the name server knows it."""
+
+
+@dataclass
+class Faults:
+    """All faults at a time; by default there are none but those of a healthy AWS.
+
+    Attributes:
+        late_permissions: by cluster, for how many seconds after their launch its nodes are refused everything.
+        throttled: by cluster, the share of its nodes' calls to SSM and Auto Scaling that are throttled.
+        unavailable: clusters whose nodes' calls to EC2 and Auto Scaling fail.
+        record_delay_seconds: how long a change of a zone is pending.
+        downloads: by the start of an address, what happens to its requests: a status such as `503`, `refuse` (the
+            connection is closed before an answer), `corrupt` (other bytes) or `truncate` (half of what was asked for,
+            then the connection ends).
+        notices: by instance, paths of the metadata service and what they answer.
+    """
+
+    late_permissions: dict[str, float] = field(default_factory=dict)
+    throttled: dict[str, float] = field(default_factory=dict)
+    unavailable: list[str] = field(default_factory=list)
+    record_delay_seconds: float = RECORD_DELAY_SECONDS
+    downloads: dict[str, str] = field(default_factory=dict)
+    notices: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+def read() -> Faults:
+    """The present faults."""
+    with suppress(FileNotFoundError):
+        return Faults(**json.loads(_FILE.read_text(encoding="utf-8")))
+    return Faults()
+
+
+@contextmanager
+def injected(**faults: Any) -> Iterator[None]:
+    """Add faults while the context lasts; each attribute is replaced as a whole, and put back."""
+    known = {one.name for one in fields(Faults)}
+    if not faults.keys() <= known:
+        message = f"no such faults: {faults.keys() - known}"
+        raise ValueError(message)
+    before = read()
+    _write(Faults(**{**asdict(before), **faults}))
+    try:
+        yield
+    finally:
+        restored = {name: getattr(before, name) for name in faults}
+        _write(Faults(**{**asdict(read()), **restored}))
+
+
+def _write(faults: Faults) -> None:
+    fresh = _FILE.with_suffix(".new")
+    fresh.write_text(json.dumps(asdict(faults)), encoding="utf-8")
+    fresh.replace(_FILE)

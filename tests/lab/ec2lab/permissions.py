@@ -1,0 +1,240 @@
+"""What nodes may do: every call of a role's session is held to the role's policies, resource by resource.
+
+moto checks SSM against no resource and knows no principal of a bucket's policy, so the decision is made here, before a
+request reaches it. Not checked: signatures, conditions, KMS keys, permissions boundaries. Who deploys, with the lab's
+one access key, may do everything.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import re
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, unquote
+from xml.sax.saxutils import escape
+
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.iam.access_control import IAMPolicy, PermissionResult
+from moto.iam.models import IAMBackend, iam_backends
+from moto.s3.models import s3_backends
+from moto.sts.models import sts_backends
+
+from . import faults
+from .places import DENIED_LOG, DEPLOYER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from threading import RLock
+
+    Environ = dict[str, Any]
+    Respond = Callable[..., Any]
+    App = Callable[[Environ, Respond], Iterable[bytes]]
+
+_PARTITION = "aws"
+_SCOPE = re.compile(r"Credential=(?P<key>[^/]+)/\d+/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
+_TAKE_NO_RESOURCE = re.compile(r"(ec2|autoscaling):Describe.*")
+
+_policy_times: dict[tuple[str, str], float] = {}
+"""When each inline policy of a role was written."""
+
+
+@dataclass(frozen=True)
+class _Session:
+    """A node's credentials: whose they are."""
+
+    role: str
+    instance: str
+
+    @property
+    def cluster(self) -> str:
+        """The cluster's name: a role is called `<name>-master-…` or `<name>-worker-…`."""
+        return re.split(r"-(?:master|worker)-", self.role)[0]
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What a request asks for: an action, and what it is asked of."""
+
+    service: str
+    action: str
+    resource: str
+
+
+class Refused(Exception):
+    """A call that is answered with an error."""
+
+    def __init__(self, status: str, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class Gate:
+    """The AWS API with its permissions: a WSGI application around moto's.
+
+    All calls but those of S3, whose bodies are long, are made one after the other, since moto is not made for several
+    at once and the lab changes what it holds in between.
+    """
+
+    def __init__(self, app: App, lock: RLock, launched: Callable[[str], float]) -> None:
+        """Put permissions before `app`; `launched` tells when an instance was launched."""
+        self._app = app
+        self._lock = lock
+        self._launched = launched
+
+    def __call__(self, environ: Environ, respond: Respond) -> Iterable[bytes]:
+        """Answer one request."""
+        scope = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
+        service = scope["service"] if scope else ""
+        try:
+            self._check(environ, scope)
+        except Refused as refused:
+            return _refuse(environ, respond, service, refused)
+        if service == "s3":
+            return self._app(environ, respond)
+        with self._lock:
+            return list(self._app(environ, respond))
+
+    def _check(self, environ: Environ, scope: re.Match[str] | None) -> None:
+        if scope is None:
+            raise Refused("403 Forbidden", "MissingAuthenticationToken", "the request has no credentials")
+        if scope["key"] == DEPLOYER:
+            return
+        session = _session(scope["key"])
+        if session is None:
+            raise Refused("403 Forbidden", "InvalidClientTokenId", "the security token is invalid")
+        self._check_faults(session, scope["service"])
+        call = _call(environ, scope["service"], scope["region"])
+        if not _allowed(session.role, call):
+            _log_denied(session, call)
+            raise _denied(call.service, f"{session.role} is not authorized to perform {call.action} on {call.resource}")
+
+    def _check_faults(self, session: _Session, service: str) -> None:
+        now = faults.read()
+        if time.time() < self._launched(session.instance) + now.late_permissions.get(session.cluster, 0.0):
+            raise _denied(service, "permissions are not in force yet")
+        if service in {"ssm", "autoscaling"} and random.random() < now.throttled.get(session.cluster, 0.0):  # noqa: S311
+            code = "ThrottlingException" if service == "ssm" else "Throttling"
+            raise Refused("400 Bad Request", code, "Rate exceeded")
+        if service in {"ec2", "autoscaling"} and session.cluster in now.unavailable:
+            raise Refused("503 Service Unavailable", "ServiceUnavailable", "the service is unavailable")
+
+
+def remember_when_policies_are_written() -> None:
+    """Have moto note the time of each inline policy, which is in force a little later."""
+    put_role_policy = IAMBackend.put_role_policy
+
+    def put_and_note(backend: IAMBackend, role_name: str, policy_name: str, policy_json: str) -> None:
+        put_role_policy(backend, role_name, policy_name, policy_json)
+        _policy_times[role_name, policy_name] = time.time()
+
+    setattr(IAMBackend, put_role_policy.__name__, put_and_note)
+
+
+def _session(key: str) -> _Session | None:
+    assumed = sts_backends[DEFAULT_ACCOUNT_ID][_PARTITION].assumed_roles
+    found = next((one for one in reversed(assumed) if one.access_key_id == key), None)
+    return found and _Session(found.role_arn.rpartition("/")[2], found.session_name)
+
+
+def _call(environ: Environ, service: str, region: str) -> _Call:
+    if service == "s3":
+        return _s3_call(environ)
+    body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    environ["wsgi.input"] = io.BytesIO(body)
+    if target := environ.get("HTTP_X_AMZ_TARGET"):
+        action, parameters = target.rpartition(".")[2], json.loads(body)
+    else:
+        form = {name: values[0] for name, values in parse_qs(body.decode()).items()}
+        action, parameters = form["Action"], form
+    here = f"{region}:{DEFAULT_ACCOUNT_ID}"
+    full = f"{service}:{action}"
+    if service == "ssm" and "Name" in parameters:
+        resource = f"arn:aws:ssm:{here}:parameter/{parameters['Name'].lstrip('/')}"
+    elif service == "autoscaling" and "AutoScalingGroupName" in parameters:
+        group = parameters["AutoScalingGroupName"]
+        resource = f"arn:aws:autoscaling:{here}:autoScalingGroup:{group}-id:autoScalingGroupName/{group}"
+    elif _TAKE_NO_RESOURCE.fullmatch(full):
+        resource = "*"
+    else:
+        resource = f"arn:aws:{service}:{here}:unknown"  # Only a policy for everything allows it.
+    return _Call(service, full, resource)
+
+
+def _s3_call(environ: Environ) -> _Call:
+    bucket, _, key = unquote(environ["PATH_INFO"]).lstrip("/").partition("/")
+    method, query = environ["REQUEST_METHOD"], parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
+    if not key:
+        action = "GetBucketLocation" if "location" in query else "ListBucket"
+        return _Call("s3", f"s3:{action}", f"arn:aws:s3:::{bucket}")
+    upload = "uploadId" in query
+    action = {
+        "GET": "ListMultipartUploadParts" if upload else "GetObject",
+        "HEAD": "GetObject",
+        "PUT": "PutObject",
+        "POST": "PutObject",
+        "DELETE": "AbortMultipartUpload" if upload else "DeleteObject",
+    }[method]
+    return _Call("s3", f"s3:{action}", f"arn:aws:s3:::{bucket}/{key}")
+
+
+def _allowed(role_name: str, call: _Call) -> bool:
+    policies = iam_backends[DEFAULT_ACCOUNT_ID][_PARTITION].get_role(role_name).policies
+    ripe = time.time() - faults.PERMISSION_DELAY_SECONDS
+    verdicts = [
+        IAMPolicy(text).is_action_permitted(call.action, call.resource)
+        for name, text in policies.items()
+        if _policy_times.get((role_name, name), 0.0) <= ripe
+    ]
+    if call.service == "s3" and _bucket_denies(role_name, call):
+        return False
+    return PermissionResult.PERMITTED in verdicts and PermissionResult.DENIED not in verdicts
+
+
+def _bucket_denies(role_name: str, call: _Call) -> bool:
+    """Whether the bucket's policy denies it to this very role: statements with conditions are left out."""
+    name = call.resource.removeprefix("arn:aws:s3:::").partition("/")[0]
+    bucket = s3_backends[DEFAULT_ACCOUNT_ID][_PARTITION].buckets.get(name)
+    if bucket is None or not bucket.policy:
+        return False
+    denials = [
+        {name: statement[name] for name in ("Effect", "Action", "Resource")}
+        for statement in json.loads(bucket.policy)["Statement"]
+        if statement["Effect"] == "Deny" and "Condition" not in statement and role_name in str(statement["Principal"])
+    ]
+    policy = IAMPolicy(json.dumps({"Statement": denials}))
+    return policy.is_action_permitted(call.action, call.resource) == PermissionResult.DENIED
+
+
+def _log_denied(session: _Session, call: _Call) -> None:
+    line = {"role": session.role, "instance": session.instance, "action": call.action, "resource": call.resource}
+    with DENIED_LOG.open("a", encoding="utf-8") as log:
+        log.write(f"{json.dumps(line)}\n")
+
+
+def _denied(service: str, message: str) -> Refused:
+    if service == "ssm":
+        return Refused("400 Bad Request", "AccessDeniedException", message)
+    code = "UnauthorizedOperation" if service == "ec2" else "AccessDenied"
+    return Refused("403 Forbidden", code, message)
+
+
+def _refuse(environ: Environ, respond: Respond, service: str, refused: Refused) -> Iterable[bytes]:
+    """Answer as the service would; the request's body is read first, or the client sees a broken connection."""
+    left = int(environ.get("CONTENT_LENGTH") or 0)
+    while left > 0 and (chunk := environ["wsgi.input"].read(min(left, 1 << 20))):
+        left -= len(chunk)
+    message = escape(str(refused))
+    error = f"<Error><Code>{refused.code}</Code><Message>{message}</Message></Error>"
+    kind, body = "text/xml", {"s3": error, "ec2": f"<Response><Errors>{error}</Errors></Response>"}.get(
+        service, f"<ErrorResponse>{error}</ErrorResponse>"
+    )
+    if service == "ssm":
+        kind, body = "application/x-amz-json-1.1", json.dumps({"__type": refused.code, "message": str(refused)})
+    content = b"" if environ["REQUEST_METHOD"] == "HEAD" else body.encode()
+    respond(refused.status, [("Content-Type", kind), ("Content-Length", str(len(content)))])
+    return [content]
