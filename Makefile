@@ -48,13 +48,22 @@ output: setup ## the outputs of the deployed cluster, its ready commands among t
 destroy: setup ## remove it again
 	cdktf destroy $(ARGS)
 
+# --- a cluster on this machine -----------------------------------------------------------------------------------
+
+.PHONY: demo lab-packages
+demo: setup ## a cluster of real hosts on this machine, with no AWS account; wants root, Debian and Terraform
+	python -m tests.lab.demo $(ARGS)
+
+lab-packages: setup ## install Debian's packages that demo and test-lab need
+	packages=$$(python -m tests.lab.demo packages) && if [[ -n $$packages ]]; then apt-get update && apt-get install -y --no-install-recommends $$packages; fi
+
 # --- checks ------------------------------------------------------------------------------------------------------
 
 .PHONY: test test-all lint format test-unit test-synth test-userdata test-deploy test-lab checkov bench
 test: lint ## linters, types, and the tests that need neither root nor Terraform
 	pytest tests/unit tests/synth tests/userdata $(ARGS)
 
-test-all: test checkov test-deploy $(if $(wildcard tests/lab/test_*.py),test-lab) ## all that CI runs
+test-all: test checkov test-deploy test-lab ## all that CI runs
 
 # Those with a shebang, and those that others source and that say so.
 SHELL_FILES = $$(shfmt --find .ci userdata tests; grep -rl '^\# shellcheck shell=bash' userdata || true)
@@ -78,7 +87,7 @@ test-unit test-synth test-userdata: test-%: setup ## one tier of tests
 test-deploy: setup ## real deploys into an emulated AWS; wants Terraform, and its AWS provider from the registry or a mirror
 	APPLY_OFFLINE='$(if $(TF_OFFLINE),$(TF_OFFLINE) --cycle)' pytest tests/deploy $(ARGS)
 
-test-lab: setup ## nodes booted as hosts of this machine; wants root
+test-lab: setup ## real deploys into an AWS on this machine that boots real hosts; wants root, Debian and Terraform
 	pytest tests/lab $(ARGS)
 
 checkov: setup .tools/checkov/.made ## static analysis of the Terraform JSON of main.py

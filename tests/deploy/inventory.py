@@ -7,12 +7,17 @@ import gzip
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from spark_cluster import userdata
 
-if TYPE_CHECKING:
-    from tests.deploy.conftest import EmulatedAws
+
+class Aws(Protocol):
+    """Any AWS on this machine."""
+
+    def client(self, service: str, region: str = ...) -> Any:
+        """A boto3 client."""
+
 
 NODE_FILLS = {"SecureString": "a secret that a node filled in", "String": "a public key that a node filled in"}
 
@@ -21,7 +26,7 @@ NODE_FILLS = {"SecureString": "a secret that a node filled in", "String": "a pub
 class ClusterInAws:
     """One cluster by its name, in a region."""
 
-    aws: EmulatedAws
+    aws: Aws
     name: str
     region: str = "us-east-1"
 

@@ -154,7 +154,7 @@ def test_bucket_is_private_encrypted_versioned_and_tls_only(deployed: Deployment
 
 
 @pytest.fixture(scope="module")
-def before(deployed: Deployment, cluster: ClusterInAws) -> dict[str, Any]:
+def before(aws: EmulatedAws, deployed: Deployment, cluster: ClusterInAws) -> dict[str, Any]:
     """The cluster as it was before the change, after it has run for a while."""
     cluster.run_for_a_while(deployed.outputs()["bucket_name"])
     return {
@@ -162,7 +162,7 @@ def before(deployed: Deployment, cluster: ClusterInAws) -> dict[str, Any]:
         "bucket": deployed.outputs()["bucket_name"],
         "template_version": _template_version(cluster),
         "workers": sorted(instance["InstanceId"] for instance in cluster.instances("worker")),
-        "refreshes": _refreshes(cluster),
+        "refreshes": _refreshes(aws),
     }
 
 
@@ -184,11 +184,11 @@ def test_new_spark_version_replaces_the_master_under_the_same_name(
 
 
 def test_new_spark_version_starts_a_rolling_refresh_of_the_workers(
-    changed: dict[str, Any], cluster: ClusterInAws
+    aws: EmulatedAws, changed: dict[str, Any], cluster: ClusterInAws
 ) -> None:
     assert cluster.settings("worker")["spark_version"] == "4.2.1"
     assert int(_template_version(cluster)) > int(changed["template_version"])
-    assert len(_refreshes(cluster)) == len(changed["refreshes"]) + 1
+    assert len(_refreshes(aws)) == len(changed["refreshes"]) + 1
     assert set(changed["workers"]) <= {instance["InstanceId"] for instance in cluster.instances("worker")}
 
 
@@ -219,6 +219,6 @@ def _template_version(cluster: ClusterInAws) -> str:
     return str(used["Version"])
 
 
-def _refreshes(cluster: ClusterInAws) -> list[dict[str, Any]]:
-    calls = cluster.aws.actions("demo-spark-workers")
+def _refreshes(aws: EmulatedAws) -> list[dict[str, Any]]:
+    calls = aws.actions("demo-spark-workers")
     return [call for call in calls if call["action"] == "StartInstanceRefresh"]

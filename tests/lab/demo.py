@@ -1,9 +1,9 @@
-#!/usr/bin/env python3
 """A cluster on this machine: deploy `main.py` into the lab, run a job on it, and take it down again.
 
-    demo.py [--keep]                    what `make demo` runs
-    demo.py exec HOST [COMMAND ...]     a command, or a shell, on a host of a kept cluster: master, worker-1, ...
-    demo.py down                        take a kept cluster down
+    make demo                           ends with `cdktf destroy`
+    make demo ARGS=--keep               leaves the cluster running
+    make demo ARGS='exec HOST COMMAND'  a command, or a shell, on a host of a kept cluster: master, worker-1, ...
+    make demo ARGS=down                 takes a kept cluster down
 
 Needs Linux, root, Terraform, Debian's packages for containers (what is missing is said), and this project's Python
 environment. What is made once is kept in ~/.cache/spark-cluster-lab; logs of the last run are in its folder run/.
@@ -20,16 +20,12 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-sys.path.insert(0, str(Path(__file__).parents[2]))  # this project's `tests`, wherever this is started from
-
-from ec2lab.hosts import Host
-from ec2lab.lab import Lab, lacking, only_one, run
-from ec2lab.places import CACHE, RUN
-
 from tests.deployment import ROOT, Deployment
+from tests.lab.ec2lab.hosts import Host
+from tests.lab.ec2lab.lab import Lab, lacking, missing_packages, only_one, run
+from tests.lab.ec2lab.places import CACHE, RUN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,6 +50,9 @@ _STATE = RUN / "demo.json"
 def main(args: Sequence[str]) -> int:
     """Run one of the three forms."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # So that everything is taken down.
+    if list(args) == ["packages"]:
+        print(" ".join(missing_packages()))
+        return 0
     if problems := lacking():
         raise SystemExit("\n".join(["this machine cannot run the lab:", *(f"- {problem}" for problem in problems)]))
     forms = {"exec": _exec, "down": _down}
@@ -65,7 +64,7 @@ def _exec(args: Sequence[str]) -> int:
     hosts: dict[str, str] = json.loads(_STATE.read_text(encoding="utf-8")) if _STATE.exists() else {}
     if lab is None or not lab.enclosure.alive or not args or args[0] not in hosts:
         there = ", ".join(hosts) if lab and lab.enclosure.alive else "none; make demo ARGS=--keep"
-        raise SystemExit(f"usage: demo.py exec HOST [COMMAND ...], HOST being one of: {there}")
+        raise SystemExit(f"usage: make demo ARGS='exec HOST [COMMAND ...]', HOST being one of: {there}")
     inside = Host(hosts[args[0]]).command(*(args[1:] or ["bash", "--login"]))
     return subprocess.run(inside, check=False).returncode
 
@@ -88,7 +87,7 @@ def _demo(args: Sequence[str]) -> int:
     with only_one():
         if earlier := Lab.find():
             if earlier.enclosure.alive:
-                raise SystemExit("a lab is running already: end it with `make demo ARGS=down`, or use it with exec")
+                raise SystemExit("a lab is running already: end it with: make demo ARGS=down")
             earlier.end()
         lab = None
         done = False
@@ -106,9 +105,7 @@ def _demo(args: Sequence[str]) -> int:
                     lab.end()
         if options.keep:
             _say("the cluster runs on. A shell on a node: make demo ARGS='exec master'; its end: make demo ARGS=down")
-        return 0
-
-    raise AssertionError
+    return 0
 
 
 def _show(lab: Lab) -> None:
@@ -148,7 +145,7 @@ def _run_job(lab: Lab, outputs: dict[str, Any], master: Host) -> list[str]:
     if done.returncode:
         raise RuntimeError(f"the job ended with {done.returncode}:\n{done.stdout}\n{done.stderr[-3000:]}")
     lines = [line for line in done.stdout.splitlines() if line.startswith(("answer:", "tasks ran on:"))]
-    if f"answer: {EXPECTED}" not in lines or len(lines[-1].split()) != len("tasks ran on:".split()) + WORKERS:
+    if f"answer: {EXPECTED}" not in lines or len(lines[-1].split()) != 3 + WORKERS:
         raise RuntimeError(f"the job should give {EXPECTED} from tasks on {WORKERS} workers, it gave {lines}")
     return lines
 
@@ -208,7 +205,9 @@ def _terraform_news(deployment: Deployment) -> list[str]:
     log = deployment.log("deploy")
     text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
     return [
-        f"Terraform makes {kind}" for kind in _STARTED.findall(text) if kind in {"aws_instance", "aws_autoscaling_group"}
+        f"Terraform makes {kind}"
+        for kind in _STARTED.findall(text)
+        if kind in {"aws_instance", "aws_autoscaling_group"}
     ]
 
 

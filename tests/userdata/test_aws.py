@@ -656,11 +656,28 @@ def test_the_launch_is_completed_for_this_instance(hook: Stubber, result: str) -
     aws.complete_hook(result)
 
 
-def test_a_second_continue_is_harmless(hook: Stubber, capsys: pytest.CaptureFixture[str]) -> None:
-    message = "No active Lifecycle Action found with instance ID i-0abc"
-    hook.add_client_error("complete_lifecycle_action", "ValidationError", message, 400)
+NO_ACTION = "No active Lifecycle Action found with instance ID i-0abc"
+
+
+def test_a_host_that_is_ready_before_auto_scaling_waits_for_it_completes_its_launch_later(
+    hook: Stubber, clock: Clock
+) -> None:
+    hook.add_client_error("complete_lifecycle_action", "ValidationError", NO_ACTION, 400)
+    hook.add_response("complete_lifecycle_action", {})
+    aws.complete_hook("CONTINUE")
+    assert len(clock.pauses) == 1
+
+
+def test_a_second_continue_is_harmless(
+    hook: Stubber, clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_action(*_: object, **__: object) -> None:
+        raise ClientError({"Error": {"Code": "ValidationError", "Message": NO_ACTION}}, "CompleteLifecycleAction")
+
+    monkeypatch.setattr(aws, "eventually", no_action)
     aws.complete_hook("CONTINUE")
     assert "completed before" in capsys.readouterr().err
+    assert 20 < sum(clock.pauses) < 2 * aws.HOOK_SECONDS
 
 
 def test_another_validation_error_is_not_harmless(hook: Stubber) -> None:

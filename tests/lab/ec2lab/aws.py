@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from moto.autoscaling.models import autoscaling_backends
-from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.responses import ActionResult
-from moto.ec2 import ec2_backends
+from moto.ec2.models import ec2_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from moto.route53.responses import Route53
 from werkzeug.serving import run_simple
@@ -64,9 +64,8 @@ def _reconcile(lock: threading.RLock, hosts: Hosts, groups: Groups) -> None:
 def _register_images() -> None:
     """Give each image of the lab an AMI of its name."""
     for name in IMAGES:
-        ec2_backends[DEFAULT_ACCOUNT_ID][REGION].register_image(
-            name=f"{IMAGE_NAME_PREFIX}{name}", description=f"The lab's image {name}"
-        )
+        ami = ec2_backends[DEFAULT_ACCOUNT_ID][REGION].register_image(f"{IMAGE_NAME_PREFIX}{name}")
+        ami.architecture, ami.root_device_name = "x86_64", "/dev/xvda"
 
 
 def _keep_changes_of_zones_pending() -> None:

@@ -26,6 +26,9 @@ _CLONE_NEWNET = 0x40000000
 _NAMESPACES = ("--mount", "--net", "--pid")
 _CGROUP = "spark-cluster-lab"
 
+_ours: list[subprocess.Popen[bytes]] = []
+"""What this process started; an enclosure that is to outlive it is nobody's child afterwards."""
+
 
 @dataclass(frozen=True)
 class Enclosure:
@@ -43,6 +46,7 @@ class Enclosure:
         parent = subprocess.Popen(
             (*switch, *unshare), stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
+        _ours.append(parent)
         while True:
             for pid in children(parent.pid):
                 if _command(pid) == "sleep":
@@ -73,7 +77,7 @@ class Enclosure:
     def start(self, command: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
         """Start `command` inside, what it prints going to `log`."""
         with log.open("ab") as output:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 self.command(*command),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -81,6 +85,8 @@ class Enclosure:
                 start_new_session=True,
                 env={**os.environ, **(env or {})},
             )
+        _ours.append(process)
+        return process
 
     def join_network(self) -> None:
         """Move this thread into the enclosure's network, so that it may talk to the services there."""
@@ -95,6 +101,8 @@ class Enclosure:
             os.kill(self.pid, signal.SIGKILL)
         while self.alive:
             time.sleep(0.05)
+        while _ours:
+            _ours.pop().wait()
 
 
 def host_cgroups(name: str) -> list[Path]:

@@ -25,19 +25,21 @@ if TYPE_CHECKING:
 
 _LAUNCHING = "autoscaling:EC2_INSTANCE_LAUNCHING"
 _TERMINATING = "autoscaling:EC2_INSTANCE_TERMINATING"
+_NOTICE_SECONDS = 6.0
+"""How long after its host has begun to run Auto Scaling notices it: a fast boot may be over by then."""
 _GONE = {"shutting-down", "terminated", "stopping", "stopped"}
 _RESULTS = {"CONTINUE", "ABANDON"}
 
 
-class _RefreshInProgress(AutoscalingClientError):
+class _RefreshInProgressError(AutoscalingClientError):
     code = "InstanceRefreshInProgress"
 
 
-class _NoRefresh(AutoscalingClientError):
+class _NoRefreshError(AutoscalingClientError):
     code = "ActiveInstanceRefreshNotFound"
 
 
-class _InUse(AutoscalingClientError):
+class _InUseError(AutoscalingClientError):
     code = "ResourceInUse"
 
 
@@ -63,7 +65,7 @@ class _Action:
 
 @dataclass
 class _Refresh:
-    """A rolling refresh: members of another template than the group's are replaced, as many at a time as may be away."""
+    """A rolling refresh: members of another template than the group's are replaced, few at a time."""
 
     min_healthy_percentage: int
     skip_matching: bool
@@ -100,32 +102,33 @@ class Groups:
         self._templates: dict[str, tuple[str, str]] = {}
         """Which template, in which version, a member was launched from."""
         self._refreshes: dict[str, list[_Refresh]] = {}
+        self._running_since: dict[str, float] = {}
 
-    def install(self) -> None:
+    def install(self) -> None:  # noqa: C901 - a list of short replacements
         """Give moto's groups these members."""
         groups = self
 
         def set_desired_capacity(group: FakeAutoScalingGroup, new_capacity: int | None) -> None:
             group.desired_capacity = group.min_size if new_capacity is None else new_capacity
 
-        def delete_group(backend: AutoScalingBackend, group_name: str) -> None:
+        def delete_auto_scaling_group(backend: AutoScalingBackend, group_name: str) -> None:
             group = backend.autoscaling_groups.get(group_name)
             if group is None:
                 message = f"AutoScalingGroup name not found - AutoScalingGroup '{group_name}' not found"
                 raise ValidationError(message)
             if group.instance_states:
                 message = "You cannot delete an AutoScalingGroup while there are instances in it"
-                raise _InUse(message)
+                raise _InUseError(message)
             del backend.autoscaling_groups[group_name]
 
-        def terminated_outside(backend: AutoScalingBackend, instance_ids: list[str]) -> None:
+        def notify_terminate_instances(backend: AutoScalingBackend, instance_ids: list[str]) -> None:
             """The next round sees it."""
 
         def terminate_instance(backend: AutoScalingBackend, instance_id: str, should_decrement: bool) -> Any:  # noqa: FBT001
             group, member = _member(backend, instance_id)
             if should_decrement:
                 group.desired_capacity = (group.desired_capacity or 0) - 1
-            groups._begin_termination(group, member)
+            groups._begin_termination(member)
             return {
                 "ActivityId": str(uuid.uuid4()),
                 "AutoScalingGroupName": group.name,
@@ -156,7 +159,7 @@ class Groups:
             refresh = groups._active_refresh(response._get_param("AutoScalingGroupName"))
             if refresh is None:
                 message = "There is no active instance refresh"
-                raise _NoRefresh(message)
+                raise _NoRefreshError(message)
             refresh.end("Cancelled")
             return ActionResult({"InstanceRefreshId": refresh.id})
 
@@ -166,8 +169,8 @@ class Groups:
             return ActionResult({"InstanceRefreshes": found[: response._get_int_param("MaxRecords", 50)]})
 
         setattr(FakeAutoScalingGroup, set_desired_capacity.__name__, set_desired_capacity)
-        setattr(AutoScalingBackend, "delete_auto_scaling_group", delete_group)
-        setattr(AutoScalingBackend, "notify_terminate_instances", terminated_outside)
+        setattr(AutoScalingBackend, delete_auto_scaling_group.__name__, delete_auto_scaling_group)
+        setattr(AutoScalingBackend, notify_terminate_instances.__name__, notify_terminate_instances)
         setattr(AutoScalingBackend, terminate_instance.__name__, terminate_instance)
         for call in (
             complete_lifecycle_action,
@@ -191,11 +194,11 @@ class Groups:
         state, instance = member.lifecycle_state, member.instance
         if not state.startswith("Terminating") and instance.state in _GONE:
             member.health_status = "Unhealthy"
-            self._begin_termination(group, member)
+            self._begin_termination(member)
         elif state in {"Pending", "Terminating"}:
             self._hold(group, member, _LAUNCHING if state == "Pending" else _TERMINATING)
         elif state in {"Pending:Wait", "Terminating:Wait"}:
-            self._decide(group, member)
+            self._decide(member)
         elif state == "Pending:Proceed":
             member.lifecycle_state = "InService"
         elif state == "Terminating:Proceed":
@@ -206,8 +209,14 @@ class Groups:
 
     def _hold(self, group: FakeAutoScalingGroup, member: InstanceState, transition: str) -> None:
         """Once a launched host runs, or a member is to go: begin the actions of its hooks."""
-        if member.lifecycle_state == "Pending" and member.instance.state != "running":
-            return
+        if member.lifecycle_state == "Pending":
+            if member.instance.state != "running":
+                return
+            if (
+                time.monotonic()
+                < self._running_since.setdefault(member.instance.id, time.monotonic()) + _NOTICE_SECONDS
+            ):
+                return
         hooks = [
             hook
             for hook in group.autoscaling_backend.describe_lifecycle_hooks(group.name)
@@ -218,7 +227,7 @@ class Groups:
             self._actions[member.instance.id, hook.name] = action
         member.lifecycle_state += ":Wait" if hooks else ":Proceed"
 
-    def _decide(self, group: FakeAutoScalingGroup, member: InstanceState) -> None:
+    def _decide(self, member: InstanceState) -> None:
         actions = {key: action for key, action in self._actions.items() if key[0] == member.instance.id}
         outcomes = [action.outcome() for action in actions.values()]
         launching = member.lifecycle_state.startswith("Pending")
@@ -227,11 +236,11 @@ class Groups:
         for key in actions:
             del self._actions[key]
         if launching and "ABANDON" in outcomes:
-            self._begin_termination(group, member)
+            self._begin_termination(member)
         else:
             member.lifecycle_state = "Pending:Proceed" if launching else "Terminating:Proceed"
 
-    def _begin_termination(self, group: FakeAutoScalingGroup, member: InstanceState) -> None:
+    def _begin_termination(self, member: InstanceState) -> None:
         if not member.lifecycle_state.startswith("Terminating"):
             for key in [key for key in self._actions if key[0] == member.instance.id]:
                 del self._actions[key]
@@ -247,7 +256,7 @@ class Groups:
             current = _template(group)
             free.sort(key=lambda member: self._templates.get(member.instance.id) == current)
             for member in free[:surplus]:
-                self._begin_termination(group, member)
+                self._begin_termination(member)
 
     def _launch(self, group: FakeAutoScalingGroup, count: int) -> None:
         before = len(group.instance_states)
@@ -262,7 +271,7 @@ class Groups:
     def _start_refresh(self, group: FakeAutoScalingGroup, response: AutoScalingResponse) -> str:
         if self._active_refresh(group.name):
             message = "An instance refresh is already in progress"
-            raise _RefreshInProgress(message)
+            raise _RefreshInProgressError(message)
         preferences = response._get_param("Preferences") or {}
         current = _template(group)
         skip = str(preferences.get("SkipMatching", "false")).lower() == "true"
@@ -292,7 +301,7 @@ class Groups:
         away = max(1, math.floor(desired * (100 - refresh.min_healthy_percentage) / 100))
         room = away - (desired - len(healthy))
         for member in left[: max(0, room)]:
-            self._begin_termination(group, member)
+            self._begin_termination(member)
 
     def _action_named_in(self, response: AutoScalingResponse) -> _Action:
         group, hook = response._get_param("AutoScalingGroupName"), response._get_param("LifecycleHookName")

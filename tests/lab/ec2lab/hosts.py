@@ -129,7 +129,7 @@ class Hosts:
             reservation = run_instances(backend, *args, **kwargs)
             for instance in reservation.instances:
                 _set(instance, _PENDING)
-                hosts._launched[instance.id] = time.time()  # noqa: SLF001
+                hosts._launched[instance.id] = time.time()
             return reservation
 
         def change(state: tuple[str, int], *from_states: str) -> Any:
@@ -146,7 +146,7 @@ class Hosts:
         def reboot(backend: Any, instance_ids: list[str]) -> Any:
             instances = backend.get_multi_instances_by_id(instance_ids)
             for instance in instances:
-                hosts._running[instance.id].signal(_REBOOT)  # noqa: SLF001
+                hosts._running[instance.id].signal(_REBOOT)
             return instances
 
         replacements = {
@@ -201,7 +201,7 @@ def all_hosts() -> list[Host]:
 
 def _boot(backend: EC2Backend, instance: Instance) -> _Running:
     host = Host(instance.id)
-    vpc = ip_network(backend.vpcs[instance.vpc_id].cidr_block)
+    vpc = ip_network(backend.vpcs[str(instance.vpc_id)].cidr_block)
     bridge = ("ip", "address", "replace", f"{vpc[1]}/{vpc.prefixlen}", "dev", "br0")
     subprocess.run(bridge, check=True)
     if not host.folder.exists():

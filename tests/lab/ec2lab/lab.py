@@ -12,7 +12,6 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import boto3
@@ -39,10 +38,9 @@ from .spark_archive import SparkArchive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
 _STATE = RUN / "state.json"
-_MODULES = f"{Path(__file__).resolve().parents[1]}:{ROOT}"
-"""Where this package is, and the one named `tests`."""
 _SERVICE_START_SECONDS = 60.0
 _CREDENTIALS = {"AWS_ACCESS_KEY_ID": DEPLOYER, "AWS_SECRET_ACCESS_KEY": DEPLOYER, "AWS_DEFAULT_REGION": REGION}
 _PACKAGES = {
@@ -61,14 +59,18 @@ _PACKAGES = {
 """The Debian package of each program that the lab calls."""
 
 
+def missing_packages() -> list[str]:
+    """Debian's packages whose programs this machine has not."""
+    return sorted({package for program, package in _PACKAGES.items() if shutil.which(program) is None})
+
+
 def lacking() -> list[str]:
     """What this machine lacks for a lab, each with what to do; empty where nothing."""
     if sys.platform != "linux":
         return [f"the lab boots Linux hosts with systemd-nspawn: it needs Linux, this is {sys.platform}"]
     found = [] if os.geteuid() == 0 else ["the lab makes namespaces and mounts: run it as root, with sudo"]
-    packages = sorted({package for program, package in _PACKAGES.items() if shutil.which(program) is None})
-    if packages:
-        found.append(f"programs are missing: on Debian 12, apt-get install {' '.join(packages)}")
+    if packages := missing_packages():
+        found.append(f"programs are missing: on Debian 12, `make lab-packages` installs {' '.join(packages)}")
     if reason := missing():
         found.append(f"a deploy needs Terraform and its AWS provider: {reason}")
     return found
@@ -113,12 +115,12 @@ class Lab:
         except FileNotFoundError:
             return None
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, region: str = REGION) -> Any:
         """A boto3 client of who deploys; only for a thread in the lab's network."""
         return boto3.client(
             service,
             endpoint_url=AWS_ENDPOINT,
-            region_name=REGION,
+            region_name=region,
             aws_access_key_id=DEPLOYER,
             aws_secret_access_key=DEPLOYER,
         )
@@ -160,14 +162,14 @@ class Lab:
     def _start_services(self, archives: Sequence[SparkArchive]) -> None:
         """Start what hosts find in their network; the AWS API first, since metadata and names come from it."""
         moto = {"MOTO_EC2_LOAD_DEFAULT_AMIS": "true"}
-        self._start_service("ec2lab.aws", (), (SERVICES, AWS_PORT), moto)
+        self._start_service(f"{__package__}.aws", (), (SERVICES, AWS_PORT), moto)
         aws = {"AWS_ENDPOINT_URL": AWS_ENDPOINT, **_CREDENTIALS}
-        self._start_service("ec2lab.metadata", (), (METADATA, 80), aws)
-        self._start_service("ec2lab.names", (), (SERVICES, 53), aws)
+        self._start_service(f"{__package__}.metadata", (), (METADATA, 80), aws)
+        self._start_service(f"{__package__}.names", (), (SERVICES, 53), aws)
         certificate, key = authority.issue(RUN)
         files = [path for archive in archives for path in (archive.path, archive.checksum_path)]
         self._start_service(
-            "ec2lab.downloads", ("--certificate", certificate, "--key", key, *files), (SERVICES, 443), {}
+            f"{__package__}.downloads", ("--certificate", certificate, "--key", key, *files), (SERVICES, 443), {}
         )
 
     def _start_service(
@@ -176,7 +178,7 @@ class Lab:
         """Start a program of this project, and wait until it answers at its address."""
         log = RUN / f"{module.rpartition('.')[2]}.log"
         command = (sys.executable, "-m", module, *map(str, args))
-        process = self.enclosure.start(command, log, {**env, "PYTHONPATH": _MODULES})
+        process = self.enclosure.start(command, log, {**env, "PYTHONPATH": str(ROOT)})
         deadline = time.monotonic() + _SERVICE_START_SECONDS
         while process.poll() is None and time.monotonic() < deadline:
             try:

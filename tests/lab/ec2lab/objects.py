@@ -1,4 +1,4 @@
-"""Parts of large objects: moto reads a whole object for each range of it, which takes a node minutes instead of seconds."""
+"""Parts of large objects: moto reads a whole object for each range of it, and a node would wait for minutes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
 
 if TYPE_CHECKING:

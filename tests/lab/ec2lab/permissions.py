@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote
 from xml.sax.saxutils import escape
 
-from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.iam.models import IAMBackend, iam_backends
 from moto.s3.models import s3_backends
@@ -64,7 +64,7 @@ class _Call:
     resource: str
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """A call that is answered with an error."""
 
     def __init__(self, status: str, code: str, message: str) -> None:
@@ -92,7 +92,7 @@ class Gate:
         service = scope["service"] if scope else ""
         try:
             self._check(environ, scope)
-        except Refused as refused:
+        except RefusedError as refused:
             return _refuse(environ, respond, service, refused)
         if service == "s3":
             return self._app(environ, respond)
@@ -101,12 +101,12 @@ class Gate:
 
     def _check(self, environ: Environ, scope: re.Match[str] | None) -> None:
         if scope is None:
-            raise Refused("403 Forbidden", "MissingAuthenticationToken", "the request has no credentials")
+            raise RefusedError("403 Forbidden", "MissingAuthenticationToken", "the request has no credentials")
         if scope["key"] == DEPLOYER:
             return
         session = _session(scope["key"])
         if session is None:
-            raise Refused("403 Forbidden", "InvalidClientTokenId", "the security token is invalid")
+            raise RefusedError("403 Forbidden", "InvalidClientTokenId", "the security token is invalid")
         self._check_faults(session, scope["service"])
         call = _call(environ, scope["service"], scope["region"])
         if not _allowed(session.role, call):
@@ -119,9 +119,9 @@ class Gate:
             raise _denied(service, "permissions are not in force yet")
         if service in {"ssm", "autoscaling"} and random.random() < now.throttled.get(session.cluster, 0.0):  # noqa: S311
             code = "ThrottlingException" if service == "ssm" else "Throttling"
-            raise Refused("400 Bad Request", code, "Rate exceeded")
+            raise RefusedError("400 Bad Request", code, "Rate exceeded")
         if service in {"ec2", "autoscaling"} and session.cluster in now.unavailable:
-            raise Refused("503 Service Unavailable", "ServiceUnavailable", "the service is unavailable")
+            raise RefusedError("503 Service Unavailable", "ServiceUnavailable", "the service is unavailable")
 
 
 def remember_when_policies_are_written() -> None:
@@ -138,7 +138,7 @@ def remember_when_policies_are_written() -> None:
 def _session(key: str) -> _Session | None:
     assumed = sts_backends[DEFAULT_ACCOUNT_ID][_PARTITION].assumed_roles
     found = next((one for one in reversed(assumed) if one.access_key_id == key), None)
-    return found and _Session(found.role_arn.rpartition("/")[2], found.session_name)
+    return _Session(found.role_arn.rpartition("/")[2], found.session_name) if found else None
 
 
 def _call(environ: Environ, service: str, region: str) -> _Call:
@@ -216,22 +216,25 @@ def _log_denied(session: _Session, call: _Call) -> None:
         log.write(f"{json.dumps(line)}\n")
 
 
-def _denied(service: str, message: str) -> Refused:
+def _denied(service: str, message: str) -> RefusedError:
     if service == "ssm":
-        return Refused("400 Bad Request", "AccessDeniedException", message)
+        return RefusedError("400 Bad Request", "AccessDeniedException", message)
     code = "UnauthorizedOperation" if service == "ec2" else "AccessDenied"
-    return Refused("403 Forbidden", code, message)
+    return RefusedError("403 Forbidden", code, message)
 
 
-def _refuse(environ: Environ, respond: Respond, service: str, refused: Refused) -> Iterable[bytes]:
+def _refuse(environ: Environ, respond: Respond, service: str, refused: RefusedError) -> Iterable[bytes]:
     """Answer as the service would; the request's body is read first, or the client sees a broken connection."""
     left = int(environ.get("CONTENT_LENGTH") or 0)
     while left > 0 and (chunk := environ["wsgi.input"].read(min(left, 1 << 20))):
         left -= len(chunk)
     message = escape(str(refused))
     error = f"<Error><Code>{refused.code}</Code><Message>{message}</Message></Error>"
-    kind, body = "text/xml", {"s3": error, "ec2": f"<Response><Errors>{error}</Errors></Response>"}.get(
-        service, f"<ErrorResponse>{error}</ErrorResponse>"
+    kind, body = (
+        "text/xml",
+        {"s3": error, "ec2": f"<Response><Errors>{error}</Errors></Response>"}.get(
+            service, f"<ErrorResponse>{error}</ErrorResponse>"
+        ),
     )
     if service == "ssm":
         kind, body = "application/x-amz-json-1.1", json.dumps({"__type": refused.code, "message": str(refused)})

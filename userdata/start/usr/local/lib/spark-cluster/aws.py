@@ -21,6 +21,7 @@ import settings
 
 EVENTUALLY_SECONDS = 300
 METADATA_SECONDS = 60
+HOOK_SECONDS = 60  # a pre-baked host may be ready before Auto Scaling has noticed that it runs
 PLACEHOLDER = "unset"  # what Terraform puts into a parameter that the master fills
 ABSENT_STATUS = 4
 METADATA_URL = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://169.254.169.254").rstrip("/")
@@ -221,18 +222,21 @@ def complete_hook(result):
     from botocore.exceptions import ClientError
 
     told = settings.load()
-    try:
-        eventually(
-            client("autoscaling").complete_lifecycle_action,
-            AutoScalingGroupName=told["group"],
-            LifecycleHookName=told["launch_hook"],
-            InstanceId=metadata("instance-id"),
-            LifecycleActionResult=result,
-        )
-    except ClientError as error:
-        if "No active Lifecycle Action" not in str(error):
-            raise
-        log("the launch was completed before")
+    answer = {
+        "AutoScalingGroupName": told["group"],
+        "LifecycleHookName": told["launch_hook"],
+        "InstanceId": metadata("instance-id"),
+        "LifecycleActionResult": result,
+    }
+    for pause in pauses(HOOK_SECONDS):
+        try:
+            return eventually(client("autoscaling").complete_lifecycle_action, **answer)
+        except ClientError as error:
+            if "No active Lifecycle Action" not in str(error):
+                raise
+        log("Auto Scaling does not wait for this launch yet, or no longer")
+        time.sleep(pause)
+    return log("the launch was completed before")
 
 
 def group():

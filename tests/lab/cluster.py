@@ -1,0 +1,124 @@
+"""A cluster in the lab, as its tests see it: what AWS says of it, what its master says, what its hosts say."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+import urllib.request
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tests.deploy.inventory import ClusterInAws
+from tests.lab.ec2lab.hosts import Host
+from tests.lab.ec2lab.lab import run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.lab.ec2lab.lab import Lab
+
+LIB = "/usr/local/lib/spark-cluster"
+
+
+@dataclass
+class Cluster:
+    """One cluster by its name."""
+
+    lab: Lab
+    name: str
+
+    @property
+    def in_aws(self) -> ClusterInAws:
+        """What AWS says of it."""
+        return ClusterInAws(self.lab, self.name)
+
+    def master(self) -> Host:
+        """The master's host."""
+        return Host(self.in_aws.master()["InstanceId"])
+
+    def master_address(self) -> str:
+        """Where the master is."""
+        address: str = self.in_aws.master()["PrivateIpAddress"]
+        return address
+
+    def members(self) -> dict[str, str]:
+        """The lifecycle state of each member of the group, by instance."""
+        return {member["InstanceId"]: member["LifecycleState"] for member in self.in_aws.group()["Instances"]}
+
+    def workers(self) -> dict[str, Host]:
+        """The hosts of the members in service, by address."""
+        in_service = [name for name, state in self.members().items() if state == "InService"]
+        instances = self.in_aws.instances("worker")
+        return {
+            one["PrivateIpAddress"]: Host(one["InstanceId"]) for one in instances if one["InstanceId"] in in_service
+        }
+
+    def state(self) -> dict[str, Any]:
+        """What the master says of itself; empty where it does not answer."""
+        try:
+            with urllib.request.urlopen(f"http://{self.master_address()}:8080/json/", timeout=5) as answer:
+                state: dict[str, Any] = json.load(answer)
+                return state
+        except (OSError, ValueError):
+            return {}
+
+    def alive(self) -> set[str]:
+        """Addresses of the workers that the master has."""
+        return {worker["host"] for worker in self.state().get("workers", []) if worker["state"] == "ALIVE"}
+
+    def set_size(self, size: int) -> None:
+        """Change the group's size, as a scaling policy or an operator does."""
+        client = self.lab.client("autoscaling")
+        client.set_desired_capacity(AutoScalingGroupName=f"{self.name}-spark-workers", DesiredCapacity=size)
+
+    def boot_log(self, instance_id: str) -> str:
+        """A boot's log as it came into the bucket; empty where it did not."""
+        s3, bucket = self.lab.client("s3"), self.bucket()
+        listed = s3.list_objects_v2(Bucket=bucket, Prefix=f"boot-logs/{instance_id}").get("Contents", [])
+        if not listed:
+            return ""
+        text: str = s3.get_object(Bucket=bucket, Key=listed[0]["Key"])["Body"].read().decode()
+        return text
+
+    def bucket(self) -> str:
+        """The cluster's bucket."""
+        name: str = self.in_aws.settings("worker")["bucket"]
+        return name
+
+    def wait_ready(self, seconds: int = 300) -> None:
+        """Run `spark-wait` on the master, the program of the wait output, to its end."""
+        done = run(self.master(), "sudo", "/usr/local/bin/spark-wait", str(seconds), timeout=seconds + 30)
+        assert done.returncode == 0, done.stderr
+
+
+def until(condition: Callable[[], Any], seconds: float, what: str) -> float:
+    """Wait until a condition holds; return how many seconds that took."""
+    start = time.monotonic()
+    while True:
+        if condition():
+            return time.monotonic() - start
+        assert time.monotonic() < start + seconds, f"not within {seconds:.0f} s: {what}"
+        time.sleep(0.5)
+
+
+def start(host: Host, *command: str) -> subprocess.Popen[str]:
+    """Start a command as root inside a host."""
+    inside = host.command(*command)
+    return subprocess.Popen(
+        inside, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def write(host: Host, path: str, text: str) -> None:
+    """Write a file that everybody on a host may read."""
+    subprocess.run(host.command("tee", path), input=text, stdout=subprocess.DEVNULL, check=True, text=True)
+
+
+def ask_aws(host: Host, code: str) -> str:
+    """Run Python on a node with its own module for AWS; return what it printed, or the fault's name."""
+    program = (
+        f"import sys; sys.path.insert(0, {LIB!r}); import aws\ntry:\n  print({code})\nexcept Exception as e: print(e)"
+    )
+    done = run(host, "/usr/bin/python3", "-c", program)
+    return done.stdout + done.stderr

@@ -1,0 +1,139 @@
+"""One lab for the whole tier, and the clusters that its tests share.
+
+All are deployed by the real `cdktf deploy`. `demo`, which is `main.py`, comes first and alone; the others while its
+tests run.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.deployment import ROOT, Deployment, Done
+from tests.lab.cluster import Cluster
+from tests.lab.ec2lab import faults
+from tests.lab.ec2lab.lab import Lab, lacking, only_one
+from tests.lab.ec2lab.places import IMAGE_NAME_PREFIX, SPARK_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+APPS = Path(__file__).parent / "apps"
+NEXT_SPARK_VERSION = "4.2.1"
+ORDER = ["test_cluster", "test_choices", "test_failures", "test_downloads", "test_changes"]
+"""The tests of one module leave its cluster to the next."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the modules into their order."""
+    items.sort(key=lambda item: ORDER.index(item.path.stem) if item.path.stem in ORDER else -1)
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """The lab, or a skip that says what this machine lacks; CI on a machine that has the provider must not skip."""
+    if problems := lacking():
+        reason = "; ".join(problems)
+        if os.environ.get("CI") == "true" and os.geteuid() == 0 and "AWS_PROVIDER_VERSION" in os.environ:
+            pytest.fail(f"this machine should run the lab: {reason}")
+        pytest.skip(reason)
+    with only_one():
+        if earlier := Lab.find():
+            if earlier.enclosure.alive:
+                pytest.fail("a lab is running: end it with `make demo ARGS=down`")
+            earlier.end()
+        lab = Lab.create(kept=False, versions=(SPARK_VERSION, NEXT_SPARK_VERSION))
+        try:
+            yield lab
+        finally:
+            lab.end()
+
+
+@pytest.fixture(scope="session")
+def private_key(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A caller's own private key."""
+    return _new_key(tmp_path_factory.mktemp("given") / "key")
+
+
+@pytest.fixture(scope="session")
+def parameter_key(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A private key that a caller has in a parameter."""
+    return _new_key(tmp_path_factory.mktemp("parameter") / "key")
+
+
+def _new_key(file: Path) -> str:
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", file], check=True)
+    return file.read_text()
+
+
+@pytest.fixture(scope="session")
+def demo_deployment(lab: Lab) -> Deployment:
+    """`main.py`, deployed."""
+    deployment = lab.deployment(ROOT / "main.py", "spark-cluster", context={"min_size": 1, "desired_size": 2})
+    done = deployment.deploy()
+    assert done.returncode == 0, done.stdout[-4000:]
+    return deployment
+
+
+@pytest.fixture(scope="session")
+def demo(lab: Lab, demo_deployment: Deployment) -> Cluster:
+    """The cluster of `main.py`."""
+    return Cluster(lab, "demo")
+
+
+@pytest.fixture(scope="session")
+def background(
+    lab: Lab, demo: Cluster, private_key: str, parameter_key: str
+) -> Iterator[dict[str, tuple[Deployment, Future[Done]]]]:
+    """The deploys that go on while the tests of `demo` run."""
+    subnets = lab.client("ec2").describe_subnets()["Subnets"]
+    images = lab.client("ec2").describe_images(Filters=[{"Name": "name", "Values": [f"{IMAGE_NAME_PREFIX}*"]}])
+    ami = {image["Name"].removeprefix(IMAGE_NAME_PREFIX): image["ImageId"] for image in images["Images"]}
+    lab.client("ssm").put_parameter(Name="/team/spark-key", Value=parameter_key, Type="SecureString")
+    variables = {
+        "subnet": subnets[0]["SubnetId"],
+        "other_subnet": subnets[1]["SubnetId"],
+        "debian_ami": ami["debian12"],
+        "baked_ami": ami["al2023-spark"],
+        "private_key": private_key,
+    }
+    deployments = {
+        "choices": lab.deployment(APPS / "choices.py", "choices", variables),
+        "broken": lab.deployment(APPS / "broken.py", "broken"),
+    }
+    slow: dict[str, Any] = {"late_permissions": {"keyless": 60}, "throttled": {"keyless": 0.5}}
+    with ThreadPoolExecutor() as pool, faults.injected(**slow, record_delay_seconds=60):
+        futures = {name: (one, pool.submit(one.deploy)) for name, one in deployments.items()}
+        yield futures
+
+
+@pytest.fixture(scope="session")
+def choices_deployment(background: dict[str, tuple[Deployment, Future[Done]]]) -> Deployment:
+    """The stack of three clusters, deployed."""
+    deployment, future = background["choices"]
+    done = future.result()
+    assert done.returncode == 0, done.stdout[-4000:]
+    return deployment
+
+
+@pytest.fixture(scope="session")
+def debian(lab: Lab, choices_deployment: Deployment) -> Cluster:
+    """On Debian 12, with the caller's private key."""
+    return Cluster(lab, "debian")
+
+
+@pytest.fixture(scope="session")
+def baked(lab: Lab, choices_deployment: Deployment) -> Cluster:
+    """On a pre-baked image, with a key in the caller's parameter."""
+    return Cluster(lab, "baked")
+
+
+@pytest.fixture(scope="session")
+def keyless(lab: Lab, choices_deployment: Deployment) -> Cluster:
+    """Without a fleet key, in an AWS whose permissions and record came a minute late and whose APIs are throttled."""
+    return Cluster(lab, "keyless")

@@ -1,0 +1,257 @@
+"""`main.py` deployed by `cdktf deploy`: real hosts that boot from its user data and become a cluster."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.lab.cluster import LIB, Cluster, ask_aws, start, until, write
+from tests.lab.demo import EXPECTED, JOB, inner_command
+from tests.lab.ec2lab import faults
+from tests.lab.ec2lab.lab import requests, run
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
+    from concurrent.futures import Future
+
+    from tests.deployment import Deployment, Done
+    from tests.lab.ec2lab.hosts import Host
+    from tests.lab.ec2lab.lab import Lab
+
+TICK_SECONDS = 35
+"""`spark-fleet.timer`: half a minute, its jitter, and the run itself."""
+
+COUNT = """
+from pyspark.sql import SparkSession
+print("counted", SparkSession.builder.appName("count").getOrCreate().range(10).count())
+"""
+
+WATCH = """
+import time
+last = None
+while True:
+    with open("/opt/spark/conf/workers") as file:
+        text = file.read()
+    if text != last:
+        print(repr(text), flush=True)
+        last = text
+    time.sleep(0.01)
+"""
+
+
+def run_job(lab: Lab, demo: Cluster, deployment: Deployment) -> str:
+    """Run the job as the submit output says, and return what it printed."""
+    lab.client("s3").put_object(Bucket=demo.bucket(), Key="data/job.py", Body=JOB.encode())
+    inner = inner_command(deployment.outputs()["submit_command"])
+    done = run(demo.master(), "bash", "-c", inner, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def stranger(demo: Cluster) -> Iterator[subprocess.Popen[str]]:
+    """A submitter on a worker's host who has no secret: it takes Spark a minute to give up."""
+    worker = next(iter(demo.workers().values()))
+    write(worker, "/opt/job.py", COUNT)
+    java = run(worker, "sh", "-c", "dirname $(dirname $(readlink -f $(command -v java)))").stdout.strip()
+    # No configuration of the cluster's, and so no secret; a home of its own.
+    environment = ("SPARK_CONF_DIR=/var/empty", f"JAVA_HOME={java}", "PYSPARK_PYTHON=python3.11")
+    submit = ("/opt/spark/bin/spark-submit", "--master", "spark://master.demo-spark:7077", "/opt/job.py")
+    process = start(worker, "runuser", "-u", "nobody", "--", "env", *environment, *submit)
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_deploy_ends_when_master_and_two_workers_are_in_service(demo: Cluster) -> None:
+    workers = demo.workers()
+    assert len(workers) == 2
+    assert demo.alive() == set(workers)
+    assert demo.state()["url"] == "spark://master.demo-spark:7077"
+
+
+def test_first_boots_take_spark_from_the_cdn_once_and_then_from_the_bucket(demo: Cluster) -> None:
+    fetched = [one for one in requests() if one["url"].endswith(".tgz") and one["bytes"]]
+    assert demo.master_address() in {one["client"] for one in fetched}
+    assert {one["url"].split("/")[2] for one in fetched} == {"dlcdn.apache.org"}
+
+
+def test_name_of_the_master_resolves_through_the_zone_on_every_worker(demo: Cluster) -> None:
+    address = demo.master_address()
+    for worker in demo.workers().values():
+        assert run(worker, "getent", "hosts", "master.demo-spark").stdout.split()[0] == address
+        assert "master.demo-spark" not in run(worker, "cat", "/etc/hosts").stdout
+
+
+def test_job_of_the_submit_output_gives_the_right_answer_from_both_workers(
+    lab: Lab, demo: Cluster, demo_deployment: Deployment
+) -> None:
+    printed = run_job(lab, demo, demo_deployment).splitlines()
+    assert f"answer: {EXPECTED}" in printed
+    (hosts,) = [line.split()[3:] for line in printed if line.startswith("tasks ran on:")]
+    assert len(hosts) == 2
+
+
+def test_other_clusters_start_to_boot(background: dict[str, tuple[Deployment, Future[Done]]]) -> None:
+    assert set(background) == {"choices", "broken"}
+
+
+def test_ssh_from_the_master_to_every_listed_host_needs_no_prompt_and_starts_no_second_worker(demo: Cluster) -> None:
+    master = demo.master()
+    listed = set(demo.workers())
+    until(lambda: set(run(master, "cat", "/opt/spark/conf/workers").stdout.split()) == listed, 2 * TICK_SECONDS, "list")
+    for address in listed:
+        done = run(master, "runuser", "-u", "spark", "--", "ssh", "-o", "BatchMode=yes", address, "hostname -I")
+        assert address in done.stdout, done.stderr
+    for worker in demo.workers().values():
+        assert run(worker, "pgrep", "-fc", "deploy.worker.Worker").stdout.strip() == "1"
+    assert len(demo.alive()) == 2
+
+
+def test_worker_reads_no_private_key_and_writes_no_artifacts(demo: Cluster) -> None:
+    worker = next(iter(demo.workers().values()))
+    private = "aws.client('ssm').get_parameter(Name='/spark-cluster/demo/fleet-private-key', WithDecryption=True)"
+    public = "aws.client('ssm').get_parameter(Name='/spark-cluster/demo/fleet-public-key')['Parameter']['Value']"
+    bucket = demo.bucket()
+    write = f"aws.client('s3').put_object(Bucket={bucket!r}, Key='artifacts/spark/x', Body=b'')"
+    assert "AccessDenied" in ask_aws(worker, private)
+    assert ask_aws(worker, public).startswith("ssh-ed25519 ")
+    assert "AccessDenied" in ask_aws(worker, write)
+    assert "ETag" in ask_aws(worker, write.replace("artifacts/spark/x", "data/x"))
+
+
+def test_secrets_are_in_no_user_data_no_state_no_log_and_no_process_list(
+    demo: Cluster, demo_deployment: Deployment
+) -> None:
+    parameters = demo.in_aws.parameters()
+    key_lines = parameters["fleet-private-key"]["Value"].splitlines()[1:-1]
+    secrets = [parameters["spark-secret"]["Value"], *key_lines]
+    assert len(secrets[0]) >= 32
+    assert len(key_lines) > 2
+    places = {
+        "state": demo_deployment.state(),
+        "deploy": demo_deployment.log("deploy").read_text(),
+        "JSON": json.dumps(demo_deployment.synthesized()),
+        **{
+            f"user data of the {role}": gzip.decompress(demo.in_aws.user_data(role)).decode()
+            for role in ("master", "worker")
+        },
+    }
+    for name, host in {"master": demo.master(), **demo.workers()}.items():
+        places[f"journal of {name}"] = run(host, "journalctl", "--no-pager", "-o", "cat").stdout
+        places[f"processes of {name}"] = run(host, "ps", "-eww", "-o", "args").stdout
+        places[f"logs of {name}"] = run(host, "sh", "-c", "cat /var/log/*.log /var/log/*/*.log 2>/dev/null").stdout
+        places[f"console of {name}"] = host.console
+    assert all(places.values()), [place for place, text in places.items() if not text]
+    assert [place for place, text in places.items() if any(secret in text for secret in secrets)] == []
+
+
+def test_rest_port_is_closed(demo: Cluster) -> None:
+    worker = next(iter(demo.workers().values()))
+    connect = "exec 3<>/dev/tcp/master.demo-spark/"
+    assert run(worker, "bash", "-c", f"{connect}7077").returncode == 0
+    refused = run(worker, "bash", "-c", f"{connect}6066")
+    assert refused.returncode != 0
+    assert "refused" in refused.stderr
+
+
+def test_submitter_without_the_secret_is_refused_and_one_with_it_runs(
+    demo: Cluster, stranger: subprocess.Popen[str]
+) -> None:
+    worker = next(iter(demo.workers().values()))
+    write(worker, "/opt/known.py", COUNT)
+    known = run(worker, "runuser", "-u", "spark", "--", "/opt/spark/bin/spark-submit", "/opt/known.py", timeout=180)
+    assert "counted 10" in known.stdout, known.stderr[-2000:]
+    said, _ = stranger.communicate(timeout=240)
+    assert stranger.returncode != 0
+    assert "All masters are unresponsive! Giving up." in said, said[-3000:]
+    state = demo.state()
+    assert [app["name"] for app in state["activeapps"] + state["completedapps"]].count("count") == 1
+
+
+def test_list_of_workers_follows_the_group_and_an_outage_of_the_api_changes_nothing(demo: Cluster) -> None:
+    master = demo.master()
+    watcher = start(master, "python3", "-c", WATCH)
+    before = set(demo.workers())
+    try:
+        demo.set_size(3)
+        until(lambda: len(demo.workers()) == 3, 240, "a third worker in service")
+        three = demo.workers()
+        until(lambda: listed(master) == set(three), 2 * TICK_SECONDS, "three workers listed")
+        with faults.injected(unavailable=["demo"]):
+            demo.set_size(1)
+            until(lambda: len(demo.workers()) == 1, 120, "one worker in service")
+            time.sleep(60)
+            assert listed(master) == set(three)
+        one = set(demo.workers())
+        until(lambda: listed(master) == one, 2 * TICK_SECONDS, "one worker listed")
+    finally:
+        watcher.kill()
+    seen = [set(eval(line).split()) for line in watcher.communicate()[0].splitlines() if line]  # noqa: S307 - our repr
+    assert seen[0] == before
+    assert seen[-2:] == [set(three), one]
+    assert all(hosts in (before, set(three), one) for hosts in seen)
+
+
+def test_third_worker_took_spark_from_the_bucket(demo: Cluster) -> None:
+    clients = {one["client"] for one in requests()}
+    late = [host for host in all_workers(demo) if host not in clients]
+    assert late, "some worker should have asked no download host at all"
+
+
+def test_killed_worker_process_is_restarted_and_registers_again(demo: Cluster) -> None:
+    (worker,) = demo.workers().values()
+    kill_and_wait(worker, "spark-worker", demo)
+
+
+def test_killed_master_process_is_restarted_and_has_its_workers_again(demo: Cluster) -> None:
+    kill_and_wait(demo.master(), "spark-master", demo)
+
+
+def test_cluster_comes_back_after_a_reboot_of_master_and_worker(
+    lab: Lab, demo: Cluster, demo_deployment: Deployment
+) -> None:
+    (worker,) = demo.workers().values()
+    hosts = [demo.master(), worker]
+    boots = [boot_id(host) for host in hosts]
+    lab.client("ec2").reboot_instances(InstanceIds=[host.instance_id for host in hosts])
+    until(lambda: all(boot_id(host) not in (*boots, "") for host in hosts), 120, "both hosts rebooted")
+    demo.wait_ready(180)
+    assert f"answer: {EXPECTED}" in run_job(lab, demo, demo_deployment)
+
+
+def listed(master: Host) -> set[str]:
+    """The hosts in the master's list of workers."""
+    return set(run(master, "cat", "/opt/spark/conf/workers").stdout.split())
+
+
+def all_workers(demo: Cluster) -> list[str]:
+    """Addresses of all workers there are or were."""
+    state = demo.state()
+    return [worker["host"] for worker in state["workers"]]
+
+
+def kill_and_wait(host: Host, unit: str, demo: Cluster) -> None:
+    """Kill a unit's main process at once, and wait until systemd has another and the cluster is whole."""
+    pid = run(host, "systemctl", "show", "--property=MainPID", "--value", unit).stdout.strip()
+    assert run(host, "kill", "-9", pid).returncode == 0
+
+    def restarted() -> bool:
+        now = run(host, "systemctl", "show", "--property=MainPID", "--value", unit).stdout.strip()
+        return now not in {"0", pid}
+
+    until(restarted, 60, f"{unit} restarted")
+    until(lambda: demo.alive() == set(demo.workers()), 120, "all workers registered")
+    assert run(host, "test", "-x", f"{LIB}/start").returncode == 0
+
+
+def boot_id(host: Host) -> str:
+    """Which boot of a host this is; empty while it is between two."""
+    if host.first_process is None:
+        return ""
+    return str(host.first_process) if run(host, "systemctl", "is-system-running").stdout else ""

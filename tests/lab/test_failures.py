@@ -1,0 +1,36 @@
+"""Boots that fail: fast, loudly, and in a place where one can read it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.lab.cluster import Cluster
+from tests.lab.ec2lab.hosts import all_hosts
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from tests.deployment import Deployment, Done
+    from tests.lab.ec2lab.lab import Lab
+
+
+def test_workers_whose_spark_never_starts_are_abandoned_and_replaced_and_the_deploy_fails(
+    lab: Lab, background: dict[str, tuple[Deployment, Future[Done]]]
+) -> None:
+    deployment, future = background["broken"]
+    done = future.result()
+    assert done.returncode != 0
+    assert "aws_autoscaling_group" in done.stdout
+    broken = Cluster(lab, "broken")
+    assert broken.state()["status"] == "ALIVE"
+    assert "InService" not in broken.members().values()
+    consoles = {host.instance_id: host.console for host in all_hosts()}
+    failed = [
+        name
+        for name, console in consoles.items()
+        if "boot failed: wait_until_ready: spark-worker.service failed" in console
+    ]
+    assert len(failed) >= 2, "the first should have been replaced"
+    for name in failed:
+        assert "boot failed: wait_until_ready" in broken.boot_log(name)
+    assert deployment.destroy().returncode == 0

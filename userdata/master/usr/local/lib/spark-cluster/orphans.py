@@ -1,0 +1,88 @@
+#!/usr/bin/python3
+"""End drivers that wait for a master that is gone: `orphans.py SECONDS`, once a new master has booted.
+
+A driver registers once. Where its master's host is replaced, Spark's recovery state goes with it, and the driver waits
+for the old master for ever, without executors and without an error. The workers outlive it and still say whose
+executors they had: the driver of an application that this master does not know is told, as a master tells it, that its
+application was removed. It ends with that error.
+"""
+
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+
+import settings
+import spark_state
+
+WORKER_UI_PORT = 8081
+DRIVER = re.compile(r"spark://CoarseGrainedScheduler@([^,\s]+:\d+)")
+
+
+def executors(host):
+    """Application and driver of each executor that a worker has or had."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(f"http://{host}:{WORKER_UI_PORT}/json/", timeout=5) as answer:
+        state = json.load(answer)
+    for executor in state["executors"] + state["finishedexecutors"]:
+        driver = DRIVER.search(executor["appdesc"]["command"])
+        if driver:
+            yield executor["appid"], driver.group(1)
+
+
+def orphans(state, found):
+    """Drivers by application, of applications that the master does not know, from what the workers' executors say.
+
+    None while an application of this master has no executor yet: its driver may have the address that one of a lost
+    application had.
+    """
+    active = {app["id"] for app in state["activeapps"]}
+    known = active | {app["id"] for app in state["completedapps"]}
+    if active - {app for app, _ in found}:
+        return {}
+    taken = {driver for app, driver in found if app in known}
+    return {app: driver for app, driver in found if app not in known and driver not in taken}
+
+
+def look():
+    """What `orphans` makes of the cluster at this moment."""
+    state = spark_state.read("127.0.0.1")
+    found = []
+    for host in spark_state.alive_hosts(state):
+        try:
+            found += executors(host)
+        except (OSError, ValueError) as error:  # a worker that just left: the next round asks again
+            print(f"orphans: {host}: {error}", file=sys.stderr)
+    return orphans(state, found)
+
+
+def tell(drivers):
+    """Tell them, from a program that speaks Spark's protocol and reads the secret from Spark's configuration."""
+    library = os.path.dirname(os.path.abspath(__file__))
+    submit = settings.path("/opt/spark/bin/spark-submit")
+    subprocess.run(
+        [submit, "--driver-memory", "256m", f"{library}/tell_drivers.py", *drivers], check=False, timeout=120
+    )
+
+
+def main(seconds):
+    end = time.monotonic() + int(seconds)
+    told: set = set()
+    while time.monotonic() < end:
+        try:
+            lost = {app: driver for app, driver in look().items() if app not in told}
+            if lost:
+                print(f"orphans: lost with a former master: {lost}", file=sys.stderr)
+                tell(sorted(set(lost.values())))
+                told.update(lost)
+        except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+            print(f"orphans: {error}", file=sys.stderr)
+        time.sleep(random.uniform(4, 6))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
