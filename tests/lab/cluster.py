@@ -110,6 +110,12 @@ def start(host: Host, *command: str) -> subprocess.Popen[str]:
     )
 
 
+def stop(host: Host, process: subprocess.Popen[str], pattern: str) -> str:
+    """End what `start` started, by what its command line matches inside the host; return what it had printed."""
+    run(host, "pkill", "-f", pattern)
+    return process.communicate(timeout=60)[0]
+
+
 def write(host: Host, path: str, text: str) -> None:
     """Write a file that everybody on a host may read."""
     subprocess.run(host.command("tee", path), input=text, stdout=subprocess.DEVNULL, check=True, text=True)

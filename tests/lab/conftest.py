@@ -10,7 +10,7 @@ import os
 import subprocess
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 APPS = Path(__file__).parent / "apps"
+RECORD_DELAY_SECONDS = 60
 NEXT_SPARK_VERSION = "4.2.1"
 ORDER = ["test_cluster", "test_choices", "test_failures", "test_downloads", "test_changes"]
 """The tests of one module leave its cluster to the next."""
@@ -106,10 +107,18 @@ def background(
         "choices": lab.deployment(APPS / "choices.py", "choices", variables),
         "broken": lab.deployment(APPS / "broken.py", "broken"),
     }
-    slow: dict[str, Any] = {"late_permissions": {"keyless": 60}, "throttled": {"keyless": 0.5}}
-    with ThreadPoolExecutor() as pool, faults.injected(**slow, record_delay_seconds=60):
-        futures = {name: (one, pool.submit(one.deploy)) for name, one in deployments.items()}
-        yield futures
+
+    def deploy_into_a_slow_aws() -> Done:
+        with faults.injected(
+            late_permissions={"keyless": 60}, throttled={"keyless": 0.5}, record_delay_seconds=RECORD_DELAY_SECONDS
+        ):
+            return deployments["choices"].deploy()
+
+    with ThreadPoolExecutor() as pool:
+        yield {
+            "choices": (deployments["choices"], pool.submit(deploy_into_a_slow_aws)),
+            "broken": (deployments["broken"], pool.submit(deployments["broken"].deploy)),
+        }
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lab.cluster import LIB, Cluster, ask_aws, start, until, write
+from tests.lab.cluster import LIB, Cluster, ask_aws, start, stop, until, write
 from tests.lab.demo import EXPECTED, JOB, inner_command
 from tests.lab.ec2lab import faults
 from tests.lab.ec2lab.lab import requests, run
@@ -32,13 +32,13 @@ print("counted", SparkSession.builder.appName("count").getOrCreate().range(10).c
 """
 
 WATCH = """
-import time
+import json, time
 last = None
 while True:
     with open("/opt/spark/conf/workers") as file:
         text = file.read()
     if text != last:
-        print(repr(text), flush=True)
+        print(json.dumps(text), flush=True)
         last = text
     time.sleep(0.01)
 """
@@ -64,8 +64,8 @@ def stranger(demo: Cluster) -> Iterator[subprocess.Popen[str]]:
     submit = ("/opt/spark/bin/spark-submit", "--master", "spark://master.demo-spark:7077", "/opt/job.py")
     process = start(worker, "runuser", "-u", "nobody", "--", "env", *environment, *submit)
     yield process
-    process.kill()
-    process.wait()
+    if process.poll() is None:
+        stop(worker, process, "/opt/job.py")
 
 
 def test_deploy_ends_when_master_and_two_workers_are_in_service(demo: Cluster) -> None:
@@ -191,8 +191,8 @@ def test_list_of_workers_follows_the_group_and_an_outage_of_the_api_changes_noth
         one = set(demo.workers())
         until(lambda: listed(master) == one, 2 * TICK_SECONDS, "one worker listed")
     finally:
-        watcher.kill()
-    seen = [set(eval(line).split()) for line in watcher.communicate()[0].splitlines() if line]  # noqa: S307 - our repr
+        printed = stop(master, watcher, "conf/workers")
+    seen = [set(json.loads(line).split()) for line in printed.splitlines()]
     assert seen[0] == before
     assert seen[-2:] == [set(three), one]
     assert all(hosts in (before, set(three), one) for hosts in seen)

@@ -41,6 +41,7 @@ TOOLS = [
     "ln",
     "ls",
     "mkdir",
+    "mkfifo",
     "mktemp",
     "mv",
     "readlink",
@@ -74,7 +75,8 @@ exec {install} "${{arguments[@]}}"
 AWS = """
 case $1 in
   metadata) echo 10.0.0.7 ;;
-  fetch) object=$FAKE_BUCKET/${2#s3://*/}; [[ -e $object ]] || exit 4; cp "$object" "$3" ;;
+  fetch) object=$FAKE_BUCKET/${2#s3://*/}; [[ -e $object ]] || exit 4
+    if [[ $3 == - ]]; then cat "$object"; else cp "$object" "$3"; fi ;;
   store) object=$FAKE_BUCKET/${3#s3://*/}; mkdir -p "${object%/*}"; cp "$2" "$object" ;;
   store-log) mkdir -p "$FAKE_BUCKET/boot-logs"; cp "$2" "$FAKE_BUCKET/boot-logs/i-0abc" ;;
 esac

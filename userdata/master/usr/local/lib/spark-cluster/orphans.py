@@ -71,7 +71,7 @@ def tell(drivers):
 
 def main(seconds):
     end = time.monotonic() + int(seconds)
-    told: set = set()
+    told = set[str]()
     while time.monotonic() < end:
         try:
             lost = {app: driver for app, driver in look().items() if app not in told}

@@ -188,7 +188,7 @@ def bucket_and_key(url):
 
 
 def fetch(url, file):
-    """Download an object; status 4 where there is none."""
+    """Download an object, to standard output where the file is `-`; status 4 where there is none."""
     from botocore.exceptions import ClientError
 
     s3, place = client("s3"), bucket_and_key(url)
@@ -198,6 +198,9 @@ def fetch(url, file):
         if error.response["Error"]["Code"] not in {"404", "NoSuchKey", "NotFound"}:
             raise
         raise SystemExit(ABSENT_STATUS) from None
+    if file == "-":  # in parts at a time, written in order; not tried again, since what was written is read already
+        s3.download_fileobj(Fileobj=sys.stdout.buffer, **place)
+        return
     eventually(s3.download_file, Filename=file, **place)
 
 

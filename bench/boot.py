@@ -1,0 +1,151 @@
+"""How long a worker's boot takes, from the start of its user data to its registration, in the lab.
+
+The figures of docs/performance.md are what this printed. Three clusters of masters only get one worker at a time, each
+measured and ended before the next. The floor is measured on the same host afterwards: the same bytes through
+`curl | tar` (for images without Spark), and the worker's own JVM, started directly, until it is registered.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.lab.cluster import Cluster, until
+from tests.lab.ec2lab.lab import Lab, lacking, only_one, run
+from tests.lab.ec2lab.places import IMAGE_NAME_PREFIX, SPARK_VERSION
+
+if TYPE_CHECKING:
+    from tests.lab.ec2lab.hosts import Host
+
+ROUNDS = 3
+IMAGES = {"bare": "al2023", "packages": "al2023-packages", "baked": "al2023-spark"}
+MEANING = {
+    "bare": "plain image",
+    "packages": "plain image with Java, Python and boto3 there",
+    "baked": "pre-baked image, with Spark there, too",
+}
+STEPS = {
+    "packages": ("read_settings", "fetch_programs"),
+    "the node's programs": ("fetch_programs", "install_spark"),
+    "Spark: download, checksum, unpack": ("install_spark", "fetch_secrets"),
+    "waiting for secrets": ("fetch_secrets", "configure"),
+    "configuration, systemd": ("configure", "wait_until_ready"),
+    "launcher and JVM": ("wait_until_ready", "daemon"),
+    "registration": ("daemon", "registered"),
+}
+URL = f"https://dlcdn.apache.org/spark/spark-{SPARK_VERSION}/spark-{SPARK_VERSION}-bin-hadoop3.tgz"
+
+FLOOR = """
+import json, os, subprocess, sys, time
+pid = subprocess.check_output(["systemctl", "show", "-P", "MainPID", "spark-worker"], text=True).strip()
+command = open(f"/proc/{pid}/cmdline").read().split("\\0")[:-1]
+environment = dict(item.split("=", 1) for item in open(f"/proc/{pid}/environ").read().split("\\0") if "=" in item)
+subprocess.run(["systemctl", "stop", "spark-worker"], check=True)
+start = time.time()
+java = subprocess.Popen(["setpriv", "--reuid=spark", "--regid=spark", "--clear-groups", *command], env=environment,
+                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd="/")
+for line in java.stdout:
+    if "Successfully registered with master" in line:
+        break
+took = {"jvm": time.time() - start}
+java.kill()
+java.wait()
+if sys.argv[1:]:
+    os.makedirs("/opt/floor", exist_ok=True)
+    start = time.time()
+    subprocess.run(f"curl -sS {sys.argv[1]} | tar -xz -C /opt/floor", shell=True, check=True)
+    took["bytes"] = time.time() - start
+print(json.dumps(took))
+"""
+
+
+def main() -> None:
+    """Measure and print."""
+    if problems := lacking():
+        print("the boot of a worker is not measured on this machine: " + "; ".join(problems))
+        return
+    with only_one():
+        if (earlier := Lab.find()) and earlier.enclosure.alive:
+            sys.exit("a lab is running: end it with `make demo ARGS=down`")
+        lab = Lab.create(kept=False)
+        try:
+            measure(lab)
+        finally:
+            lab.end()
+
+
+def measure(lab: Lab) -> None:
+    """Deploy, and boot workers one by one."""
+    images = lab.client("ec2").describe_images(Filters=[{"Name": "name", "Values": [f"{IMAGE_NAME_PREFIX}*"]}])
+    ids = {image["Name"].removeprefix(IMAGE_NAME_PREFIX): image["ImageId"] for image in images["Images"]}
+    context = {"ami_ids": {name: ids[image] for name, image in IMAGES.items()}}
+    done = lab.deployment(Path(__file__).with_name("boot_app.py"), "boot", context=context).deploy()
+    if done.returncode:
+        sys.exit(f"cdktf deploy failed:\n{done.stdout[-3000:]}")
+    clusters = {name: Cluster(lab, name) for name in IMAGES}
+    until(lambda: all(one.state().get("status") == "ALIVE" for one in clusters.values()), 300, "the masters answer")
+    rounds: dict[str, list[dict[str, float]]] = {name: [] for name in IMAGES}
+    for _ in range(ROUNDS):
+        for name, cluster in clusters.items():
+            rounds[name].append(boot(cluster))
+            print(f"{name}: {rounds[name][-1]}", file=sys.stderr, flush=True)
+    print(f"user data start to registered worker, in seconds, medians of {ROUNDS}")
+    for name, found in rounds.items():
+        show(name, {key: statistics.median(one[key] for one in found) for key in found[0]})
+
+
+def boot(cluster: Cluster) -> dict[str, float]:
+    """Boot one worker, measure it and its floor, and end it."""
+    cluster.set_size(1)
+    until(cluster.workers, 300, "a worker in service")
+    (host,) = cluster.workers().values()
+    times = moments(host)
+    took = {step: times[end] - times[begin] for step, (begin, end) in STEPS.items()}
+    took["total"] = times["registered"] - times["read_settings"]
+    arguments = () if cluster.name == "baked" else (URL,)
+    floor = json.loads(run(host, "python3", "-c", FLOOR, *arguments, timeout=180).stdout)
+    took |= {f"floor: {part}": seconds for part, seconds in floor.items()}
+    took["floor"] = sum(floor.values())
+    cluster.set_size(0)
+    until(lambda: not cluster.members(), 120, "no worker")
+    return took
+
+
+def moments(host: Host) -> dict[str, float]:
+    """When each step of the boot began, and when the worker's JVM was there and registered."""
+    log = run(host, "cat", "/var/log/spark-cluster-boot.log").stdout
+    found = {
+        step: datetime.fromisoformat(at).timestamp()
+        for at, step in re.findall(r"(?m)^(\S+Z) spark-cluster: (\w+)$", log)
+    }
+    journal = run(host, "journalctl", "_SYSTEMD_UNIT=spark-worker.service", "-o", "short-unix", "--no-pager").stdout
+    for moment, words in {
+        "daemon": "Started daemon with process name",
+        "registered": "Successfully registered",
+    }.items():
+        found[moment] = next(float(line.split()[0]) for line in journal.splitlines() if words in line)
+    return found
+
+
+def show(name: str, took: dict[str, float]) -> None:
+    """Print one image's table."""
+    print(f"\n{MEANING[name]}")
+    for step in STEPS:
+        print(f"  {step:<40}{took[step]:6.1f}")
+    print(f"  {'total':<40}{took['total']:6.1f}")
+    for part, words in {
+        "bytes": "floor: the same bytes, curl | tar",
+        "jvm": "floor: the JVM, to its registration",
+    }.items():
+        if f"floor: {part}" in took:
+            print(f"  {words:<40}{took[f'floor: {part}']:6.1f}")
+    print(f"  {'total / floor':<40}{took['total'] / took['floor']:6.2f}")
+
+
+if __name__ == "__main__":
+    main()

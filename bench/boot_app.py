@@ -1,0 +1,31 @@
+"""Clusters without workers, one for each image of the benchmark of a boot."""
+
+from __future__ import annotations
+
+from cdktf import App, TerraformStack
+from cdktf_cdktf_provider_aws.data_aws_subnets import DataAwsSubnets
+from cdktf_cdktf_provider_aws.data_aws_vpc import DataAwsVpc
+from cdktf_cdktf_provider_aws.provider import AwsProvider
+
+from spark_cluster import SparkCluster, Workers
+from spark_cluster.scaling import Manual
+
+
+def build(app: App) -> TerraformStack:
+    """The stack of this app."""
+    stack = TerraformStack(app, "boot")
+    AwsProvider(stack, "aws", region="us-east-1")
+    vpc_id = DataAwsVpc(stack, "default_vpc", default=True).id
+    subnet_ids = DataAwsSubnets(stack, "subnets").ids
+    for name, ami_id in app.node.try_get_context("ami_ids").items():
+        SparkCluster(
+            stack,
+            name,
+            name=name,
+            vpc_id=vpc_id,
+            subnet_ids=subnet_ids,
+            ami_id=ami_id,
+            workers=Workers(min_size=0, max_size=1),
+            scaling=Manual(),
+        )
+    return stack
