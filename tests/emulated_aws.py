@@ -195,19 +195,25 @@ def _tell_back_what_was_told() -> None:
     setattr(SecurityGroupRule, description.__name__, property(description))
 
 
-def _take_user_data_of_later_versions() -> None:
-    """Keep a launch template's user data in one form; moto launches nothing from any version but the first."""
+def _keep_templates_as_they_were_told() -> None:
+    """Keep a launch template's user data in one form, and its own tags out of its data.
+
+    Otherwise moto launches nothing from any version but the first, and the next deploy would make another version.
+    """
     init = LaunchTemplateVersion.__init__
 
-    def init_with_encoded_user_data(
+    def init_with_data_as_told(
         version: LaunchTemplateVersion, template: Any, number: int, data: dict[str, Any], description: str
     ) -> None:
-        user_data = data.get("UserData")
-        if isinstance(user_data, str):
-            data = {**data, "UserData": Base64EncodedString(user_data)}
+        data = dict(data)
+        if isinstance(data.get("UserData"), str):
+            data["UserData"] = Base64EncodedString(data["UserData"])
+        if "TagSpecifications" in data:
+            tags = [one for one in data["TagSpecifications"] if one["ResourceType"] != "launch-template"]
+            data["TagSpecifications"] = tags
         init(version, template, number, data, description)
 
-    setattr(LaunchTemplateVersion, init.__name__, init_with_encoded_user_data)
+    setattr(LaunchTemplateVersion, init.__name__, init_with_data_as_told)
 
 
 def correct_moto() -> None:
@@ -217,7 +223,7 @@ def correct_moto() -> None:
     _keep_mixed_instances_policy()
     _apply_bucket_policies_to_whom_they_name()
     _tell_back_what_was_told()
-    _take_user_data_of_later_versions()
+    _keep_templates_as_they_were_told()
 
 
 def main() -> None:

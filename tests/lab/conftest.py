@@ -146,3 +146,10 @@ def baked(lab: Lab, choices_deployment: Deployment) -> Cluster:
 def keyless(lab: Lab, choices_deployment: Deployment) -> Cluster:
     """Without a fleet key, in an AWS whose permissions and record came a minute late and whose APIs are throttled."""
     return Cluster(lab, "keyless")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell what tests measured."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            terminalreporter.write_line(f"{report.nodeid}: {name} {value}")

@@ -49,8 +49,8 @@ def test_replaced_master_is_found_by_its_workers_and_a_driver_elsewhere_ends_wit
     start_of_end = time.monotonic()
     said, _ = driver.communicate(timeout=240)
     ended = time.monotonic() - start_of_end
-    record_property("worker found the new master after seconds", round(found))
-    record_property("driver ended after further seconds", round(ended))
+    record_property("seconds until its worker had found the answering master:", round(found))
+    record_property("further seconds until the driver ended:", round(ended))
     assert driver.returncode not in {0, None}
     assert "Master removed our application: its master was replaced" in said, said[-3000:]
     assert "long job is done" not in said

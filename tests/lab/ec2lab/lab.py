@@ -28,6 +28,7 @@ from .places import (
     CACHE,
     DEPLOYER,
     METADATA,
+    REFUSED_LOG,
     REGION,
     REQUEST_LOG,
     RUN,
@@ -201,9 +202,16 @@ def run(host: Host, *command: str, timeout: float = 120.0) -> subprocess.Complet
 
 def requests() -> list[dict[str, Any]]:
     """What was asked of the download hosts so far."""
-    if not REQUEST_LOG.exists():
-        return []
-    return [json.loads(line) for line in REQUEST_LOG.read_text(encoding="utf-8").splitlines()]
+    return _lines(REQUEST_LOG)
+
+
+def refused() -> list[dict[str, Any]]:
+    """Which calls of nodes were refused so far."""
+    return _lines(REFUSED_LOG)
+
+
+def _lines(log: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from moto.s3.models import s3_backends
 from moto.sts.models import sts_backends
 
 from . import faults
-from .places import DENIED_LOG, DEPLOYER
+from .places import REFUSED_LOG, DEPLOYER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -107,11 +107,15 @@ class Gate:
         session = _session(scope["key"])
         if session is None:
             raise RefusedError("403 Forbidden", "InvalidClientTokenId", "the security token is invalid")
-        self._check_faults(session, scope["service"])
-        call = _call(environ, scope["service"], scope["region"])
-        if not _allowed(session.role, call):
-            _log_denied(session, call)
-            raise _denied(call.service, f"{session.role} is not authorized to perform {call.action} on {call.resource}")
+        try:
+            self._check_faults(session, scope["service"])
+            call = _call(environ, scope["service"], scope["region"])
+            if not _allowed(session.role, call):
+                message = f"{session.role} is not authorized to perform {call.action} on {call.resource}"
+                raise _denied(call.service, message)
+        except RefusedError as refused:
+            _log(session, refused)
+            raise
 
     def _check_faults(self, session: _Session, service: str) -> None:
         now = faults.read()
@@ -210,9 +214,9 @@ def _bucket_denies(role_name: str, call: _Call) -> bool:
     return policy.is_action_permitted(call.action, call.resource) == PermissionResult.DENIED
 
 
-def _log_denied(session: _Session, call: _Call) -> None:
-    line = {"role": session.role, "instance": session.instance, "action": call.action, "resource": call.resource}
-    with DENIED_LOG.open("a", encoding="utf-8") as log:
+def _log(session: _Session, refused: RefusedError) -> None:
+    line = {"role": session.role, "instance": session.instance, "code": refused.code, "message": str(refused)}
+    with REFUSED_LOG.open("a", encoding="utf-8") as log:
         log.write(f"{json.dumps(line)}\n")
 
 

@@ -11,8 +11,8 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spar
 RUN = CACHE / "run"
 """What the present or the last run made: logs, the deployed stack and its state, the hosts' own files."""
 
-DENIED_LOG = RUN / "denied.jsonl"
-"""A line of JSON for each call of a node that its role does not allow."""
+REFUSED_LOG = RUN / "refused.jsonl"
+"""A line of JSON for each call of a node that was refused: not allowed, throttled, or no service."""
 
 REQUEST_LOG = RUN / "requests.jsonl"
 """A line of JSON for each request to a download host."""
