@@ -6,6 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from tests.deploy.inventory import ClusterInAws
 from tests.lab.cluster import Cluster, start, until, write
 from tests.lab.conftest import NEXT_SPARK_VERSION
 from tests.lab.demo import EXPECTED
@@ -15,8 +16,9 @@ from tests.lab.test_cluster import run_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
 
-    from tests.deployment import Deployment
+    from tests.deployment import Deployment, Done
     from tests.lab.ec2lab.lab import Lab
 
 LONG_JOB = """
@@ -80,11 +82,13 @@ def test_new_spark_version_reaches_master_and_workers_one_after_the_other(
 
 
 def test_destroy_leaves_no_host(
-    lab: Lab, demo: Cluster, demo_deployment: Deployment, choices_deployment: Deployment
+    lab: Lab, demo_deployment: Deployment, background: dict[str, tuple[Deployment, Future[Done]]]
 ) -> None:
     assert any(host.first_process for host in all_hosts())
+    deployments = [demo_deployment, *(deployment for deployment, _ in background.values())]
     with ThreadPoolExecutor() as pool:
-        for done in pool.map(lambda deployment: deployment.destroy(), (demo_deployment, choices_deployment)):
+        for done in pool.map(lambda deployment: deployment.destroy(), deployments):
             assert done.returncode == 0, done.stdout[-4000:]
-    assert {kind: names for kind, names in demo.in_aws.left().items() if names} == {}
+    left = {name: ClusterInAws(lab, name).left() for name in ("demo", "debian", "baked", "keyless", "broken")}
+    assert [(name, kind, found) for name, kinds in left.items() for kind, found in kinds.items() if found] == []
     until(lambda: not [host for host in all_hosts() if host.first_process], 60, "no host is left")

@@ -27,6 +27,7 @@ from .places import METADATA
 _TOKEN_HEADER = "X-aws-ec2-metadata-token"  # noqa: S105 - a header's name
 _TTL_HEADER = f"{_TOKEN_HEADER}-ttl-seconds"
 _LONGEST_TTL_SECONDS = 21600
+_TREE_SECONDS = 1.0
 _ROOT = re.compile(r"/(?:latest|\d{4}-\d{2}-\d{2})/(.*)")
 
 _Leaf = str | bytes | Callable[[], str]
@@ -42,9 +43,20 @@ class _Instances:
         self._sts = boto3.client("sts")
         self._autoscaling = boto3.client("autoscaling")
         self._given: dict[str, tuple[datetime, str]] = {}
+        self._trees: dict[str, tuple[float, _Tree | None]] = {}
 
     def tree(self, address: str) -> _Tree | None:
-        """Return everything for the host at an address, or None where no instance has it."""
+        """Return everything for the host at an address, as it was a second ago at most; None where no instance has it.
+
+        A booting host reads dozens of paths at once.
+        """
+        made, tree = self._trees.get(address, (0.0, None))
+        if time.monotonic() > made + _TREE_SECONDS:
+            tree = self._read(address)
+            self._trees[address] = (time.monotonic(), tree)
+        return tree
+
+    def _read(self, address: str) -> _Tree | None:
         addressed = [{"Name": "private-ip-address", "Values": [address]}]
         reservations = self._ec2.describe_instances(Filters=addressed)["Reservations"]
         found = [

@@ -24,7 +24,7 @@ from moto.s3.models import s3_backends
 from moto.sts.models import sts_backends
 
 from . import faults
-from .places import REFUSED_LOG, DEPLOYER
+from .places import DEPLOYER, REFUSED_LOG
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -1,0 +1,173 @@
+"""The lab itself: that it is as unkind as AWS, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.deployment import ROOT
+from tests.lab.cluster import until
+from tests.lab.ec2lab import faults
+from tests.lab.ec2lab.hosts import Host
+from tests.lab.ec2lab.lab import run
+from tests.lab.ec2lab.places import METADATA
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.lab.cluster import Cluster
+    from tests.lab.ec2lab.lab import Lab
+
+GROUP = "held"
+HEARTBEAT_SECONDS = 30
+
+CRASH = """
+import os, sys, time
+from pathlib import Path
+from tests.lab.ec2lab.enclosure import Enclosure
+enclosure = Enclosure.create(outlives_us=False)
+enclosure.run("ip", "link", "add", "br0", "type", "bridge")
+enclosure.start(("sleep", "4242"), Path(sys.argv[1]))
+print(enclosure.pid, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_program_that_crashes_leaves_no_process_and_no_namespace(lab: Lab, tmp_path: Path, end: signal.Signals) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", CRASH, str(tmp_path / "log")],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as program:
+        assert program.stdout
+        enclosure = int(program.stdout.readline())
+        until(lambda: running("sleep 4242"), 10, "something runs inside")
+        program.send_signal(end)
+    until(lambda: not running("sleep 4242"), 10, "nothing runs inside")
+    with pytest.raises(ProcessLookupError):
+        os.kill(enclosure, 0)
+    assert lab.enclosure.alive
+
+
+def running(command: str) -> bool:
+    """Whether a process of this command line is there."""
+    return subprocess.run(["pgrep", "-fx", command], check=False, stdout=subprocess.DEVNULL).returncode == 0
+
+
+def test_second_program_is_told_that_the_lab_is_taken(lab: Lab) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.lab.demo"], cwd=ROOT, check=False, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode != 0
+    assert "another program is at work in the lab" in done.stderr
+
+
+def metadata(host: Host, path: str, *, token: bool = True) -> str:
+    """What a host reads from the metadata service."""
+    service = f"http://{METADATA}/latest"
+    ask = f"curl -s -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' {service}/api/token"
+    header = f'-H "X-aws-ec2-metadata-token: $({ask})"' if token else ""
+    return run(host, "bash", "-c", f"curl -s -w '%{{http_code}}' {header} {service}/{path}").stdout
+
+
+def test_metadata_needs_a_token_and_tells_each_host_of_itself(demo: Cluster) -> None:
+    (worker, *_) = demo.workers().values()
+    assert metadata(worker, "meta-data/instance-id", token=False) == "401"
+    for host in (worker, demo.master()):
+        assert metadata(host, "meta-data/instance-id") == f"{host.instance_id}200"
+    assert metadata(worker, "meta-data/autoscaling/target-lifecycle-state") == "InService200"
+    assert metadata(worker, "meta-data/spot/instance-action").endswith("404")
+    notice = '{"action": "terminate", "time": "2030-01-01T00:00:00Z"}'
+    with faults.injected(notices={worker.instance_id: {"spot/instance-action": notice}}):
+        time.sleep(2)
+        assert metadata(worker, "meta-data/spot/instance-action") == f"{notice}200"
+        assert metadata(demo.master(), "meta-data/spot/instance-action").endswith("404")
+
+
+def test_name_that_was_asked_for_too_early_stays_unknown(lab: Lab, demo: Cluster) -> None:
+    master, route53 = demo.master(), lab.client("route53")
+    (zone,) = [zone for zone in route53.list_hosted_zones()["HostedZones"] if zone["Name"] == "demo-spark."]
+    records = [
+        {"Name": f"{name}.demo-spark.", "Type": "A", "TTL": 30, "ResourceRecords": [{"Value": "10.0.0.9"}]}
+        for name in ("early", "late")
+    ]
+
+    def change(action: str) -> None:
+        changes = [{"Action": action, "ResourceRecordSet": record} for record in records]
+        route53.change_resource_record_sets(HostedZoneId=zone["Id"], ChangeBatch={"Changes": changes})
+
+    assert run(master, "getent", "hosts", "early.demo-spark").returncode != 0
+    change("CREATE")
+    time.sleep(faults.RECORD_DELAY_SECONDS + 3)
+    try:
+        assert run(master, "getent", "hosts", "late.demo-spark").stdout.startswith("10.0.0.9")
+        assert run(master, "getent", "hosts", "early.demo-spark").returncode != 0
+    finally:
+        change("DELETE")
+
+
+@pytest.fixture
+def held(lab: Lab, demo: Cluster) -> Iterator[Any]:
+    """A group of two hosts without user data, whose launches a hook holds."""
+    ec2, client = lab.client("ec2"), lab.client("autoscaling")
+    image = demo.in_aws.master()["ImageId"]
+    ec2.create_launch_template(
+        LaunchTemplateName=GROUP, LaunchTemplateData={"ImageId": image, "InstanceType": "m5.large"}
+    )
+    client.create_auto_scaling_group(
+        AutoScalingGroupName=GROUP,
+        MinSize=0,
+        MaxSize=2,
+        DesiredCapacity=2,
+        VPCZoneIdentifier=ec2.describe_subnets()["Subnets"][0]["SubnetId"],
+        LaunchTemplate={"LaunchTemplateName": GROUP, "Version": "1"},
+        LifecycleHookSpecificationList=[
+            {
+                "LifecycleHookName": "hold",
+                "LifecycleTransition": "autoscaling:EC2_INSTANCE_LAUNCHING",
+                "HeartbeatTimeout": HEARTBEAT_SECONDS,
+                "DefaultResult": "ABANDON",
+            }
+        ],
+    )
+    yield client
+    client.set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=0)
+    until(lambda: not states(client), 120, "the group is empty")
+    client.delete_auto_scaling_group(AutoScalingGroupName=GROUP)
+    ec2.delete_launch_template(LaunchTemplateName=GROUP)
+
+
+def states(client: Any) -> dict[str, str]:
+    """The members' states."""
+    (group,) = client.describe_auto_scaling_groups(AutoScalingGroupNames=[GROUP])["AutoScalingGroups"]
+    return {member["InstanceId"]: member["LifecycleState"] for member in group["Instances"]}
+
+
+def test_hook_holds_until_it_is_completed_prolonged_by_heartbeats_and_abandons_when_its_time_is_over(held: Any) -> None:
+    hook = {"AutoScalingGroupName": GROUP, "LifecycleHookName": "hold"}
+    early = next(iter(states(held)))
+    with pytest.raises(held.exceptions.ClientError, match="No active Lifecycle Action"):
+        held.complete_lifecycle_action(**hook, InstanceId=early, LifecycleActionResult="CONTINUE")
+    until(lambda: list(states(held).values()) == ["Pending:Wait"] * 2, 60, "both launches are held")
+    began = time.monotonic()
+    done, forgotten = states(held)
+    with pytest.raises(held.exceptions.ClientError, match="there are instances in it"):
+        held.delete_auto_scaling_group(AutoScalingGroupName=GROUP)
+    held.complete_lifecycle_action(**hook, InstanceId=done, LifecycleActionResult="CONTINUE")
+    until(lambda: states(held)[done] == "InService", 10, "a completed launch is in service")
+    time.sleep(5)
+    held.record_lifecycle_action_heartbeat(**hook, InstanceId=forgotten)
+    until(lambda: forgotten not in states(held), 90, "a forgotten launch is gone")
+    assert time.monotonic() - began > HEARTBEAT_SECONDS + 4
+    assert Host(forgotten).first_process is None
+    assert states(held)[done] == "InService"
+    until(lambda: len(states(held)) == 2, 30, "and is replaced")
