@@ -39,7 +39,7 @@ from pyspark.sql import SparkSession
 spark = SparkSession.builder.appName("demo").getOrCreate()
 numbers = spark.range(0, 200_000, numPartitions=16)
 total = numbers.groupBy((numbers.id % 100).alias("key")).sum("id").agg({"sum(id)": "sum"}).first()[0]
-hosts = spark.sparkContext.parallelize(range(64), 64).map(lambda _: socket.gethostname()).distinct().collect()
+hosts = spark.sparkContext.parallelize(range(16), 16).map(lambda _: socket.gethostname()).distinct().collect()
 print("answer:", total)
 print("tasks ran on:", *sorted(hosts))
 """

@@ -79,7 +79,7 @@ def _keep_changes_of_zones_pending() -> None:
         return change_records(response)
 
     def get_change(response: Route53) -> ActionResult:
-        pending = time.time() < changed_at + faults.read().record_delay_seconds + 2.0
+        pending = time.time() < changed_at + faults.read().record_delay_seconds + 3.0
         status = {"Status": "PENDING" if pending else "INSYNC", "SubmittedAt": datetime.now(UTC)}
         return ActionResult({"ChangeInfo": {"Id": response._get_param("Id"), **status}})
 

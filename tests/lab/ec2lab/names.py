@@ -19,7 +19,7 @@ from . import faults
 from .places import DOWNLOAD_HOSTS, RUN, SERVICES
 
 _LIST = RUN / "names"
-_POLL_SECONDS = 1.0
+_POLL_SECONDS = 2.0
 _NAME_SECONDS = 30
 _NO_SUCH_NAME_SECONDS = 900
 """https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/SOA-NSrecords.html"""
