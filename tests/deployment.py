@@ -16,7 +16,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 CDKTF = ROOT / "node_modules/.bin/cdktf"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-COMMAND_SECONDS = 1500
+COMMAND_SECONDS = 900
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 PROVIDER_COPY = "AWS_PROVIDER_VERSION" in os.environ
 """Whether this machine has a copy of the AWS provider, of the version that this variable names."""

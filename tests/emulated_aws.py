@@ -24,7 +24,7 @@ from moto.ec2.models.launch_templates import LaunchTemplateVersion
 from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.route53.models import FakeZone
 from moto.route53.responses import Route53
-from moto.s3.models import FakeBucket
+from moto.s3.models import FakeBucket, FakeDeleteMarker
 from moto.server import main as serve
 from moto.ssm.models import ssm_backends
 
@@ -216,6 +216,11 @@ def _keep_templates_as_they_were_told() -> None:
     setattr(LaunchTemplateVersion, init.__name__, init_with_data_as_told)
 
 
+def _let_delete_markers_be_deleted() -> None:
+    """Let a key be deleted for good whose versions have delete markers among them; moto stumbles over them."""
+    FakeDeleteMarker.dispose = lambda _: None  # type: ignore[attr-defined]
+
+
 def correct_moto() -> None:
     """Make all corrections but the actions of groups."""
     _resolve_images_by_parameter()
@@ -224,6 +229,7 @@ def correct_moto() -> None:
     _apply_bucket_policies_to_whom_they_name()
     _tell_back_what_was_told()
     _keep_templates_as_they_were_told()
+    _let_delete_markers_be_deleted()
 
 
 def main() -> None:
