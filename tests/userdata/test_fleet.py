@@ -301,8 +301,8 @@ def test_ssh_and_fleet_mean_the_same_folder_and_the_spark_user_cannot_replace_it
     config = (USERDATA / "master/etc/ssh/ssh_config.d/50-spark-cluster.conf").read_text()
     assert f"UserKnownHostsFile {fleet.KNOWN_HOSTS}/%h" in config
     assert not fleet.KNOWN_HOSTS.startswith(("/home/spark", "/var/lib/spark/"))
-    boot = (USERDATA / "common" / LIB / "boot").read_text()
-    assert f'"$ROOT{fleet.KNOWN_HOSTS}"' in boot
+    start = (USERDATA / "start" / LIB / "start").read_text()
+    assert f'"$ROOT{fleet.KNOWN_HOSTS}"' in start
 
 
 def test_something_odd_among_the_host_keys_does_not_stop_the_rest(root: Path, executor: Path) -> None:

@@ -28,7 +28,7 @@ from . import faults
 from .groups import Groups
 from .hosts import Hosts
 from .image import IMAGES
-from .objects import Ranges
+from .objects import Objects
 from .permissions import Gate, remember_when_policies_are_written
 from .places import AWS_PORT, IMAGE_NAME_PREFIX, REGION, SERVICES
 
@@ -46,7 +46,7 @@ def main() -> None:
     groups.install()
     _register_images()
     threading.Thread(target=_reconcile, args=(lock, hosts, groups), daemon=True).start()
-    app = Gate(Ranges(DomainDispatcherApplication(create_backend_app)), lock, hosts.launched)
+    app = Gate(Objects(DomainDispatcherApplication(create_backend_app)), lock, hosts.launched)
     run_simple(SERVICES, AWS_PORT, app, threaded=True, request_handler=MotoRequestHandler)
 
 

@@ -1,4 +1,4 @@
-"""Parts of large objects: moto reads a whole object for each range of it, and a node would wait for minutes."""
+"""Large objects: moto copies a whole object for each range of it, and a node would wait for minutes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
-from moto.s3.models import s3_backends
+from moto.s3.models import FakeKey, s3_backends
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from moto.s3.models import FakeKey
 
     from .permissions import App, Environ, Respond
 
@@ -21,8 +19,8 @@ _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 _CHUNK = 1 << 20
 
 
-class Ranges:
-    """Answers `GetObject` with a range from the object's file, and leaves the rest to moto."""
+class Objects:
+    """Answers `GetObject` from the object's file, and leaves the rest to moto."""
 
     def __init__(self, app: App) -> None:
         """Put this before moto's `app`."""
@@ -30,26 +28,30 @@ class Ranges:
 
     def __call__(self, environ: Environ, respond: Respond) -> Iterable[bytes]:
         """Answer one request."""
-        asked = _RANGE.fullmatch(environ.get("HTTP_RANGE", ""))
-        key = _object(environ["PATH_INFO"]) if asked and environ["REQUEST_METHOD"] == "GET" else None
-        if asked is None or key is None or int(asked[1]) >= key.size or environ.get("QUERY_STRING"):
+        asked = _RANGE.fullmatch(environ.get("HTTP_RANGE", "bytes=0-"))
+        plain = environ["REQUEST_METHOD"] == "GET" and not environ.get("QUERY_STRING")
+        key = _object(environ["PATH_INFO"]) if asked and plain else None
+        if asked is None or key is None or int(asked[1]) >= key.size:
             return self._app(environ, respond)
         start, end = int(asked[1]), min(int(asked[2] or key.size), key.size - 1)
         headers = {
             "Content-Length": str(end - start + 1),
-            "Content-Range": f"bytes {start}-{end}/{key.size}",
             "ETag": key.etag,
             "Last-Modified": key.last_modified_RFC1123,
         }
-        respond("206 Partial Content", list(headers.items()))
+        if "HTTP_RANGE" in environ:
+            headers["Content-Range"] = f"bytes {start}-{end}/{key.size}"
+            respond("206 Partial Content", list(headers.items()))
+        else:
+            respond("200 OK", list(headers.items()))
         return _read(key, start, end + 1)
 
 
 def _object(path: str) -> FakeKey | None:
     name, _, key = unquote(path).lstrip("/").partition("/")
     bucket = s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets.get(name)
-    found: FakeKey | None = bucket.keys.get(key) if bucket else None
-    return found
+    found = bucket.keys.get(key) if bucket else None
+    return found if isinstance(found, FakeKey) else None
 
 
 def _read(key: FakeKey, start: int, end: int) -> Iterable[bytes]:

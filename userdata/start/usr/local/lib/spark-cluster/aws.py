@@ -198,8 +198,8 @@ def fetch(url, file):
         if error.response["Error"]["Code"] not in {"404", "NoSuchKey", "NotFound"}:
             raise
         raise SystemExit(ABSENT_STATUS) from None
-    if file == "-":  # in parts at a time, written in order; not tried again, since what was written is read already
-        s3.download_fileobj(Fileobj=sys.stdout.buffer, **place)
+    if file == "-":  # not tried again once it has begun: what was written is read already
+        shutil.copyfileobj(eventually(s3.get_object, **place)["Body"], sys.stdout.buffer, 1 << 20)
         return
     eventually(s3.download_file, Filename=file, **place)
 
