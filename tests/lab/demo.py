@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from tests.deployment import ROOT, Deployment
 from tests.lab.ec2lab.hosts import Host
 from tests.lab.ec2lab.lab import Lab, lacking, missing_packages, only_one, run
-from tests.lab.ec2lab.places import CACHE, RUN
+from tests.lab.ec2lab.places import RUN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -92,11 +92,9 @@ def _demo(args: Sequence[str]) -> int:
         lab = None
         done = False
         try:
-            with _step("images of the hosts, Spark's archive, the lab's services"):
-                if not (CACHE / "images").exists():
-                    _say("  the first time this downloads and builds about 3 GB, which takes minutes")
-                lab = Lab.create(kept=options.keep)
-            _show(lab)
+            with _step("the lab: kept from an earlier run, or made now, which takes minutes"):
+                lab = Lab.create(kept=options.keep, images=["al2023"], tell=lambda what: _say(f"  {what}"))
+            _show(lab, keep=options.keep)
             done = True
         finally:
             lab = lab or Lab.find()
@@ -108,7 +106,7 @@ def _demo(args: Sequence[str]) -> int:
     return 0
 
 
-def _show(lab: Lab) -> None:
+def _show(lab: Lab, *, keep: bool) -> None:
     deployment = lab.deployment(ROOT / "main.py", "spark-cluster")
     with _step("cdktf deploy, which ends when the workers are in service"), _progress(lab, deployment):
         done = deployment.deploy()
@@ -128,7 +126,7 @@ def _show(lab: Lab) -> None:
         _say(f"  {line}")
     _say(f"  the page of the master: http://{master['PrivateIpAddress']}:8080, inside the lab:")
     _say(f"  {' '.join(lab.enclosure.enter_network)} curl http://{master['PrivateIpAddress']}:8080/json/")
-    if "--keep" in sys.argv:
+    if keep:
         return
     with _step("cdktf destroy"):
         done = deployment.destroy()

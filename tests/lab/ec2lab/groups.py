@@ -68,7 +68,6 @@ class _Refresh:
     """A rolling refresh: members of another template than the group's are replaced, few at a time."""
 
     min_healthy_percentage: int
-    skip_matching: bool
     old: set[str]
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -280,7 +279,7 @@ class Groups:
             for member in _staying(group)
             if not skip or self._templates.get(member.instance.id) != current
         }
-        refresh = _Refresh(int(preferences.get("MinHealthyPercentage", 90)), skip, old)
+        refresh = _Refresh(int(preferences.get("MinHealthyPercentage", 90)), old)
         self._refreshes.setdefault(group.name, []).append(refresh)
         return refresh.id
 

@@ -38,7 +38,7 @@ from .places import (
 from .spark_archive import SparkArchive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 _STATE = RUN / "state.json"
@@ -84,16 +84,26 @@ class Lab:
     enclosure: Enclosure
 
     @classmethod
-    def create(cls, *, kept: bool, versions: Sequence[str] = (SPARK_VERSION,)) -> Self:
+    def create(
+        cls,
+        *,
+        kept: bool,
+        versions: Sequence[str] = (SPARK_VERSION,),
+        images: Sequence[str] = tuple(IMAGES),
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> Self:
         """Start a lab without hosts, and move this thread into its network; a `kept` one outlives this program.
 
-        Images and archives are made where they are not in the cache, which takes minutes.
+        Images and archives are made where they are not in the cache, which takes minutes: `tell` is told of each.
         """
         archives = [SparkArchive(version) for version in versions]
         for archive in archives:
+            tell(f"Spark {archive.version}, from the PyPI package pyspark")
             archive.ensure()
-        for make in IMAGES.values():
-            make()
+        for name in images:
+            tell(f"image {name}")
+            IMAGES[name]()
+        tell("Terraform's AWS provider, the lab's services")
         providers.ensure()
         shutil.rmtree(RUN, ignore_errors=True)
         RUN.mkdir(parents=True)
