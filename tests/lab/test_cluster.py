@@ -168,6 +168,7 @@ def test_rest_port_is_closed(demo: Cluster) -> None:
 def test_submitter_without_the_secret_is_refused_and_one_with_it_runs(
     demo: Cluster, stranger: subprocess.Popen[str]
 ) -> None:
+    worker = next(iter(demo.workers().values()))
     write(worker, "/opt/known.py", COUNT)
     known = run(worker, "runuser", "-u", "spark", "--", "/opt/spark/bin/spark-submit", "/opt/known.py", timeout=180)
     assert "counted 10" in known.stdout, known.stderr[-2000:]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import pytest
 from tests.deployment import ROOT
 from tests.lab.cluster import until
 from tests.lab.ec2lab import faults
+from tests.lab.ec2lab.enclosure import Enclosure
 from tests.lab.ec2lab.hosts import Host
 from tests.lab.ec2lab.lab import run
 from tests.lab.ec2lab.places import METADATA
@@ -29,13 +29,13 @@ GROUP = "held"
 HEARTBEAT_SECONDS = 30
 
 CRASH = """
-import os, sys, time
+import sys, time
 from pathlib import Path
 from tests.lab.ec2lab.enclosure import Enclosure
 enclosure = Enclosure.create(outlives_us=False)
 enclosure.run("ip", "link", "add", "br0", "type", "bridge")
 enclosure.start(("sleep", "4242"), Path(sys.argv[1]))
-print(enclosure.pid, flush=True)
+print(enclosure.pid, enclosure.started, flush=True)
 time.sleep(600)
 """
 
@@ -49,12 +49,13 @@ def test_program_that_crashes_leaves_no_process_and_no_namespace(lab: Lab, tmp_p
         stderr=subprocess.DEVNULL,
     ) as program:
         assert program.stdout
-        enclosure = int(program.stdout.readline())
+        pid, started = program.stdout.readline().split()
+        enclosure = Enclosure(int(pid), started)
+        assert enclosure.alive
         until(lambda: running("sleep 4242"), 10, "something runs inside")
         program.send_signal(end)
     until(lambda: not running("sleep 4242"), 10, "nothing runs inside")
-    with pytest.raises(ProcessLookupError):
-        os.kill(enclosure, 0)
+    until(lambda: not enclosure.alive, 10, "its namespaces' first process is gone")
     assert lab.enclosure.alive
 
 
