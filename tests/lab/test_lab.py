@@ -47,6 +47,7 @@ def test_program_that_crashes_leaves_no_process_and_no_namespace(lab: Lab, tmp_p
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        text=True,
     ) as program:
         assert program.stdout
         pid, started = program.stdout.readline().split()
@@ -128,18 +129,18 @@ def held(lab: Lab, demo: Cluster) -> Iterator[Any]:
         AutoScalingGroupName=GROUP,
         MinSize=0,
         MaxSize=2,
-        DesiredCapacity=2,
         VPCZoneIdentifier=ec2.describe_subnets()["Subnets"][0]["SubnetId"],
         LaunchTemplate={"LaunchTemplateName": GROUP, "Version": "1"},
-        LifecycleHookSpecificationList=[
-            {
-                "LifecycleHookName": "hold",
-                "LifecycleTransition": "autoscaling:EC2_INSTANCE_LAUNCHING",
-                "HeartbeatTimeout": HEARTBEAT_SECONDS,
-                "DefaultResult": "ABANDON",
-            }
-        ],
     )
+    client.put_lifecycle_hook(
+        AutoScalingGroupName=GROUP,
+        LifecycleHookName="hold",
+        LifecycleTransition="autoscaling:EC2_INSTANCE_LAUNCHING",
+        HeartbeatTimeout=HEARTBEAT_SECONDS,
+        DefaultResult="ABANDON",
+    )
+    client.set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=2)
+    until(lambda: len(states(client)) == 2, 10, "two hosts are launched")
     yield client
     client.set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=0)
     until(lambda: not states(client), 120, "the group is empty")
