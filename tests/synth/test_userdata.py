@@ -236,7 +236,7 @@ def variables_from_settings(script: str) -> set[str]:
     }
     assigned = set(re.findall(r"(?:^|[\s;])([A-Z][A-Z0-9_]*)=", code, re.MULTILINE))
     assigned |= set(re.findall(r"\bfor ([A-Z_]+)\b", code))
-    of_bash = {"SECONDS", "RANDOM", "LINENO", "BASH_COMMAND", "BASH_REMATCH"}
+    of_bash = {"SECONDS", "RANDOM", "LINENO", "EPOCHREALTIME", "BASH_COMMAND", "BASH_REMATCH", "PIPESTATUS"}
     of_the_environment = {"SPARK_CLUSTER_ROOT", "SPARK_CLUSTER_LIB"}
     return (expanded | in_arithmetic) - assigned - of_bash - of_the_environment
 
