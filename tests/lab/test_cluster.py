@@ -219,7 +219,7 @@ def test_killed_master_process_is_restarted_and_has_its_workers_again(demo: Clus
 
 
 def test_cluster_comes_back_after_a_reboot_of_master_and_worker(lab: Lab, demo: Cluster) -> None:
-    (worker,) = demo.workers().values()
+    worker = next(iter(demo.workers().values()))
     hosts = [demo.master(), worker]
     boots = [boot_id(host) for host in hosts]
     lab.client("ec2").reboot_instances(InstanceIds=[host.instance_id for host in hosts])
