@@ -15,9 +15,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.lab.cluster import Cluster, until
-from tests.lab.ec2lab.lab import Lab, lacking, only_one, run
-from tests.lab.ec2lab.places import IMAGE_NAME_PREFIX, SPARK_VERSION
+from tests.lab.cluster import Cluster, boot_log_on, until
+from tests.lab.ec2lab.lab import Lab, lacking, none_before, run
+from tests.lab.ec2lab.places import SPARK_VERSION
 
 if TYPE_CHECKING:
     from tests.lab.ec2lab.hosts import Host
@@ -69,9 +69,7 @@ def main() -> None:
     if problems := lacking():
         print("the boot of a worker is not measured on this machine: " + "; ".join(problems))
         return
-    with only_one():
-        if (earlier := Lab.find()) and earlier.enclosure.alive:
-            sys.exit("a lab is running: end it with `make demo ARGS=down`")
+    with none_before():
         lab = Lab.create(kept=False)
         try:
             measure(lab)
@@ -81,8 +79,7 @@ def main() -> None:
 
 def measure(lab: Lab) -> None:
     """Deploy, and boot workers one by one."""
-    images = lab.client("ec2").describe_images(Filters=[{"Name": "name", "Values": [f"{IMAGE_NAME_PREFIX}*"]}])
-    ids = {image["Name"].removeprefix(IMAGE_NAME_PREFIX): image["ImageId"] for image in images["Images"]}
+    ids = lab.ami_ids()
     context = {"ami_ids": {name: ids[image] for name, image in IMAGES.items()}}
     done = lab.deployment(Path(__file__).with_name("boot_app.py"), "boot", context=context).deploy()
     if done.returncode:
@@ -118,7 +115,7 @@ def boot(cluster: Cluster) -> dict[str, float]:
 
 def moments(host: Host) -> dict[str, float]:
     """When each step of the boot began, and when the worker's JVM was there and registered."""
-    log = run(host, "cat", "/var/log/spark-cluster-boot.log").stdout
+    log = boot_log_on(host)
     found = {
         step: datetime.fromisoformat(at).timestamp()
         for at, step in re.findall(r"(?m)^(\S+Z) spark-cluster: (\w+)$", log)

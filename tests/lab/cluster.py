@@ -67,6 +67,15 @@ class Cluster:
         """Addresses of the workers that the master has."""
         return {worker["host"] for worker in self.state().get("workers", []) if worker["state"] == "ALIVE"}
 
+    def listed(self) -> set[str]:
+        """The hosts in the master's list of workers."""
+        return set(run(self.master(), "cat", "/opt/spark/conf/workers").stdout.split())
+
+    def ssh(self, address: str, command: str) -> subprocess.CompletedProcess[str]:
+        """From the master, as the spark user, without a prompt."""
+        login = ("ssh", "-o", "BatchMode=yes", address, command)
+        return run(self.master(), "runuser", "-u", "spark", "--", *login)
+
     def set_size(self, size: int) -> None:
         """Change the group's size, as a scaling policy or an operator does."""
         client = self.lab.client("autoscaling")
@@ -100,6 +109,19 @@ def until(condition: Callable[[], Any], seconds: float, what: str) -> float:
             return time.monotonic() - start
         assert time.monotonic() < start + seconds, f"not within {seconds:.0f} s: {what}"
         time.sleep(0.5)
+
+
+def boot_log_on(host: Host) -> str:
+    """A boot's log where it was written."""
+    return run(host, "cat", "/var/log/spark-cluster-boot.log").stdout
+
+
+def submit(host: Host, script: str) -> str:
+    """Run a small script with the cluster's own configuration, its driver on that host; return what it printed."""
+    write(host, "/opt/script.py", script)
+    done = run(host, "runuser", "-u", "spark", "--", "/opt/spark/bin/spark-submit", "/opt/script.py", timeout=180)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
 
 
 def start(host: Host, *command: str) -> subprocess.Popen[str]:

@@ -17,8 +17,8 @@ import pytest
 from tests.deployment import ROOT, Deployment, Done
 from tests.lab.cluster import Cluster
 from tests.lab.ec2lab import faults
-from tests.lab.ec2lab.lab import Lab, lacking, only_one
-from tests.lab.ec2lab.places import IMAGE_NAME_PREFIX, SPARK_VERSION
+from tests.lab.ec2lab.lab import Lab, lacking, none_before
+from tests.lab.ec2lab.places import SPARK_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,11 +43,7 @@ def lab() -> Iterator[Lab]:
         if os.environ.get("CI") == "true" and os.geteuid() == 0 and "AWS_PROVIDER_VERSION" in os.environ:
             pytest.fail(f"this machine should run the lab: {reason}")
         pytest.skip(reason)
-    with only_one():
-        if earlier := Lab.find():
-            if earlier.enclosure.alive:
-                pytest.fail("a lab is running: end it with `make demo ARGS=down`")
-            earlier.end()
+    with none_before():
         lab = Lab.create(kept=False, versions=(SPARK_VERSION, NEXT_SPARK_VERSION))
         try:
             yield lab
@@ -93,8 +89,7 @@ def background(
 ) -> Iterator[dict[str, tuple[Deployment, Future[Done]]]]:
     """The deploys that go on while the tests of `demo` run."""
     subnets = lab.client("ec2").describe_subnets()["Subnets"]
-    images = lab.client("ec2").describe_images(Filters=[{"Name": "name", "Values": [f"{IMAGE_NAME_PREFIX}*"]}])
-    ami = {image["Name"].removeprefix(IMAGE_NAME_PREFIX): image["ImageId"] for image in images["Images"]}
+    ami = lab.ami_ids()
     lab.client("ssm").put_parameter(Name="/team/spark-key", Value=parameter_key, Type="SecureString")
     variables = {
         "subnet": subnets[0]["SubnetId"],

@@ -23,8 +23,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tests.deployment import ROOT, Deployment
-from tests.lab.ec2lab.hosts import Host
-from tests.lab.ec2lab.lab import Lab, lacking, missing_packages, only_one, run
+from tests.lab.cluster import Cluster
+from tests.lab.ec2lab.hosts import Host, all_hosts
+from tests.lab.ec2lab.lab import Lab, lacking, missing_packages, none_before, only_one, run
 from tests.lab.ec2lab.places import RUN
 
 if TYPE_CHECKING:
@@ -84,11 +85,7 @@ def _demo(args: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", action="store_true", help="leave the cluster running, until `demo.py down`")
     options = parser.parse_args(args)
-    with only_one():
-        if earlier := Lab.find():
-            if earlier.enclosure.alive:
-                raise SystemExit("a lab is running already: end it with: make demo ARGS=down")
-            earlier.end()
+    with none_before():
         lab = None
         done = False
         try:
@@ -113,19 +110,21 @@ def _show(lab: Lab, *, keep: bool) -> None:
         if done.returncode:
             raise RuntimeError(f"cdktf deploy failed:\n{done.stdout[-3000:]}\n{_boot_logs(lab)}")
     outputs = deployment.outputs()
-    master, *workers = _instances(lab, outputs["group_name"])
-    hosts = {"master": master["InstanceId"]}
-    hosts |= {f"worker-{number}": worker["InstanceId"] for number, worker in enumerate(workers, 1)}
+    cluster = Cluster(lab, "demo")
+    master = cluster.master()
+    hosts = {"master": master.instance_id}
+    hosts |= {f"worker-{number}": host.instance_id for number, host in enumerate(cluster.workers().values(), 1)}
     _STATE.write_text(json.dumps(hosts), encoding="utf-8")
     for name, instance_id in hosts.items():
         ready = re.search(r"boot succeeded: (.*)", Host(instance_id).console)
         _say(f"  {name}: {ready[1].strip() if ready else 'no end of its boot in its console'}")
     with _step("a PySpark job with a shuffle"):
-        answer = _run_job(lab, outputs, Host(master["InstanceId"]))
+        answer = _run_job(lab, outputs, master)
     for line in answer:
         _say(f"  {line}")
-    _say(f"  the page of the master: http://{master['PrivateIpAddress']}:8080, inside the lab:")
-    _say(f"  {' '.join(lab.enclosure.enter_network)} curl http://{master['PrivateIpAddress']}:8080/json/")
+    page = f"http://{cluster.master_address()}:8080"
+    _say(f"  the page of the master: {page}, inside the lab:")
+    _say(f"  {' '.join(lab.enclosure.enter_network)} curl {page}/json/")
     if keep:
         return
     with _step("cdktf destroy"):
@@ -135,17 +134,22 @@ def _show(lab: Lab, *, keep: bool) -> None:
 
 
 def _run_job(lab: Lab, outputs: dict[str, Any], master: Host) -> list[str]:
-    """Run it as the submit output does, but for the Session Manager around it, which nothing here can play."""
-    lab.client("s3").put_object(Bucket=outputs["bucket_name"], Key="data/job.py", Body=JOB.encode())
-    inner = inner_command(outputs["submit_command"])
-    _say(f"  {inner}   (the rest of submit_command is Session Manager's, and unproved here)")
-    done = run(master, "bash", "-c", inner, timeout=300)
-    if done.returncode:
-        raise RuntimeError(f"the job ended with {done.returncode}:\n{done.stdout}\n{done.stderr[-3000:]}")
-    lines = [line for line in done.stdout.splitlines() if line.startswith(("answer:", "tasks ran on:"))]
+    """Run it, and return its answer and where its tasks ran."""
+    _say(f"  {inner_command(outputs['submit_command'])}   (the rest is Session Manager's, and unproved here)")
+    printed = run_job(lab, outputs, master).splitlines()
+    lines = [line for line in printed if line.startswith(("answer:", "tasks ran on:"))]
     if f"answer: {EXPECTED}" not in lines or len(lines[-1].split()) != 3 + WORKERS:
         raise RuntimeError(f"the job should give {EXPECTED} from tasks on {WORKERS} workers, it gave {lines}")
     return lines
+
+
+def run_job(lab: Lab, outputs: dict[str, Any], master: Host) -> str:
+    """Run the job as the submit output does, but for the Session Manager around it, which nothing here can play."""
+    lab.client("s3").put_object(Bucket=outputs["bucket_name"], Key="data/job.py", Body=JOB.encode())
+    done = run(master, "bash", "-c", inner_command(outputs["submit_command"]), timeout=300)
+    if done.returncode:
+        raise RuntimeError(f"the job ended with {done.returncode}:\n{done.stdout}\n{done.stderr[-3000:]}")
+    return done.stdout
 
 
 def inner_command(output: str) -> str:
@@ -154,15 +158,6 @@ def inner_command(output: str) -> str:
     if found is None:
         raise RuntimeError(f"no inner command in {output}")
     return found[1]
-
-
-def _instances(lab: Lab, group: str) -> list[dict[str, Any]]:
-    """The running instances, the master first."""
-    running = [{"Name": "instance-state-name", "Values": ["running"]}]
-    reservations = lab.client("ec2").describe_instances(Filters=running)["Reservations"]
-    instances = [instance for reservation in reservations for instance in reservation["Instances"]]
-    named = {"Key": "aws:autoscaling:groupName", "Value": group}
-    return sorted(instances, key=lambda instance: named in instance["Tags"])
 
 
 def _boot_logs(lab: Lab) -> str:
@@ -211,11 +206,10 @@ def _terraform_news(deployment: Deployment) -> list[str]:
 
 def _host_news() -> list[str]:
     news = []
-    for folder in sorted((RUN / "hosts").glob("i-*")):
-        console = Host(folder.name).console
-        steps = re.findall(r"spark-cluster: (.*)", console)
-        news.append(f"{folder.name} is booting")
-        news += [f"{folder.name} {step.strip()}" for step in steps]
+    for host in all_hosts():
+        steps = re.findall(r"spark-cluster: (.*)", host.console)
+        news.append(f"{host.instance_id} is booting")
+        news += [f"{host.instance_id} {step.strip()}" for step in steps]
     return news
 
 

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 from tests.deploy.inventory import ClusterInAws
 from tests.lab.cluster import Cluster, start, until, write
 from tests.lab.conftest import NEXT_SPARK_VERSION
-from tests.lab.demo import EXPECTED
+from tests.lab.demo import EXPECTED, run_job
 from tests.lab.ec2lab.hosts import all_hosts
 from tests.lab.ec2lab.lab import run
-from tests.lab.test_cluster import run_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +76,7 @@ def test_new_spark_version_reaches_master_and_workers_one_after_the_other(
     assert not set(demo.members()) & old_workers
     for host in (demo.master(), *demo.workers().values()):
         assert run(host, "readlink", "/opt/spark").stdout.strip() == f"/opt/spark-{NEXT_SPARK_VERSION}"
-    printed = run_job(lab, demo, demo_deployment)
+    printed = run_job(lab, demo_deployment.outputs(), demo.master())
     assert f"answer: {EXPECTED}" in printed
 
 

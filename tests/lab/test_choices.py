@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
-from tests.lab.cluster import Cluster, ask_aws
+from tests.lab.cluster import Cluster, ask_aws, boot_log_on
 from tests.lab.ec2lab.lab import refused, requests, run
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def public_half(private_key: str, folder: Path) -> str:
 def assert_master_reaches_its_worker(cluster: Cluster) -> None:
     """By ssh, as the spark user, without a prompt."""
     (address,) = cluster.workers()
-    done = run(cluster.master(), "runuser", "-u", "spark", "--", "ssh", "-o", "BatchMode=yes", address, "hostname -I")
+    done = cluster.ssh(address, "hostname -I")
     assert address in done.stdout, done.stderr
 
 
@@ -45,7 +45,7 @@ def test_pre_baked_image_boots_with_the_key_of_an_existing_parameter_and_downloa
     assert baked.alive() == set(baked.workers())
     assert not [one for one in requests() if one["client"] in addresses]
     for host in hosts:
-        log = run(host, "cat", "/var/log/spark-cluster-boot.log").stdout
+        log = boot_log_on(host)
         assert "ready after" in log
         assert "installs" not in log
         assert "trying" not in log
@@ -70,7 +70,7 @@ def test_boot_ends_well_with_throttled_apis_and_permissions_and_record_a_minute_
     assert {host.instance_id for host in hosts} <= late
     assert len(throttled) > 1
     for host in hosts:
-        assert "ready after" in run(host, "cat", "/var/log/spark-cluster-boot.log").stdout
+        assert "ready after" in boot_log_on(host)
 
 
 def test_clusters_in_one_vpc_do_not_see_each_other(
@@ -79,13 +79,11 @@ def test_clusters_in_one_vpc_do_not_see_each_other(
     clusters = [demo, debian, baked, keyless]
     for cluster in clusters:
         assert cluster.alive() == set(cluster.workers())
-        listed = run(cluster.master(), "cat", "/opt/spark/conf/workers").stdout.split()
-        assert set(listed) == set(cluster.workers())
+        assert cluster.listed() == set(cluster.workers())
     worker = next(iter(demo.workers().values()))
     other = f"aws.client('s3').list_objects_v2(Bucket={baked.bucket()!r})"
     others = "aws.client('ssm').get_parameter(Name='/spark-cluster/baked/spark-secret', WithDecryption=True)"
     assert "AccessDenied" in ask_aws(worker, other)
     assert "AccessDenied" in ask_aws(demo.master(), others)
     (address,) = baked.workers()
-    knock = ("runuser", "-u", "spark", "--", "ssh", "-o", "BatchMode=yes", address, "true")
-    assert "Permission denied" in run(demo.master(), *knock).stderr
+    assert "Permission denied" in demo.ssh(address, "true").stderr

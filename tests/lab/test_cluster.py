@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lab.cluster import LIB, Cluster, ask_aws, start, stop, until, write
-from tests.lab.demo import EXPECTED, JOB, inner_command
+from tests.lab.cluster import LIB, Cluster, ask_aws, start, stop, submit, until, write
+from tests.lab.demo import EXPECTED, run_job
 from tests.lab.ec2lab import faults
 from tests.lab.ec2lab.lab import requests, run
 
@@ -46,15 +46,6 @@ while True:
 """
 
 
-def run_job(lab: Lab, demo: Cluster, deployment: Deployment) -> str:
-    """Run the job as the submit output says, and return what it printed."""
-    lab.client("s3").put_object(Bucket=demo.bucket(), Key="data/job.py", Body=JOB.encode())
-    inner = inner_command(deployment.outputs()["submit_command"])
-    done = run(demo.master(), "bash", "-c", inner, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
 def stranger(demo: Cluster) -> Iterator[subprocess.Popen[str]]:
     """A submitter on a worker's host who has no secret: it takes Spark a minute to give up."""
@@ -63,8 +54,8 @@ def stranger(demo: Cluster) -> Iterator[subprocess.Popen[str]]:
     java = run(worker, "sh", "-c", "dirname $(dirname $(readlink -f $(command -v java)))").stdout.strip()
     # No configuration of the cluster's, and so no secret; a home of its own.
     environment = ("SPARK_CONF_DIR=/var/empty", f"JAVA_HOME={java}", "PYSPARK_PYTHON=python3.11")
-    submit = ("/opt/spark/bin/spark-submit", "--master", "spark://master.demo-spark:7077", "/opt/job.py")
-    process = start(worker, "runuser", "-u", "nobody", "--", "env", *environment, *submit)
+    submission = ("/opt/spark/bin/spark-submit", "--master", "spark://master.demo-spark:7077", "/opt/job.py")
+    process = start(worker, "runuser", "-u", "nobody", "--", "env", *environment, *submission)
     yield process
     if process.poll() is None:
         stop(worker, process, "/opt/job.py")
@@ -93,7 +84,7 @@ def test_name_of_the_master_resolves_through_the_zone_on_every_worker(demo: Clus
 def test_job_of_the_submit_output_gives_the_right_answer_from_both_workers(
     lab: Lab, demo: Cluster, demo_deployment: Deployment
 ) -> None:
-    printed = run_job(lab, demo, demo_deployment).splitlines()
+    printed = run_job(lab, demo_deployment.outputs(), demo.master()).splitlines()
     assert f"answer: {EXPECTED}" in printed
     (hosts,) = [line.split()[3:] for line in printed if line.startswith("tasks ran on:")]
     assert len(hosts) == 2
@@ -107,11 +98,10 @@ def test_others_begin_meanwhile(
 
 
 def test_ssh_from_the_master_to_every_listed_host_needs_no_prompt_and_starts_no_second_worker(demo: Cluster) -> None:
-    master = demo.master()
     listed = set(demo.workers())
-    until(lambda: set(run(master, "cat", "/opt/spark/conf/workers").stdout.split()) == listed, 2 * TICK_SECONDS, "list")
+    until(lambda: demo.listed() == listed, 2 * TICK_SECONDS, "the list of workers")
     for address in listed:
-        done = run(master, "runuser", "-u", "spark", "--", "ssh", "-o", "BatchMode=yes", address, "hostname -I")
+        done = demo.ssh(address, "hostname -I")
         assert address in done.stdout, done.stderr
     for worker in demo.workers().values():
         assert run(worker, "pgrep", "-fc", "deploy.worker.Worker").stdout.strip() == "1"
@@ -169,9 +159,7 @@ def test_submitter_without_the_secret_is_refused_and_one_with_it_runs(
     demo: Cluster, stranger: subprocess.Popen[str]
 ) -> None:
     worker = next(iter(demo.workers().values()))
-    write(worker, "/opt/known.py", COUNT)
-    known = run(worker, "runuser", "-u", "spark", "--", "/opt/spark/bin/spark-submit", "/opt/known.py", timeout=180)
-    assert "counted 10" in known.stdout, known.stderr[-2000:]
+    assert "counted 10" in submit(worker, COUNT)
     said, _ = stranger.communicate(timeout=240)
     assert stranger.returncode != 0
     assert "All masters are unresponsive! Giving up." in said, said[-3000:]
@@ -187,14 +175,14 @@ def test_list_of_workers_follows_the_group_and_an_outage_of_the_api_changes_noth
         demo.set_size(3)
         until(lambda: len(demo.workers()) == 3, 240, "a third worker in service")
         three = demo.workers()
-        until(lambda: listed(master) == set(three), 2 * TICK_SECONDS, "three workers listed")
+        until(lambda: demo.listed() == set(three), 2 * TICK_SECONDS, "three workers listed")
         with faults.injected(unavailable=["demo"]):
             demo.set_size(1)
             time.sleep(OUTAGE_SECONDS)
             assert len(demo.workers()) == 1
-            assert listed(master) == set(three)
+            assert demo.listed() == set(three)
         one = set(demo.workers())
-        until(lambda: listed(master) == one, 2 * TICK_SECONDS, "one worker listed")
+        until(lambda: demo.listed() == one, 2 * TICK_SECONDS, "one worker listed")
     finally:
         printed = stop(master, watcher, "conf/workers")
     seen = [set(json.loads(line).split()) for line in printed.splitlines()]
@@ -225,14 +213,7 @@ def test_cluster_comes_back_after_a_reboot_of_master_and_worker(lab: Lab, demo: 
     lab.client("ec2").reboot_instances(InstanceIds=[host.instance_id for host in hosts])
     until(lambda: all(boot_id(host) not in (*boots, "") for host in hosts), 120, "both hosts rebooted")
     demo.wait_ready(180)
-    write(worker, "/opt/known.py", COUNT)
-    counted = run(worker, "runuser", "-u", "spark", "--", "/opt/spark/bin/spark-submit", "/opt/known.py", timeout=180)
-    assert "counted 10" in counted.stdout, counted.stderr[-2000:]
-
-
-def listed(master: Host) -> set[str]:
-    """The hosts in the master's list of workers."""
-    return set(run(master, "cat", "/opt/spark/conf/workers").stdout.split())
+    assert "counted 10" in submit(worker, COUNT)
 
 
 def all_workers(demo: Cluster) -> list[str]:

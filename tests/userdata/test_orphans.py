@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import orphans
@@ -56,7 +57,7 @@ def test_finished_executors_of_a_worker_are_read_too(monkeypatch: pytest.MonkeyP
             asked.append(url)
             return (tmp_path / "json").open("rb")
 
-    monkeypatch.setattr(orphans.urllib.request, "build_opener", lambda *_: Opener())
+    monkeypatch.setattr(urllib.request, "build_opener", lambda *_: Opener())
     assert list(orphans.executors("10.0.0.7")) == [("app-1", "10.0.0.9:40000"), ("app-2", "host.internal:40001")]
     assert asked == ["http://10.0.0.7:8081/json/"]
 

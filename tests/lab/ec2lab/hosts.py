@@ -137,7 +137,7 @@ class Hosts:
                 done = []
                 for instance in backend.get_multi_instances_by_id(instance_ids):
                     done.append((instance, copy.copy(instance._state)))  # noqa: SLF001
-                    if not from_states or instance.state in from_states:
+                    if instance.state in from_states:
                         _set(instance, state)
                 return done
 

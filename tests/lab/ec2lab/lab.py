@@ -27,6 +27,7 @@ from .places import (
     AWS_PORT,
     CACHE,
     DEPLOYER,
+    IMAGE_NAME_PREFIX,
     METADATA,
     REFUSED_LOG,
     REGION,
@@ -136,6 +137,12 @@ class Lab:
             aws_secret_access_key=DEPLOYER,
         )
 
+    def ami_ids(self) -> dict[str, str]:
+        """The AMI of each of the lab's images."""
+        ours = [{"Name": "name", "Values": [f"{IMAGE_NAME_PREFIX}*"]}]
+        images = self.client("ec2").describe_images(Filters=ours)["Images"]
+        return {image["Name"].removeprefix(IMAGE_NAME_PREFIX): image["ImageId"] for image in images}
+
     def deployment(
         self, file: Path, stack: str, variables: dict[str, str] | None = None, context: dict[str, Any] | None = None
     ) -> Deployment:
@@ -222,6 +229,18 @@ def refused() -> list[dict[str, Any]]:
 
 def _lines(log: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
+
+
+@contextmanager
+def none_before() -> Iterator[None]:
+    """Refuse to go on beside a lab that runs, and remove what is left of one that crashed."""
+    with only_one():
+        if earlier := Lab.find():
+            if earlier.enclosure.alive:
+                message = "a lab is running: end it with `make demo ARGS=down`"
+                raise RuntimeError(message)
+            earlier.end()
+        yield
 
 
 @contextmanager

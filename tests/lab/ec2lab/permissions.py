@@ -234,12 +234,8 @@ def _refuse(environ: Environ, respond: Respond, service: str, refused: RefusedEr
         left -= len(chunk)
     message = escape(str(refused))
     error = f"<Error><Code>{refused.code}</Code><Message>{message}</Message></Error>"
-    kind, body = (
-        "text/xml",
-        {"s3": error, "ec2": f"<Response><Errors>{error}</Errors></Response>"}.get(
-            service, f"<ErrorResponse>{error}</ErrorResponse>"
-        ),
-    )
+    wrapped = {"s3": error, "ec2": f"<Response><Errors>{error}</Errors></Response>"}
+    kind, body = "text/xml", wrapped.get(service, f"<ErrorResponse>{error}</ErrorResponse>")
     if service == "ssm":
         kind, body = "application/x-amz-json-1.1", json.dumps({"__type": refused.code, "message": str(refused)})
     content = b"" if environ["REQUEST_METHOD"] == "HEAD" else body.encode()

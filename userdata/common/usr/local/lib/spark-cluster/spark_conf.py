@@ -75,7 +75,7 @@ def environment(role, python_version):
         f"export PYSPARK_PYTHON=python{python_version}",
         # Ports are part of the security group's contract: better no daemon than one on the next port.
         'SPARK_DAEMON_JAVA_OPTS="-Dspark.port.maxRetries=0"',
-        # The JVM that only puts together the command of the next: a second saved where it compiles less.
+        # The JVM that only puts together the command of the next need not compile for the long run.
         'SPARK_LAUNCHER_OPTS="-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"',
     ]
     if role == "worker":

@@ -14,11 +14,16 @@ import settings
 UI_PORT = 8080
 
 
+def page(host, port):
+    """What a master or worker says of itself, never through a proxy; `OSError` or `ValueError` where it does not."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(f"http://{host}:{port}/json/", timeout=5) as answer:
+        return json.load(answer)  # a path that Spark does not know answers 200 and a page of HTML
+
+
 def read(host):
     """The master's state; `OSError` or `ValueError` where it does not give any."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(f"http://{host}:{UI_PORT}/json/", timeout=5) as answer:
-        state = json.load(answer)  # a path that Spark does not know answers 200 and a page of HTML
+    state = page(host, UI_PORT)
     if state.get("status") != "ALIVE":
         raise ValueError("the master is {}".format(state.get("status")))
     return state

@@ -7,14 +7,12 @@ executors they had: the driver of an application that this master does not know 
 application was removed. It ends with that error.
 """
 
-import json
 import os
 import random
 import re
 import subprocess
 import sys
 import time
-import urllib.request
 
 import settings
 import spark_state
@@ -25,9 +23,7 @@ DRIVER = re.compile(r"spark://CoarseGrainedScheduler@([^,\s]+:\d+)")
 
 def executors(host):
     """Application and driver of each executor that a worker has or had."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(f"http://{host}:{WORKER_UI_PORT}/json/", timeout=5) as answer:
-        state = json.load(answer)
+    state = spark_state.page(host, WORKER_UI_PORT)
     for executor in state["executors"] + state["finishedexecutors"]:
         driver = DRIVER.search(executor["appdesc"]["command"])
         if driver:
