@@ -12,7 +12,7 @@ import copy
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from moto.autoscaling.exceptions import ValidationError
 from moto.autoscaling.models import FakeAutoScalingGroup
@@ -21,12 +21,15 @@ from moto.core.responses import ActionResult, EmptyResult
 from moto.core.types import Base64EncodedString
 from moto.ec2.models.instances import InstanceBackend
 from moto.ec2.models.launch_templates import LaunchTemplateVersion
-from moto.ec2.models.security_groups import SecurityGroupRule
+from moto.ec2.models.security_groups import SecurityGroupBackend, SecurityGroupRule
 from moto.route53.models import FakeZone
 from moto.route53.responses import Route53
 from moto.s3.models import FakeBucket, FakeDeleteMarker
 from moto.server import main as serve
 from moto.ssm.models import ssm_backends
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _RESOLVE_SSM = "resolve:ssm:"
 
@@ -221,6 +224,28 @@ def _let_delete_markers_be_deleted() -> None:
     FakeDeleteMarker.dispose = lambda _: None  # type: ignore[attr-defined]
 
 
+def _name_the_rule_that_is_gone() -> None:
+    """Refuse to revoke a rule that is not there by the code that EC2 has for it.
+
+    Terraform takes that one as done, such as when it asks again after its connection broke; moto has another code.
+    """
+    revocations = (
+        SecurityGroupBackend.revoke_security_group_ingress,
+        SecurityGroupBackend.revoke_security_group_egress,
+    )
+
+    def naming(revoke: Callable[..., None]) -> Callable[..., None]:
+        def revoke_known(backend: Any, *args: Any, security_rule_ids: list[str] | None = None, **kwargs: Any) -> None:
+            if security_rule_ids:
+                backend.describe_security_group_rules(security_rule_ids, {})  # fails by that code
+            revoke(backend, *args, security_rule_ids=security_rule_ids, **kwargs)
+
+        return revoke_known
+
+    for revoke in revocations:
+        setattr(SecurityGroupBackend, revoke.__name__, naming(revoke))
+
+
 def correct_moto() -> None:
     """Make all corrections but the actions of groups."""
     _resolve_images_by_parameter()
@@ -230,6 +255,7 @@ def correct_moto() -> None:
     _tell_back_what_was_told()
     _keep_templates_as_they_were_told()
     _let_delete_markers_be_deleted()
+    _name_the_rule_that_is_gone()
 
 
 def main() -> None:

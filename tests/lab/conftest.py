@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 APPS = Path(__file__).parent / "apps"
-RECORD_DELAY_SECONDS = 60
 NEXT_SPARK_VERSION = "4.2.1"
 ORDER = ["test_cluster", "test_lab", "test_choices", "test_failures", "test_downloads", "test_changes"]
 """The tests of one module leave its cluster to the next."""
@@ -105,7 +104,7 @@ def background(
 
     def deploy_into_a_slow_aws() -> Done:
         with faults.injected(
-            late_permissions={"keyless": 60}, throttled={"keyless": 0.5}, record_delay_seconds=RECORD_DELAY_SECONDS
+            late_permissions={"keyless": 60}, throttled={"keyless": 0.5}, late_records={"keyless": 60}
         ):
             return deployments["choices"].deploy()
 

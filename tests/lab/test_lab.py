@@ -117,6 +117,17 @@ def test_name_that_was_asked_for_too_early_stays_unknown(lab: Lab, demo: Cluster
         change("DELETE")
 
 
+def test_rule_that_is_revoked_twice_is_said_to_be_gone(lab: Lab) -> None:
+    ec2 = lab.client("ec2")
+    group = ec2.create_security_group(GroupName="twice", Description="of one rule")["GroupId"]
+    rules = ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [group]}])["SecurityGroupRules"]
+    revoked = {"GroupId": group, "SecurityGroupRuleIds": [rule["SecurityGroupRuleId"] for rule in rules]}
+    assert ec2.revoke_security_group_egress(**revoked)["Return"]
+    with pytest.raises(ec2.exceptions.ClientError, match=r"InvalidSecurityGroupRuleId\.NotFound"):
+        ec2.revoke_security_group_egress(**revoked)
+    ec2.delete_security_group(GroupId=group)
+
+
 @pytest.fixture
 def held(lab: Lab, demo: Cluster) -> Iterator[Any]:
     """A group of two hosts without user data, whose launches a hook holds."""

@@ -129,6 +129,13 @@ def test_the_list_of_workers_is_kept_by_a_timer_that_goes_on_after_a_failure() -
     assert "Install" not in unit(service), "only the timer starts it"
 
 
+def test_every_start_of_a_worker_is_watched_until_it_is_registered() -> None:
+    (worker,) = [path for path in SPARK if "worker" in path.name]
+    (watch,) = [path for path in SERVICES if path.name == "spark-registration.service"]
+    assert watch.name in unit(worker)["Unit"]["Wants"].split()
+    assert unit(watch)["Unit"]["PartOf"] == unit(watch)["Unit"]["After"] == worker.name
+
+
 def test_the_journal_survives_a_reboot_and_has_an_end() -> None:
     journal = unit(USERDATA / "common/etc/systemd/journald.conf.d/50-spark-cluster.conf")["Journal"]
     assert journal["Storage"] == "persistent"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 import time
 import traceback
+import uuid
 from datetime import UTC, datetime
 from typing import Any
 
@@ -71,15 +72,18 @@ def _register_images() -> None:
 def _keep_changes_of_zones_pending() -> None:
     """Answer that a change is `PENDING` for as long as the name server does not know it; to moto all is in force."""
     change_records = Route53.change_resource_record_sets
-    changed_at = 0.0
+    in_sync: dict[str, float] = {}
 
     def change_and_note(response: Route53) -> Any:
-        nonlocal changed_at
-        changed_at = time.time()
-        return change_records(response)
+        result: Any = change_records(response)
+        zone = response.backend.get_hosted_zone(response._get_param("HostedZoneId"))
+        change_id = uuid.uuid4().hex
+        in_sync[change_id] = time.time() + faults.record_delay_seconds(zone.name) + 3.0
+        result.result["ChangeInfo"].update(Id=f"/change/{change_id}", Status="PENDING")
+        return result
 
     def get_change(response: Route53) -> ActionResult:
-        pending = time.time() < changed_at + faults.read().record_delay_seconds + 3.0
+        pending = time.time() < in_sync.get(response._get_param("Id").rpartition("/")[2], 0.0)
         status = {"Status": "PENDING" if pending else "INSYNC", "SubmittedAt": datetime.now(UTC)}
         return ActionResult({"ChangeInfo": {"Id": response._get_param("Id"), **status}})
 

@@ -28,7 +28,7 @@ class Faults:
         late_permissions: by cluster, for how many seconds after their launch its nodes are refused everything.
         throttled: by cluster, the share of its nodes' calls to SSM and Auto Scaling that are throttled.
         unavailable: clusters whose nodes' calls to EC2 and Auto Scaling fail.
-        record_delay_seconds: how long a change of a zone is pending.
+        late_records: by cluster, for how many further seconds a change of its zone is pending.
         downloads: by the start of an address, what happens to its requests: a status such as `503`, `refuse` (the
             connection is closed before an answer), `corrupt` (other bytes) or `truncate` (half of what was asked for,
             then the connection ends).
@@ -38,9 +38,14 @@ class Faults:
     late_permissions: dict[str, float] = field(default_factory=dict)
     throttled: dict[str, float] = field(default_factory=dict)
     unavailable: list[str] = field(default_factory=list)
-    record_delay_seconds: float = RECORD_DELAY_SECONDS
+    late_records: dict[str, float] = field(default_factory=dict)
     downloads: dict[str, str] = field(default_factory=dict)
     notices: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+def record_delay_seconds(zone: str) -> float:
+    """How long a change of a cluster's zone, `<name>-spark.`, is pending at present."""
+    return RECORD_DELAY_SECONDS + read().late_records.get(zone.rstrip(".").removesuffix("-spark"), 0.0)
 
 
 def read() -> Faults:

@@ -172,7 +172,8 @@ class Lab:
         # systemd-nspawn mounts things there with a propagation that only a file system of their own allows.
         run("mount", "-t", "tmpfs", "tmpfs", "/run/systemd/nspawn")
         run("ip", "link", "set", "lo", "up")
-        run("ip", "link", "add", "br0", "type", "bridge")
+        # An address of its own: it would take that of one of its ports, and be lost to all when that host ends.
+        run("ip", "link", "add", "br0", "address", "02:00:00:00:00:01", "type", "bridge")
         run("ip", "address", "add", f"{SERVICES}/24", "dev", "br0")
         run("ip", "address", "add", f"{METADATA}/32", "dev", "br0")
         run("ip", "link", "set", "br0", "up")

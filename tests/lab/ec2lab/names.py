@@ -39,8 +39,8 @@ class _Account:
         """Return them in the format of `/etc/hosts`."""
         lines = [f"{SERVICES} {host}" for host in DOWNLOAD_HOSTS]
         lines += [f"{instance['PrivateIpAddress']} {instance['PrivateDnsName']}" for instance in self._instances()]
-        ripe = time.monotonic() - faults.read().record_delay_seconds
-        for record in self._address_records():
+        for zone, record in self._address_records():
+            ripe = time.monotonic() - faults.record_delay_seconds(zone)
             for value in record["ResourceRecords"]:
                 line = f"{value['Value']} {record['Name'].rstrip('.')}"
                 if self._seen.setdefault(line, time.monotonic()) <= ripe:
@@ -57,11 +57,12 @@ class _Account:
             if instance["State"]["Name"] != "terminated"
         ]
 
-    def _address_records(self) -> list[dict[str, Any]]:
+    def _address_records(self) -> list[tuple[str, dict[str, Any]]]:
+        """Each with its zone's name."""
         zones = self._route53.get_paginator("list_hosted_zones").paginate()
         records = self._route53.get_paginator("list_resource_record_sets")
         return [
-            record
+            (zone["Name"], record)
             for page in zones
             for zone in page["HostedZones"]
             for sets in records.paginate(HostedZoneId=zone["Id"])
@@ -73,7 +74,7 @@ class _Account:
 def main() -> None:
     """Answer until killed."""
     account = _Account()
-    _LIST.write_text(account.hosts(), encoding="utf-8")
+    _write(account.hosts())
     knowing = f"--listen-address={_KNOWING[0]}", f"--port={_KNOWING[1]}"
     known = ("--no-hosts", f"--addn-hosts={_LIST}", f"--local-ttl={_NAME_SECONDS}", "--local=/#/", "--cache-size=0")
     server = _dnsmasq(*knowing, *known)
@@ -86,10 +87,17 @@ def main() -> None:
         except ClientError:  # A zone was deleted between two calls: the next round knows.
             continue
         if current != _LIST.read_text(encoding="utf-8"):
-            _LIST.write_text(current, encoding="utf-8")
+            _write(current)
             server.send_signal(signal.SIGHUP)
     message = f"dnsmasq ended with status {server.returncode}"
     raise RuntimeError(message)
+
+
+def _write(hosts: str) -> None:
+    """Never half-written: dnsmasq may still read because of an earlier change, and what it misses is remembered."""
+    fresh = _LIST.with_suffix(".new")
+    fresh.write_text(hosts, encoding="utf-8")
+    fresh.replace(_LIST)
 
 
 def _dnsmasq(*options: str) -> subprocess.Popen[bytes]:
