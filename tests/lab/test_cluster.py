@@ -216,6 +216,15 @@ def test_cluster_comes_back_after_a_reboot_of_master_and_worker(lab: Lab, demo: 
     assert "counted 10" in submit(worker, COUNT)
 
 
+def test_worker_that_its_master_mistakes_for_the_one_it_remembers_is_started_again(demo: Cluster) -> None:
+    (worker,), master = demo.workers().values(), demo.master()
+    run(master, "systemctl", "stop", "spark-master")
+    run(worker, "systemctl", "restart", "spark-worker")
+    until(lambda: ":7078 " in run(worker, "ss", "-ltn").stdout, 60, "the worker's next process listens")
+    run(master, "systemctl", "start", "spark-master")
+    demo.wait_ready(180)
+
+
 def all_workers(demo: Cluster) -> list[str]:
     """Addresses of all workers there are or were."""
     state = demo.state()
