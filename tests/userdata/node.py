@@ -41,7 +41,6 @@ TOOLS = [
     "ln",
     "ls",
     "mkdir",
-    "mkfifo",
     "mktemp",
     "mv",
     "readlink",

@@ -596,6 +596,19 @@ def test_status_4_says_that_there_is_no_such_object(
     assert not (tmp_path / "x").exists()
 
 
+def test_secrets_are_both_got_and_no_key_where_there_is_none(
+    told: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    got: list[tuple[str, str]] = []
+    monkeypatch.setattr(aws, "spark_secret", lambda seconds: got.append(("secret", seconds)))
+    monkeypatch.setattr(aws, "fleet_key", lambda seconds: got.append(("key", seconds)))
+    told("worker")
+    aws.main("secrets", "60")
+    told("worker", fleet_public_key_parameter="")
+    aws.main("secrets", "50")
+    assert got == [("secret", "60"), ("key", "60"), ("secret", "50")]
+
+
 def test_a_file_is_stored(tmp_path: Path, told: Callable[..., None], s3: Any) -> None:
     told("master")
     (tmp_path / "file").write_bytes(b"content")
@@ -703,7 +716,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
 
 @pytest.mark.parametrize("arguments", [(), ("nothing",)])
 def test_usage_names_the_commands(monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]) -> None:
-    with pytest.raises(SystemExit, match=r"usage: aws.py metadata\|spark-secret\|.* \.\.\."):
+    with pytest.raises(SystemExit, match=r"usage: aws.py metadata\|secrets\|.* \.\.\."):
         run(monkeypatch, *arguments)
 
 

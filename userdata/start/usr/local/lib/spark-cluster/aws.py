@@ -174,6 +174,13 @@ def fleet_key(seconds):
         put_parameter(public_name, public, secret=False)
 
 
+def node_secrets(seconds):
+    """What the master gives to the workers, and makes where nobody has; a worker waits for it, at most so long."""
+    spark_secret(seconds)
+    if settings.load()["fleet_public_key_parameter"]:
+        fleet_key(seconds)
+
+
 def new_private_key():
     with tempfile.TemporaryDirectory() as folder:
         make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "spark-cluster", "-f", f"{folder}/key"]
@@ -191,17 +198,15 @@ def fetch(url, file):
     """Download an object, to standard output where the file is `-`; status 4 where there is none."""
     from botocore.exceptions import ClientError
 
-    s3, place = client("s3"), bucket_and_key(url)
     try:
-        eventually(s3.head_object, **place)
+        body = eventually(client("s3").get_object, **bucket_and_key(url))["Body"]
     except ClientError as error:
-        if error.response["Error"]["Code"] not in {"404", "NoSuchKey", "NotFound"}:
+        if error.response["Error"]["Code"] != "NoSuchKey":
             raise
         raise SystemExit(ABSENT_STATUS) from None
-    if file == "-":  # not tried again once it has begun: what was written is read already
-        shutil.copyfileobj(eventually(s3.get_object, **place)["Body"], sys.stdout.buffer, 1 << 20)
-        return
-    eventually(s3.download_file, Filename=file, **place)
+    # Not tried again once it has begun: what was written may be read already.
+    with open("/dev/stdout" if file == "-" else file, "wb") as out:
+        shutil.copyfileobj(body, out, 1 << 20)
 
 
 def store(file, url):
@@ -270,8 +275,7 @@ def instance_types(names):
 
 COMMANDS = {
     "metadata": lambda item: print(metadata(item)),
-    "spark-secret": spark_secret,
-    "fleet-key": fleet_key,
+    "secrets": node_secrets,
     "fetch": fetch,
     "store": store,
     "store-log": store_log,

@@ -21,18 +21,17 @@ SECONDS = 1800  # longer than a worker tries before it ends by itself, and is st
 def main(private_ip):
     host, end, unlisted_since = settings.load()["master_host"], time.monotonic() + SECONDS, None
     while time.monotonic() < end:
-        time.sleep(random.uniform(8, 12))
         try:
             if private_ip in spark_state.alive_hosts(spark_state.read(host)):
                 return
+            unlisted_since = unlisted_since or time.monotonic()
         except (OSError, ValueError):
             unlisted_since = None
-            continue
-        unlisted_since = unlisted_since or time.monotonic()
-        if time.monotonic() > unlisted_since + UNLISTED_SECONDS:
+        if unlisted_since and time.monotonic() > unlisted_since + UNLISTED_SECONDS:
             print(f"registration: {host} does not list {private_ip}: the worker starts again", file=sys.stderr)
             subprocess.run(["/usr/bin/systemctl", "--no-block", "restart", "spark-worker.service"], check=True)
             return
+        time.sleep(random.uniform(8, 12))
 
 
 if __name__ == "__main__":
