@@ -73,13 +73,14 @@ exec {install} "${{arguments[@]}}"
 # The bucket is a folder, and so are the hosts of the web.
 AWS = """
 case $1 in
-  metadata) echo 10.0.0.7 ;;
   fetch) object=$FAKE_BUCKET/${2#s3://*/}; [[ -e $object ]] || exit 4
     if [[ $3 == - ]]; then cat "$object"; else cp "$object" "$3"; fi ;;
   store) object=$FAKE_BUCKET/${3#s3://*/}; mkdir -p "${object%/*}"; cp "$2" "$object" ;;
   store-log) mkdir -p "$FAKE_BUCKET/boot-logs"; cp "$2" "$FAKE_BUCKET/boot-logs/i-0abc" ;;
 esac
 """
+
+CONF = 'echo "PRIVATE_IP=10.0.0.7" >"$SPARK_CLUSTER_ROOT/etc/spark-cluster/node.env"'
 
 # A file FILE.answers beside a file of the web has "CURL-STATUS HTTP-CODE" for each request to come before it answers.
 CURL = """
@@ -189,7 +190,7 @@ class Node:
             if path.is_file() and "__pycache__" not in path.parts
         }
         for name in ("spark_conf.py", "spark_state.py"):
-            entries[f"{LIB}/{name}"] = self.stand_in(name)
+            entries[f"{LIB}/{name}"] = self.stand_in(name, CONF if name == "spark_conf.py" else "")
         archive = tar(entries, "w")
         self.put_object("artifacts/node/programs.tar", archive)
         self.settings["programs_sha256"] = hashlib.sha256(archive).hexdigest()

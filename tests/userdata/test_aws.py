@@ -716,7 +716,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
 
 @pytest.mark.parametrize("arguments", [(), ("nothing",)])
 def test_usage_names_the_commands(monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]) -> None:
-    with pytest.raises(SystemExit, match=r"usage: aws.py metadata\|secrets\|.* \.\.\."):
+    with pytest.raises(SystemExit, match=r"usage: aws.py secrets\|fetch\|.* \.\.\."):
         run(monkeypatch, *arguments)
 
 

@@ -24,7 +24,6 @@ STEPS = [
     "ask_for_secrets",
     "fetch_programs",
     "reload_systemd",
-    "find_address",
     "install_spark",
     "fetch_secrets",
     "configure",
@@ -78,11 +77,10 @@ def test_a_master_boots_step_by_step(master: Node) -> None:
     assert background == {call.rstrip("0123456789 ") for call in calls} & background
     assert [call for call in calls if call.rstrip("0123456789 ") not in background] == [
         "aws.py fetch s3://demo-bucket/artifacts/node/programs.tar /var/cache/spark-cluster/programs.tar",
-        "aws.py metadata local-ipv4",
         f"aws.py fetch s3://demo-bucket/{IN_BUCKET} -",
         f"aws.py store /var/cache/spark-cluster/{SPARK_FILE} s3://demo-bucket/{IN_BUCKET}",
         f"aws.py store /var/cache/spark-cluster/{SPARK_FILE}.sha512 s3://demo-bucket/{IN_BUCKET}.sha512",
-        "spark_conf.py 10.0.0.7",
+        "spark_conf.py",
         "systemctl enable --quiet --no-reload spark-master.service",
         "systemctl restart spark-master.service",
         "spark_state.py master 10.0.0.7",
@@ -312,13 +310,6 @@ def test_programs_are_executable_and_files_are_not(worker: Node) -> None:
 
 
 # Address, setup script
-
-
-def test_fails_without_the_metadata_service(worker: Node) -> None:
-    worker.mock(f"{worker.root}/{LIB}/aws.py", "[[ $1 != metadata ]] || exit 1\n" + AWS)
-    done = worker.boot()
-    assert_failed(worker, done, "find_address", "the instance metadata service does not answer")
-    assert_started_nothing(worker)
 
 
 def test_setup_script_finds_spark_configured_and_not_running(worker: Node) -> None:
@@ -647,7 +638,7 @@ def test_an_aws_call_that_hangs_ends_with_the_boots_time(worker: Node) -> None:
 
 def test_a_step_that_says_nothing_of_its_own_is_named_with_its_command_and_status(worker: Node) -> None:
     worker.mock_program("spark_conf.py", "exit 3")
-    assert_failed(worker, worker.boot(), "configure", '"$LIB/spark_conf.py" "$PRIVATE_IP": status 3')
+    assert_failed(worker, worker.boot(), "configure", '"$LIB/spark_conf.py": status 3')
     assert_started_nothing(worker)
 
 

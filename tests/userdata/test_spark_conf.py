@@ -57,13 +57,17 @@ def java(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def configure(root: Path, told: Callable[..., None], owners: list[tuple[str, str]]) -> Callable[..., dict[str, str]]:
+def configure(
+    root: Path, told: Callable[..., None], owners: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., dict[str, str]]:
     """Writes the files of a role; returns what spark-defaults.conf says, as a properties file is read."""
+
+    monkeypatch.setattr(spark_conf, "metadata", {"local-ipv4": "10.0.0.7"}.__getitem__)
 
     def write(role: str = "worker", **settings: object) -> dict[str, str]:
         (root / "etc/spark-cluster/spark-secret").write_text(SECRET)
         told(role, **settings)
-        spark_conf.main("10.0.0.7")
+        spark_conf.main()
         lines = (root / "opt/spark/conf/spark-defaults.conf").read_text().splitlines()
         return {key: value.replace("\\\\", "\\") for key, _, value in (line.partition(" ") for line in lines)}
 

@@ -12,6 +12,7 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 
 import boto3
@@ -129,13 +130,7 @@ class Lab:
 
     def client(self, service: str, region: str = REGION) -> Any:
         """A boto3 client of who deploys; only for a thread in the lab's network."""
-        return boto3.client(
-            service,
-            endpoint_url=AWS_ENDPOINT,
-            region_name=region,
-            aws_access_key_id=DEPLOYER,
-            aws_secret_access_key=DEPLOYER,
-        )
+        return _client(service, region)
 
     def ami_ids(self) -> dict[str, str]:
         """The AMI of each of the lab's images."""
@@ -208,6 +203,18 @@ class Lab:
                 return
         message = f"the service {module} did not start:\n{log.read_text(encoding='utf-8')}"
         raise RuntimeError(message)
+
+
+@cache
+def _client(service: str, region: str) -> Any:
+    """Made once: that takes longer than most calls, on a machine whose hosts want to boot meanwhile."""
+    return boto3.client(
+        service,
+        endpoint_url=AWS_ENDPOINT,
+        region_name=region,
+        aws_access_key_id=DEPLOYER,
+        aws_secret_access_key=DEPLOYER,
+    )
 
 
 def run(host: Host, *command: str, timeout: float = 120.0) -> subprocess.CompletedProcess[str]:

@@ -43,6 +43,7 @@ class _Instances:
         self._sts = boto3.client("sts")
         self._autoscaling = boto3.client("autoscaling")
         self._given: dict[str, tuple[datetime, str]] = {}
+        self._launched_with: dict[str, tuple[bytes | None, _Tree | None]] = {}
         self._trees: dict[str, tuple[float, _Tree | None]] = {}
 
     def tree(self, address: str) -> _Tree | None:
@@ -72,9 +73,18 @@ class _Instances:
             "meta-data": self._meta_data(instance),
             "dynamic": {"instance-identity": {"document": _identity(account, instance)}},
         }
-        if (user_data := self._user_data(instance["InstanceId"])) is not None:
+        user_data, iam = self._launch(instance["InstanceId"])
+        if user_data is not None:
             tree["user-data"] = user_data
+        if iam is not None:
+            tree["meta-data"]["iam"] = iam  # type: ignore[index]
         return tree
+
+    def _launch(self, instance_id: str) -> tuple[bytes | None, _Tree | None]:
+        """What an instance is launched with, and keeps: asked for once, since EC2 answers within a millisecond."""
+        if instance_id not in self._launched_with:
+            self._launched_with[instance_id] = (self._user_data(instance_id), self._role(instance_id))
+        return self._launched_with[instance_id]
 
     def _meta_data(self, instance: dict[str, Any]) -> _Tree:
         """Name what EC2 names, without `public-keys`: no key pair is given to any instance."""
@@ -91,7 +101,8 @@ class _Instances:
             "security-groups": "\n".join(group["GroupName"] for group in instance["SecurityGroups"]),
             "services": {"domain": "amazonaws.com", "partition": "aws"},
         }
-        if state := self._lifecycle_state(instance["InstanceId"]):
+        if any(tag["Key"] == "aws:autoscaling:groupName" for tag in instance.get("Tags", [])):
+            state = partial(self._lifecycle_state, instance["InstanceId"])
             tree["autoscaling"] = {"target-lifecycle-state": state}
         if instance["MetadataOptions"].get("InstanceMetadataTags") == "enabled":
             tree["tags"] = {"instance": {tag["Key"]: tag["Value"] for tag in instance["Tags"]}}
@@ -101,32 +112,31 @@ class _Instances:
             for folder in folders:
                 below = below.setdefault(folder, {})  # type: ignore[assignment]
             below[name] = answer
-        if profile := self._profile(instance["InstanceId"]):
-            roles: _Tree = {
-                role["RoleName"]: partial(self._credentials, instance["InstanceId"], role["Arn"])
-                for role in self._iam.get_instance_profile(InstanceProfileName=profile["Arn"].rpartition("/")[2])[
-                    "InstanceProfile"
-                ]["Roles"]
-            }
-            info = {"InstanceProfileArn": profile["Arn"], "InstanceProfileId": profile["Id"]}
-            tree["iam"] = {"info": _answer(info), "security-credentials": roles}
         return tree
 
-    def _lifecycle_state(self, instance_id: str) -> str | None:
+    def _lifecycle_state(self, instance_id: str) -> str:
         """Where Auto Scaling is taking a member of a group.
 
         https://docs.aws.amazon.com/autoscaling/ec2/userguide/retrieving-target-lifecycle-state-through-imds.html
         """
         members = self._autoscaling.describe_auto_scaling_instances(InstanceIds=[instance_id])["AutoScalingInstances"]
-        if not members:
-            return None
-        return "Terminated" if members[0]["LifecycleState"].startswith("Terminating") else "InService"
+        stays = members and not members[0]["LifecycleState"].startswith("Terminating")
+        return "InService" if stays else "Terminated"
 
-    def _profile(self, instance_id: str) -> dict[str, str] | None:
+    def _role(self, instance_id: str) -> _Tree | None:
         associated = self._ec2.describe_iam_instance_profile_associations(
             Filters=[{"Name": "instance-id", "Values": [instance_id]}]
         )["IamInstanceProfileAssociations"]
-        return associated[0]["IamInstanceProfile"] if associated else None
+        if not associated:
+            return None
+        profile = associated[0]["IamInstanceProfile"]
+        found = self._iam.get_instance_profile(InstanceProfileName=profile["Arn"].rpartition("/")[2])
+        roles: _Tree = {
+            role["RoleName"]: partial(self._credentials, instance_id, role["Arn"])
+            for role in found["InstanceProfile"]["Roles"]
+        }
+        info = {"InstanceProfileArn": profile["Arn"], "InstanceProfileId": profile["Id"]}
+        return {"info": _answer(info), "security-credentials": roles}
 
     def _user_data(self, instance_id: str) -> bytes | None:
         attribute = self._ec2.describe_instance_attribute(InstanceId=instance_id, Attribute="userData")

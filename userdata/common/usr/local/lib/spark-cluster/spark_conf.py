@@ -1,15 +1,14 @@
 #!/usr/bin/python3
-"""Write Spark's configuration on this node: `spark_conf.py PRIVATE_IP`.
+"""Write Spark's configuration on this node.
 
 What differs from Spark's own defaults stands here, each with its reason; `spark_defaults` of the caller wins over it.
 """
 
 import os
 import shutil
-import sys
 
 import settings
-from aws import keep
+from aws import keep, metadata
 
 WORKER_MEMORY_SHARE = 0.85  # of what the machine has; the rest is for the system and the worker's own JVM
 MASTER_PORT = 7077
@@ -89,7 +88,7 @@ def environment(role, python_version):
     return "\n".join(lines) + "\n"
 
 
-def main(private_ip):
+def main():
     told = settings.load()
     role, host = told["role"], told["master_host"]
     with open(settings.path("/etc/spark-cluster/spark-secret"), encoding="utf-8") as file:
@@ -101,8 +100,9 @@ def main(private_ip):
     os.makedirs(settings.path(conf), exist_ok=True)
     keep(f"{conf}/spark-defaults.conf", lines, owner="spark")
     keep(f"{conf}/spark-env.sh", environment(role, told["python_version"]), mode=0o644)
-    keep("/etc/spark-cluster/node.env", f"MASTER_HOST={host}\nPRIVATE_IP={private_ip}\n", mode=0o644)
+    address = metadata("local-ipv4")
+    keep("/etc/spark-cluster/node.env", f"MASTER_HOST={host}\nPRIVATE_IP={address}\n", mode=0o644)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

@@ -274,7 +274,6 @@ def instance_types(names):
 
 
 COMMANDS = {
-    "metadata": lambda item: print(metadata(item)),
     "secrets": node_secrets,
     "fetch": fetch,
     "store": store,
