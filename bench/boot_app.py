@@ -1,4 +1,4 @@
-"""Clusters without workers, one for each image of the benchmark of a boot."""
+"""A cluster without workers, of the image that the benchmark of a boot names."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ def build(app: App) -> TerraformStack:
     AwsProvider(stack, "aws", region="us-east-1")
     vpc_id = DataAwsVpc(stack, "default_vpc", default=True).id
     subnet_ids = DataAwsSubnets(stack, "subnets").ids
-    for name, ami_id in app.node.try_get_context("ami_ids").items():
-        SparkCluster(
-            stack,
-            name,
-            name=name,
-            vpc_id=vpc_id,
-            subnet_ids=subnet_ids,
-            ami_id=ami_id,
-            workers=Workers(min_size=0, max_size=1),
-            scaling=Manual(),
-        )
+    context = app.node.try_get_context
+    SparkCluster(
+        stack,
+        "cluster",
+        name=context("name"),
+        vpc_id=vpc_id,
+        subnet_ids=subnet_ids,
+        ami_id=context("ami_id"),
+        workers=Workers(min_size=0, max_size=1),
+        scaling=Manual(),
+        force_destroy=True,
+    )
     return stack

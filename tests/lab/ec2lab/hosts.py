@@ -59,8 +59,10 @@ class Host:
 
     @property
     def console(self) -> str:
-        """What it has written to its console."""
-        return (self.folder / "console.log").read_text(encoding="utf-8", errors="replace")
+        """What it has written to its console; nothing before it starts."""
+        with suppress(FileNotFoundError):
+            return (self.folder / "console.log").read_text(encoding="utf-8", errors="replace")
+        return ""
 
     @property
     def first_process(self) -> int | None:
