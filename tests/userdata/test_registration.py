@@ -57,7 +57,7 @@ def test_listed_worker_is_left_alone_and_no_longer_watched(restarts: Any, clock:
 
 
 def test_worker_that_registers_late_is_left_alone(restarts: Any) -> None:
-    assert restarts(lambda seconds: LISTED if seconds > 45 else UNLISTED) == []
+    assert restarts(lambda seconds: LISTED if seconds > 35 else UNLISTED) == []
 
 
 def test_worker_that_a_living_master_does_not_list_is_started_again(restarts: Any, capsys: Any) -> None:
