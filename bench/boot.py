@@ -24,7 +24,7 @@ from tests.lab.ec2lab.places import SPARK_VERSION
 if TYPE_CHECKING:
     from tests.lab.ec2lab.hosts import Host
 
-ROUNDS = 3
+ROUNDS = 5
 IMAGES = {"bare": "al2023", "packages": "al2023-packages", "baked": "al2023-spark"}
 MEANING = {
     "bare": "plain image",
