@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.parse
+import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +18,7 @@ from tests.lab.ec2lab import faults
 from tests.lab.ec2lab.enclosure import Enclosure
 from tests.lab.ec2lab.hosts import Host
 from tests.lab.ec2lab.lab import run
-from tests.lab.ec2lab.places import METADATA
+from tests.lab.ec2lab.places import AWS_ENDPOINT, DEPLOYER, METADATA, REGION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,6 +130,19 @@ def test_rule_that_is_revoked_twice_is_said_to_be_gone(lab: Lab) -> None:
     with pytest.raises(ec2.exceptions.ClientError, match=r"InvalidSecurityGroupRuleId\.NotFound"):
         ec2.revoke_security_group_egress(**revoked)
     ec2.delete_security_group(GroupId=group)
+
+
+def test_call_that_is_sent_again_is_done_once(lab: Lab) -> None:
+    call = {"Action": "CreateSecurityGroup", "GroupName": "again", "GroupDescription": "once", "Version": "2016-11-15"}
+    headers = {
+        "Authorization": f"AWS4-HMAC-SHA256 Credential={DEPLOYER}/20260101/{REGION}/ec2/aws4_request",
+        "Amz-Sdk-Invocation-Id": "the same",
+    }
+    request = urllib.request.Request(AWS_ENDPOINT, urllib.parse.urlencode(call).encode(), headers)
+    answers = [urllib.request.urlopen(request, timeout=30).read() for _ in range(2)]
+    assert b"sg-" in answers[0]
+    assert answers[0] == answers[1]
+    lab.client("ec2").delete_security_group(GroupName="again")
 
 
 @pytest.fixture

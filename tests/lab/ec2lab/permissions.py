@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     App = Callable[[Environ, Respond], Iterable[bytes]]
 
 _PARTITION = "aws"
+_REMEMBERED_CALLS = 1000
 _SCOPE = re.compile(r"Credential=(?P<key>[^/]+)/\d+/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
 _TAKE_NO_RESOURCE = re.compile(r"(ec2|autoscaling):Describe.*")
 
@@ -85,6 +86,7 @@ class Gate:
         self._app = app
         self._lock = lock
         self._launched = launched
+        self._done: dict[str, tuple[str, Any, list[bytes]]] = {}
 
     def __call__(self, environ: Environ, respond: Respond) -> Iterable[bytes]:
         """Answer one request."""
@@ -97,7 +99,30 @@ class Gate:
         if service == "s3":
             return self._app(environ, respond)
         with self._lock:
-            return list(self._app(environ, respond))
+            return self._do_once(environ, respond)
+
+    def _do_once(self, environ: Environ, respond: Respond) -> list[bytes]:
+        """Give a call that its sender's SDK sends again, as where an answer was lost, the answer that it had.
+
+        moto would do it twice, and refuse the second time what the first has made or removed.
+        """
+        invocation = environ.get("HTTP_AMZ_SDK_INVOCATION_ID", "")
+        if invocation and invocation in self._done:
+            status, headers, body = self._done[invocation]
+            respond(status, headers)
+            return body
+        answer: list[Any] = []
+
+        def note(status: str, headers: Any, *rest: Any) -> Any:
+            answer[:] = [status, headers]
+            return respond(status, headers, *rest)
+
+        body = list(self._app(environ, note))
+        if invocation and answer[0].startswith("2"):
+            self._done[invocation] = (answer[0], answer[1], body)
+            if len(self._done) > _REMEMBERED_CALLS:
+                del self._done[next(iter(self._done))]
+        return body
 
     def _check(self, environ: Environ, scope: re.Match[str] | None) -> None:
         if scope is None:
