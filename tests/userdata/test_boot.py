@@ -309,7 +309,7 @@ def test_programs_are_executable_and_files_are_not(worker: Node) -> None:
     assert (worker.root / "etc/systemd/system/spark-worker.service").exists()
 
 
-# Address, setup script
+# Setup script
 
 
 def test_setup_script_finds_spark_configured_and_not_running(worker: Node) -> None:

@@ -78,7 +78,7 @@ def _keep_changes_of_zones_pending() -> None:
         result: Any = change_records(response)
         zone = response.backend.get_hosted_zone(response._get_param("HostedZoneId"))
         change_id = uuid.uuid4().hex
-        in_sync[change_id] = time.time() + faults.record_delay_seconds(zone.name) + 3.0
+        in_sync[change_id] = time.time() + faults.read().record_delay_seconds(zone.name) + 3.0
         result.result["ChangeInfo"].update(Id=f"/change/{change_id}", Status="PENDING")
         return result
 

@@ -42,10 +42,9 @@ class Faults:
     downloads: dict[str, str] = field(default_factory=dict)
     notices: dict[str, dict[str, str]] = field(default_factory=dict)
 
-
-def record_delay_seconds(zone: str) -> float:
-    """How long a change of a cluster's zone, `<name>-spark.`, is pending at present."""
-    return RECORD_DELAY_SECONDS + read().late_records.get(zone.rstrip(".").removesuffix("-spark"), 0.0)
+    def record_delay_seconds(self, zone: str) -> float:
+        """How long a change of a cluster's zone, `<name>-spark.`, is pending."""
+        return RECORD_DELAY_SECONDS + self.late_records.get(zone.rstrip(".").removesuffix("-spark"), 0.0)
 
 
 def read() -> Faults:

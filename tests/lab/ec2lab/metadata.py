@@ -73,11 +73,9 @@ class _Instances:
             "meta-data": self._meta_data(instance),
             "dynamic": {"instance-identity": {"document": _identity(account, instance)}},
         }
-        user_data, iam = self._launch(instance["InstanceId"])
+        user_data, _ = self._launch(instance["InstanceId"])
         if user_data is not None:
             tree["user-data"] = user_data
-        if iam is not None:
-            tree["meta-data"]["iam"] = iam  # type: ignore[index]
         return tree
 
     def _launch(self, instance_id: str) -> tuple[bytes | None, _Tree | None]:
@@ -112,6 +110,9 @@ class _Instances:
             for folder in folders:
                 below = below.setdefault(folder, {})  # type: ignore[assignment]
             below[name] = answer
+        _, iam = self._launch(instance["InstanceId"])
+        if iam is not None:
+            tree["iam"] = iam
         return tree
 
     def _lifecycle_state(self, instance_id: str) -> str:

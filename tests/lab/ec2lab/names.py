@@ -39,8 +39,9 @@ class _Account:
         """Return them in the format of `/etc/hosts`."""
         lines = [f"{SERVICES} {host}" for host in DOWNLOAD_HOSTS]
         lines += [f"{instance['PrivateIpAddress']} {instance['PrivateDnsName']}" for instance in self._instances()]
+        now = faults.read()
         for zone, record in self._address_records():
-            ripe = time.monotonic() - faults.record_delay_seconds(zone)
+            ripe = time.monotonic() - now.record_delay_seconds(zone)
             for value in record["ResourceRecords"]:
                 line = f"{value['Value']} {record['Name'].rstrip('.')}"
                 if self._seen.setdefault(line, time.monotonic()) <= ripe:
