@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from cdktf import DataResource, TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.s3_bucket import S3Bucket
 from cdktf_cdktf_provider_aws.s3_bucket_lifecycle_configuration import (
     S3BucketLifecycleConfiguration,
@@ -134,6 +135,12 @@ class ClusterStorage(Construct):
         rule = S3BucketServerSideEncryptionConfigurationRuleA(
             apply_server_side_encryption_by_default=default, bucket_key_enabled=self._kms_key_arn is not None
         )
+        # S3 adds to the rule what it sets by itself (since 2026 a block of SSE-C). The provider has an argument for it
+        # from 6.22 on that 5.100 refuses, and that until 6.40 is a change in every plan where it is not given. So the
+        # rule is left as S3 tells it, and made anew where the key is another.
+        key = DataResource(self, "encryption_key", input={"kms_master_key_id": self._kms_key_arn or ""})
+        address = f"{key.terraform_resource_type}.{key.friendly_unique_id}"
+        as_s3_tells = TerraformResourceLifecycle(ignore_changes=["rule"], replace_triggered_by=[address])
         return [
             S3BucketPublicAccessBlock(
                 self,
@@ -150,7 +157,9 @@ class ClusterStorage(Construct):
                 bucket=bucket,
                 rule=S3BucketOwnershipControlsRule(object_ownership="BucketOwnerEnforced"),
             ),
-            S3BucketServerSideEncryptionConfigurationA(self, "encryption", bucket=bucket, rule=[rule]),
+            S3BucketServerSideEncryptionConfigurationA(
+                self, "encryption", bucket=bucket, rule=[rule], lifecycle=as_s3_tells
+            ),
         ]
 
     def _policy(self, master_role: NodeRole, worker_role: NodeRole) -> S3BucketPolicy:

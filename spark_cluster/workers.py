@@ -171,10 +171,12 @@ class WorkerFleet(Construct):
             default_result="ABANDON",
             heartbeat_timeout=boot_timeout_seconds,
         )
-        refresh = AutoscalingGroupInstanceRefresh(
-            strategy="Rolling",
-            preferences=AutoscalingGroupInstanceRefreshPreferences(min_healthy_percentage=90, skip_matching=True),
+        # Auto Scaling refuses to skip matching workers, and the refresh with it, where the template names a parameter.
+        # https://docs.aws.amazon.com/autoscaling/ec2/userguide/using-systems-manager-parameters.html
+        preferences = AutoscalingGroupInstanceRefreshPreferences(
+            min_healthy_percentage=90, skip_matching=True if image.pinned else None
         )
+        refresh = AutoscalingGroupInstanceRefresh(strategy="Rolling", preferences=preferences)
         self.group = AutoscalingGroup(
             self,
             "group",

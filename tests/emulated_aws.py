@@ -25,6 +25,7 @@ from moto.ec2.models.security_groups import SecurityGroupBackend, SecurityGroupR
 from moto.route53.models import FakeZone
 from moto.route53.responses import Route53
 from moto.s3.models import FakeBucket, FakeDeleteMarker
+from moto.s3.responses import S3Response
 from moto.server import main as serve
 from moto.ssm.models import ssm_backends
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _RESOLVE_SSM = "resolve:ssm:"
+_S3_DEFAULT = {"Rule": {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}}
 
 
 class _GroupActions:
@@ -62,6 +64,7 @@ class _GroupActions:
             return EmptyResult()
 
         def start_instance_refresh(response: AutoScalingResponse) -> ActionResult:
+            refuse_refresh(response)
             preferences = response._get_param("Preferences")
             actions._log_call(
                 "StartInstanceRefresh", response._get_param("AutoScalingGroupName"), preferences=preferences
@@ -88,6 +91,23 @@ class _GroupActions:
         call = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "action": action, "group": group, **values}
         with self._log.open("a", encoding="utf-8") as log:
             log.write(f"{json.dumps(call)}\n")
+
+
+def refuse_refresh(response: AutoScalingResponse) -> None:
+    """Refuse what Auto Scaling does where the group's template names a parameter for the AMI.
+
+    https://docs.aws.amazon.com/autoscaling/ec2/userguide/using-systems-manager-parameters.html, Limitations.
+    """
+    group = response.autoscaling_backend.autoscaling_groups[response._get_param("AutoScalingGroupName")]
+    template = group.ec2_launch_template
+    image_id = template.get_version(group.launch_template_version).data.get("ImageId", "") if template else ""
+    skips = str((response._get_param("Preferences") or {}).get("SkipMatching", "false")).lower() == "true"
+    if image_id.startswith(_RESOLVE_SSM) and (skips or response._get_param("DesiredConfiguration")):
+        message = (
+            "You cannot start an instance refresh with a desired configuration or skip matching when the launch "
+            "template specifies a Systems Manager parameter"
+        )
+        raise ValidationError(message)
 
 
 def _resolve_images_by_parameter() -> None:
@@ -171,6 +191,26 @@ def _apply_bucket_policies_to_whom_they_name() -> None:
     setattr(FakeBucket, get_permission.__name__, permission_for_everyone)
 
 
+def _block_customer_provided_keys() -> None:
+    """Encrypt every bucket, and tell of its block of SSE-C, which S3 sets where nobody chose.
+
+    moto tells of no encryption until some is set, and forgets the block.
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/blocking-unblocking-s3-c-encryption-gpbucket.html
+    """
+
+    def get_bucket_encryption(response: S3Response) -> Any:
+        response.data["Action"] = "GetBucketEncryption"
+        told = (response.backend.get_bucket_encryption(response.bucket_name) or _S3_DEFAULT)["Rule"]
+        rule = {
+            "ApplyServerSideEncryptionByDefault": told["ApplyServerSideEncryptionByDefault"],
+            "BucketKeyEnabled": str(told.get("BucketKeyEnabled")).lower() == "true",
+            "BlockedEncryptionTypes": told.get("BlockedEncryptionTypes") or {"EncryptionType": ["SSE-C"]},
+        }
+        return response.serialized(ActionResult({"ServerSideEncryptionConfiguration": {"Rules": [rule]}}))
+
+    setattr(S3Response, get_bucket_encryption.__name__, get_bucket_encryption)
+
+
 def _tell_back_what_was_told() -> None:
     """Answer with a private zone's VPCs and with the description of a rule between groups.
 
@@ -252,6 +292,7 @@ def correct_moto() -> None:
     _give_groups_instances_their_profile()
     _keep_mixed_instances_policy()
     _apply_bucket_policies_to_whom_they_name()
+    _block_customer_provided_keys()
     _tell_back_what_was_told()
     _keep_templates_as_they_were_told()
     _let_delete_markers_be_deleted()

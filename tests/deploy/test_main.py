@@ -144,6 +144,7 @@ def test_bucket_is_private_encrypted_versioned_and_tls_only(deployed: Deployment
     statements = {statement["Sid"]: statement for statement in policy["Statement"]}
     assert set(blocked.values()) == {True}
     assert rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+    assert rule["BlockedEncryptionTypes"] == {"EncryptionType": ["SSE-C"]}
     assert owner == [{"ObjectOwnership": "BucketOwnerEnforced"}]
     assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
     assert statements["TlsOnly"]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
@@ -189,7 +190,24 @@ def test_new_spark_version_starts_a_rolling_refresh_of_the_workers(
     assert cluster.settings("worker")["spark_version"] == "4.2.1"
     assert int(_template_version(cluster)) > int(changed["template_version"])
     assert len(_refreshes(aws)) == len(changed["refreshes"]) + 1
+    assert "SkipMatching" not in (_refreshes(aws)[-1]["preferences"] or {})
     assert set(changed["workers"]) <= {instance["InstanceId"] for instance in cluster.instances("worker")}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"Preferences": {"SkipMatching": True}},
+        {"DesiredConfiguration": {"LaunchTemplate": {"LaunchTemplateName": "any", "Version": "1"}}},
+    ],
+    ids=["skip matching", "desired configuration"],
+)
+def test_refresh_that_aws_refuses_for_a_template_with_a_parameter_is_refused(
+    cluster: ClusterInAws, asked: dict[str, Any]
+) -> None:
+    scaling = cluster.client("autoscaling")
+    with pytest.raises(scaling.exceptions.ClientError, match="Systems Manager parameter"):
+        scaling.start_instance_refresh(AutoScalingGroupName="demo-spark-workers", **asked)
 
 
 def test_new_sizes_reach_the_group(changed: dict[str, Any], cluster: ClusterInAws) -> None:

@@ -132,6 +132,13 @@ def test_rule_that_is_revoked_twice_is_said_to_be_gone(lab: Lab) -> None:
     ec2.delete_security_group(GroupId=group)
 
 
+def test_refresh_that_skips_workers_is_refused_where_the_template_names_a_parameter(lab: Lab, demo: Cluster) -> None:
+    assert demo.name == "demo"
+    scaling = lab.client("autoscaling")
+    with pytest.raises(scaling.exceptions.ClientError, match="Systems Manager parameter"):
+        scaling.start_instance_refresh(AutoScalingGroupName="demo-spark-workers", Preferences={"SkipMatching": True})
+
+
 def test_call_that_is_sent_again_is_done_once(lab: Lab) -> None:
     call = {"Action": "CreateSecurityGroup", "GroupName": "again", "GroupDescription": "once", "Version": "2016-11-15"}
     headers = {

@@ -68,6 +68,7 @@ data.aws_region.spark_location_region_46A3D154
 data.aws_ssm_parameter.spark_image_amazon_linux_9F0C0360
 data.aws_subnet.spark_network_subnet_0_E0144A01
 data.aws_vpc.spark_network_vpc_DD967CA6
+terraform_data.spark_storage_encryption_key_C51B7822
 """
 """A contract: a changed address replaces what it holds, so a release that changes one gives the `moved` blocks."""
 
@@ -75,6 +76,7 @@ UNTAGGED = {
     # They have no tags.
     "aws_autoscaling_policy",
     "aws_iam_role_policy",
+    "terraform_data",
     "aws_route53_record",
     "aws_s3_bucket_lifecycle_configuration",
     "aws_s3_bucket_ownership_controls",

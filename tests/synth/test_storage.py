@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from tests.synth.synthesized import Synthesized
 
 
+ENCRYPTION = "aws_s3_bucket_server_side_encryption_configuration"
+
+
 def bucket(stack: Synthesized, attribute: str) -> str:
     return f"${{{stack.address('aws_s3_bucket', 'spark_storage_bucket')}.{attribute}}}"
 
@@ -48,20 +51,34 @@ def test_acls_are_off(default: Synthesized) -> None:
 
 
 def test_objects_are_encrypted_with_s3s_own_key(default: Synthesized) -> None:
-    assert default.the("aws_s3_bucket_server_side_encryption_configuration") == {
-        "bucket": bucket(default, "id"),
-        "rule": [{"apply_server_side_encryption_by_default": {"sse_algorithm": "AES256"}, "bucket_key_enabled": False}],
+    [rule] = default.the(ENCRYPTION)["rule"]
+    assert rule == {
+        "apply_server_side_encryption_by_default": {"sse_algorithm": "AES256"},
+        "bucket_key_enabled": False,
     }
 
 
 def test_objects_can_be_encrypted_with_a_key_of_the_callers(synthesize: Synthesize, stack: TerraformStack) -> None:
     key = TerraformVariable(stack, "key", type="string").string_value
     found = synthesize(bucket_kms_key_arn=key)
-    [rule] = found.the("aws_s3_bucket_server_side_encryption_configuration")["rule"]
+    [rule] = found.the(ENCRYPTION)["rule"]
     assert rule == {
         "apply_server_side_encryption_by_default": {"sse_algorithm": "aws:kms", "kms_master_key_id": "${var.key}"},
         "bucket_key_enabled": True,
     }
+
+
+@pytest.mark.parametrize("key", [None, "arn:aws:kms:us-east-1:123456789012:key/a"])
+def test_what_s3_adds_to_the_rule_of_encryption_is_no_change_but_another_key_is(
+    synthesize: Synthesize, key: str | None
+) -> None:
+    """S3 blocks SSE-C by itself, and provider 6.22 to 6.39 would take that back in every plan."""
+    found = synthesize(bucket_kms_key_arn=key)
+    address = found.address("terraform_data", "spark_storage_encryption_key")
+    assert found.the("terraform_data")["input"] == {"kms_master_key_id": key or ""}
+    body = found.the(ENCRYPTION)
+    assert body["lifecycle"] == {"ignore_changes": ["rule"], "replace_triggered_by": [address]}
+    assert "blocked_encryption_types" not in body["rule"][0]
 
 
 def test_versions_are_kept(default: Synthesized) -> None:

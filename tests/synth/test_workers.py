@@ -78,7 +78,17 @@ def test_a_new_template_starts_a_rolling_refresh(default: Synthesized) -> None:
         "version": f"${{{template_address(default)}.latest_version}}",
     }
     assert body["instance_refresh"]["strategy"] == "Rolling"
-    assert body["instance_refresh"]["preferences"]["skip_matching"] is True
+
+
+def test_a_refresh_skips_nobody_where_ec2_resolves_the_ami_at_each_launch(default: Synthesized) -> None:
+    """Auto Scaling refuses skip matching for a template that names a parameter, and the refresh with it."""
+    assert default.the("aws_launch_template")["image_id"].startswith("resolve:ssm:")
+    assert default.the(GROUP)["instance_refresh"]["preferences"] == {"min_healthy_percentage": 90}
+
+
+def test_a_refresh_leaves_workers_that_fit_where_the_ami_is_pinned(synthesize: Synthesize) -> None:
+    preferences = synthesize(ami_id="ami-0123456789abcdef0").the(GROUP)["instance_refresh"]["preferences"]
+    assert preferences == {"min_healthy_percentage": 90, "skip_matching": True}
 
 
 def test_no_worker_is_protected_so_a_refresh_reaches_each(default: Synthesized) -> None:

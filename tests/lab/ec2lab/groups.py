@@ -20,6 +20,8 @@ from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup, In
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult, EmptyResult
 
+from tests.emulated_aws import refuse_refresh
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -151,6 +153,7 @@ class Groups:
             return EmptyResult()
 
         def start_instance_refresh(response: AutoScalingResponse) -> ActionResult:
+            refuse_refresh(response)
             group = response.autoscaling_backend.autoscaling_groups[response._get_param("AutoScalingGroupName")]
             return ActionResult({"InstanceRefreshId": groups._start_refresh(group, response)})
 
