@@ -100,6 +100,10 @@ bench: setup ## how long synthesis takes, and a worker's boot in the lab, each a
 	python bench/synthesis.py
 	python -m bench.boot
 
+.PHONY: docs
+docs: setup ## make anew what docs/ has from the code
+	python tools/settings_table.py
+
 # --- environments ------------------------------------------------------------------------------------------------
 
 .PHONY: setup lock clean

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from constructs import Construct
 
@@ -14,8 +14,9 @@ from spark_cluster.location import Location
 from spark_cluster.master import MASTER_PORT, MASTER_UI_PORT, Master, MasterInstance
 from spark_cluster.network import ClusterNetwork
 from spark_cluster.node import NodeOptions
-from spark_cluster.parameters import NodeParameter
+from spark_cluster.parameters import PLACEHOLDER, NodeParameter
 from spark_cluster.scaling import Cpu, Scaling
+from spark_cluster.settings import MasterSettings, NodeSettings, WorkerSettings, executor_cores
 from spark_cluster.spark_release import DEFAULT_SPARK_VERSION, PYTHON_VERSION, SparkArchive, SparkDistribution
 from spark_cluster.storage import ClusterStorage
 from spark_cluster.workers import LAUNCH_HOOK_NAME, WorkerFleet, Workers, grant_complete_launch, group_name
@@ -208,25 +209,27 @@ class SparkCluster(Construct):
             self, "image", ami_id=ami_id, instance_type_names=[master.instance_type, *workers.instance_types]
         )
         self.group_name = group_name(name)
-        settings: dict[str, Any] = {
-            "region": self.location.region,
-            "bucket": self.storage.bucket_name,
-            "group": self.group_name,
-            "master_host": self.network.master_host,
-            "boot_timeout_seconds": boot_timeout_seconds,
-            "spark_version": distribution.version,
-            "spark_file": distribution.file_name,
-            "spark_checksum": distribution.checksum,
-            "spark_urls": distribution.urls,
-            "checksum_urls": distribution.checksum_urls,
-            "spark_defaults": dict(defaults),
-            "python_version": distribution.python_version,
-            "secret_parameter": self.spark_secret.address.name,
-            "fleet_public_key_parameter": self.fleet_key.public_name or "",
-            "setup_script": setup_script or "",
-            "http_proxy": http_proxy or "",
-            "no_proxy": list(no_proxy),
-        }
+        settings = NodeSettings(
+            region=self.location.region,
+            bucket=self.storage.bucket_name,
+            group=self.group_name,
+            master_host=self.network.master_host,
+            boot_timeout_seconds=boot_timeout_seconds,
+            spark_version=distribution.version,
+            spark_file=distribution.file_name,
+            spark_checksum=distribution.checksum or "",
+            spark_urls=distribution.urls,
+            checksum_urls=distribution.checksum_urls,
+            spark_defaults=defaults,
+            executor_cores=executor_cores(defaults),
+            python_version=distribution.python_version,
+            secret_parameter=self.spark_secret.address.name,
+            fleet_public_key_parameter=self.fleet_key.public_name or "",
+            parameter_placeholder=PLACEHOLDER,
+            setup_script=setup_script or "",
+            http_proxy=http_proxy or "",
+            no_proxy=no_proxy,
+        )
         ready = [
             *self.network.ready,
             *self.storage.ready,
@@ -245,11 +248,11 @@ class SparkCluster(Construct):
             role=self.master_role,
             image=self.image,
             options=options,
-            settings={
-                **settings,
-                "fleet_private_key_parameter": self.fleet_key.private_name or "",
-                "parameter_kms_key": parameter_kms_key_arn or "",
-            },
+            settings=MasterSettings(
+                **vars(settings),
+                fleet_private_key_parameter=self.fleet_key.private_name or "",
+                parameter_kms_key=parameter_kms_key_arn or "",
+            ),
             ready=ready,
         )
         self.workers = WorkerFleet(
@@ -264,8 +267,7 @@ class SparkCluster(Construct):
             role=self.worker_role,
             image=self.image,
             options=options,
-            settings={**settings, "launch_hook": LAUNCH_HOOK_NAME},
-            boot_timeout_seconds=boot_timeout_seconds,
+            settings=WorkerSettings(**vars(settings), launch_hook=LAUNCH_HOOK_NAME),
             ready=[*ready, self.master.record],
         )
 

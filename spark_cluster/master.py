@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cdktf import TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.instance import Instance, InstanceMetadataOptions, InstanceRootBlockDevice
@@ -13,7 +13,7 @@ from spark_cluster import checks
 from spark_cluster.userdata import UserData
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from cdktf import TerraformResource
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from spark_cluster.image import NodeImage
     from spark_cluster.network import ClusterNetwork
     from spark_cluster.node import NodeOptions
+    from spark_cluster.settings import MasterSettings
     from spark_cluster.storage import ClusterStorage
 
 MASTER_PORT = 7077
@@ -74,7 +75,7 @@ class MasterInstance(Construct):
         role: NodeRole,
         image: NodeImage,
         options: NodeOptions,
-        settings: Mapping[str, Any],
+        settings: MasterSettings,
         ready: Sequence[TerraformResource],
     ) -> None:
         """Make the instance and point the master's name at it.
@@ -95,7 +96,7 @@ class MasterInstance(Construct):
         super().__init__(scope, id)
         if master.subnet_id is not None:
             network.check_master_subnet(master.subnet_id)
-        self.user_data = UserData(self, "user_data", role="master", settings=settings, storage=storage)
+        self.user_data = UserData(self, "user_data", settings=settings, storage=storage)
         tags = {**options.tags, "Name": f"{name}-spark-master"}
         self.instance = Instance(
             self,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from spark_cluster.identity import Grantee
 
 PLACEHOLDER = "unset"
-"""What Terraform puts into a parameter that the master fills. Nodes know it (userdata/common/…/aws.py)."""
+"""What Terraform puts into a parameter that the master fills; nodes are told."""
 
 
 @dataclass(frozen=True)

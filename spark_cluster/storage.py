@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from spark_cluster import checks
     from spark_cluster.identity import Grantee, NodeRole
 
+ARTIFACTS_PREFIX = "artifacts"
+DATA_PREFIX = "data"
+BOOT_LOGS_PREFIX = "boot-logs"
 NONCURRENT_VERSION_DAYS = 7
 BOOT_LOG_DAYS = 30
 INCOMPLETE_UPLOAD_DAYS = 3
@@ -105,18 +108,18 @@ class ClusterStorage(Construct):
         ]
         self.grant_read_write_data(master_role)
         self.grant_read_write_data(worker_role)
-        self._grant(master_role, "artifacts", "artifacts", (*_READ, *_WRITE))
-        self._grant(worker_role, "artifacts", "artifacts", _READ)
-        self._grant(master_role, "boot_logs", "boot-logs", ("s3:PutObject",))
-        self._grant(worker_role, "boot_logs", "boot-logs", ("s3:PutObject",))
+        self._grant(master_role, "artifacts", ARTIFACTS_PREFIX, (*_READ, *_WRITE))
+        self._grant(worker_role, "artifacts", ARTIFACTS_PREFIX, _READ)
+        self._grant(master_role, "boot_logs", BOOT_LOGS_PREFIX, ("s3:PutObject",))
+        self._grant(worker_role, "boot_logs", BOOT_LOGS_PREFIX, ("s3:PutObject",))
 
     def grant_read_data(self, grantee: Grantee) -> None:
         """Let a role list the bucket and read `data/`."""
-        self._grant(grantee, "read_data", "data", _READ)
+        self._grant(grantee, "read_data", DATA_PREFIX, _READ)
 
     def grant_read_write_data(self, grantee: Grantee) -> None:
         """Let a role list the bucket, and read, write and delete in `data/`."""
-        self._grant(grantee, "data", "data", (*_READ, *_WRITE))
+        self._grant(grantee, "data", DATA_PREFIX, (*_READ, *_WRITE))
 
     def _grant(self, grantee: Grantee, id: str, prefix: str, actions: tuple[str, ...]) -> None:
         # ListBucket without a prefix: where a role lacks it, S3 answers 403 for an object that is not there, and
@@ -179,14 +182,14 @@ class ClusterStorage(Construct):
                 "Effect": "Allow",
                 "Principal": both,
                 "Action": [*_READ, *_WRITE],
-                "Resource": f"{self.bucket_arn}/data/*",
+                "Resource": f"{self.bucket_arn}/{DATA_PREFIX}/*",
             },
             {
                 "Sid": "WorkersNeverWriteArtifacts",
                 "Effect": "Deny",
                 "Principal": {"AWS": worker_role.role.arn},
                 "Action": ["s3:PutObject*", "s3:DeleteObject*", "s3:AbortMultipartUpload", "s3:RestoreObject"],
-                "Resource": f"{self.bucket_arn}/artifacts/*",
+                "Resource": f"{self.bucket_arn}/{ARTIFACTS_PREFIX}/*",
             },
         ]
         document = {"Version": POLICY_VERSION, "Statement": statements}
@@ -221,7 +224,7 @@ class ClusterStorage(Construct):
                 S3BucketLifecycleConfigurationRule(
                     id="boot-logs",
                     status="Enabled",
-                    filter=[S3BucketLifecycleConfigurationRuleFilter(prefix="boot-logs/")],
+                    filter=[S3BucketLifecycleConfigurationRuleFilter(prefix=f"{BOOT_LOGS_PREFIX}/")],
                     expiration=[S3BucketLifecycleConfigurationRuleExpiration(days=BOOT_LOG_DAYS)],
                 ),
             ],

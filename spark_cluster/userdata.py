@@ -12,6 +12,7 @@ import io
 import json
 import re
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,10 @@ from cdktf import Fn, TerraformLocal, TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.s3_object import S3Object
 from constructs import Construct
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from spark_cluster.storage import ARTIFACTS_PREFIX
 
+if TYPE_CHECKING:
+    from spark_cluster.settings import NodeSettings
     from spark_cluster.storage import ClusterStorage
 
 MAX_BYTES = 16_384
@@ -119,16 +121,13 @@ class UserData(Construct):
         ready: what must be there before a node boots with it.
     """
 
-    def __init__(
-        self, scope: Construct, id: str, *, role: str, settings: Mapping[str, Any], storage: ClusterStorage
-    ) -> None:
+    def __init__(self, scope: Construct, id: str, *, settings: NodeSettings, storage: ClusterStorage) -> None:
         """Put the document together.
 
         Args:
             scope: the construct above.
             id: its id.
-            role: `master` or `worker`.
-            settings: what the node is told. No secret: user data is readable.
+            settings: what the node is told, and so which role it has.
             storage: where the programs go, under a name that their checksum makes: a node gets those that its own user
                 data was made with, or none.
 
@@ -136,10 +135,11 @@ class UserData(Construct):
             ValueError: where the document would be larger than EC2 takes.
         """
         super().__init__(scope, id)
+        role = settings.role
         programs = archive(role)
         digest = hashlib.sha256(programs).hexdigest()
-        key = f"artifacts/node/{role}-{digest}.tar"
-        document = {"role": role, "programs_key": key, "programs_sha256": digest, **settings}
+        key = f"{ARTIFACTS_PREFIX}/node/{role}-{digest}.tar"
+        document = replace(settings, programs_key=key, programs_sha256=digest).to_dict()
         self.compressed_bytes = _compressed_bytes(script(role, json.dumps(document)))
         if self.compressed_bytes > MAX_BYTES:
             message = (

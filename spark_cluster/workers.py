@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cdktf import Op, TerraformResourceLifecycle, Token
 from cdktf_cdktf_provider_aws.autoscaling_group import (
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from spark_cluster.network import ClusterNetwork
     from spark_cluster.node import NodeOptions
     from spark_cluster.scaling import Scaling
+    from spark_cluster.settings import WorkerSettings
     from spark_cluster.storage import ClusterStorage
 
 LAUNCH_HOOK_NAME = "registered-with-master"
@@ -129,8 +130,7 @@ class WorkerFleet(Construct):
         role: NodeRole,
         image: NodeImage,
         options: NodeOptions,
-        settings: Mapping[str, Any],
-        boot_timeout_seconds: checks.Whole,
+        settings: WorkerSettings,
         ready: Sequence[TerraformResource],
     ) -> None:
         """Make the template and the group.
@@ -148,7 +148,6 @@ class WorkerFleet(Construct):
             image: their AMI.
             options: what they share with the master.
             settings: what their user data says.
-            boot_timeout_seconds: how long a boot may last.
             ready: what must be there before the first worker starts.
 
         Raises:
@@ -162,14 +161,14 @@ class WorkerFleet(Construct):
             )
             raise ValueError(message)
         self.group_name = group_name(name)
-        self.user_data = UserData(self, "user_data", role="worker", settings=settings, storage=storage)
+        self.user_data = UserData(self, "user_data", settings=settings, storage=storage)
         tags = {**options.tags, "Name": f"{name}-spark-worker"}
         self.launch_template = self._launch_template(name, workers, network, role, image, options, tags, scaling)
         hook = AutoscalingGroupInitialLifecycleHook(
-            name=LAUNCH_HOOK_NAME,
+            name=settings.launch_hook,
             lifecycle_transition="autoscaling:EC2_INSTANCE_LAUNCHING",
             default_result="ABANDON",
-            heartbeat_timeout=boot_timeout_seconds,
+            heartbeat_timeout=settings.boot_timeout_seconds,
         )
         # Auto Scaling refuses to skip matching workers, and the refresh with it, where the template names a parameter.
         # https://docs.aws.amazon.com/autoscaling/ec2/userguide/using-systems-manager-parameters.html
@@ -192,7 +191,7 @@ class WorkerFleet(Construct):
             health_check_type="EC2",
             initial_lifecycle_hook=[hook],
             instance_refresh=refresh,
-            wait_for_capacity_timeout=f"{_plus(boot_timeout_seconds, WAIT_BEYOND_BOOT_SECONDS)}s",
+            wait_for_capacity_timeout=f"{_plus(settings.boot_timeout_seconds, WAIT_BEYOND_BOOT_SECONDS)}s",
             # One dry pool is a failed activity, and would end the deploy while another pool is being tried.
             ignore_failed_scaling_activities=True,
             tag=[AutoscalingGroupTag(key=key, value=value, propagate_at_launch=False) for key, value in tags.items()],

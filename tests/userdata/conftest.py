@@ -15,7 +15,7 @@ import pytest
 import settings
 from moto import mock_aws
 
-from tests.userdata.node import ARCHIVE, CDN, Node
+from tests.userdata.node import ARCHIVE, CDN, Node, node_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,23 +51,11 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def told(root: Path) -> Callable[..., None]:
     """Sets what the node is told; called again, it adds to that."""
-    known: dict[str, Any] = {
-        "region": "eu-west-1",
-        "bucket": "demo-bucket",
-        "group": "demo-spark-workers",
-        "master_host": "master.demo-spark",
-        "spark_defaults": {},
-        "python_version": "3.11",
-        "secret_parameter": "/spark-cluster/demo/spark-secret",
-        "fleet_public_key_parameter": "/spark-cluster/demo/fleet-public-key",
-        "fleet_private_key_parameter": "/spark-cluster/demo/fleet-private-key",
-        "parameter_kms_key": "",
-        "launch_hook": "demo-spark-ready",
-    }
+    known: dict[str, Any] = {}
 
     def tell(role: str, **more: object) -> None:
-        known.update(more, role=role)
-        (root / "etc/spark-cluster/settings.json").write_text(json.dumps(known))
+        known.update(more)
+        (root / "etc/spark-cluster/settings.json").write_text(json.dumps(node_settings(role, **known)))
 
     return tell
 

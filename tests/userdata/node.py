@@ -10,8 +10,12 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from spark_cluster.parameters import PLACEHOLDER
+from spark_cluster.settings import MasterSettings, NodeSettings, WorkerSettings
 
 USERDATA = Path(__file__).parents[2] / "userdata"
 LIB = "usr/local/lib/spark-cluster"
@@ -123,6 +127,38 @@ def program(path: Path) -> bytes:
 SPARK = tar({"spark-4.3.0/bin/spark-class": b"#!/bin/bash\n", "spark-4.3.0/conf/workers.template": b""}, "w:gz")
 
 
+def node_settings(role: str, **more: Any) -> dict[str, Any]:
+    """What a node of the cluster `demo` is told."""
+    told = NodeSettings(
+        programs_key="artifacts/node/programs.tar",
+        region="eu-west-1",
+        bucket="demo-bucket",
+        group="demo-spark-workers",
+        master_host="master.demo-spark",
+        boot_timeout_seconds=1800,
+        spark_version="4.3.0",
+        spark_file=SPARK_FILE,
+        spark_checksum=sha512(SPARK),
+        spark_urls=[f"https://{CDN}", f"https://{ARCHIVE}"],
+        checksum_urls=[f"https://{ORIGIN}.sha512", f"https://{ARCHIVE}.sha512"],
+        spark_defaults={},
+        executor_cores=0,
+        python_version="3.11",
+        secret_parameter="/spark-cluster/demo/spark-secret",  # noqa: S106 - its name
+        fleet_public_key_parameter="/spark-cluster/demo/fleet-public-key",
+        parameter_placeholder=PLACEHOLDER,
+        setup_script="",
+        http_proxy="",
+        no_proxy=[],
+    )
+    private = "/spark-cluster/demo/fleet-private-key"
+    roles: dict[str, NodeSettings] = {
+        "master": MasterSettings(**vars(told), fleet_private_key_parameter=private, parameter_kms_key=""),
+        "worker": WorkerSettings(**vars(told), launch_hook="demo-spark-ready"),
+    }
+    return replace(roles[role], **more).to_dict()
+
+
 class Node:
     """What is below `root` is the node's; what is in `bin` is all of its PATH."""
 
@@ -144,28 +180,7 @@ class Node:
         for path in (USERDATA / f"start/{LIB}").glob("[!_]*"):
             if path.name != "aws.py":
                 self.write(f"{LIB}/{path.name}", program(path), mode=0o755)
-        self.settings: dict[str, Any] = {
-            "role": role,
-            "programs_key": "artifacts/node/programs.tar",
-            "region": "eu-west-1",
-            "bucket": "demo-bucket",
-            "group": "demo-spark-workers",
-            "master_host": "master.demo-spark",
-            "boot_timeout_seconds": 1800,
-            "spark_version": "4.3.0",
-            "spark_file": SPARK_FILE,
-            "spark_checksum": sha512(SPARK),
-            "spark_urls": [f"https://{CDN}", f"https://{ARCHIVE}"],
-            "checksum_urls": [f"https://{ORIGIN}.sha512", f"https://{ARCHIVE}.sha512"],
-            "spark_defaults": {},
-            "python_version": "3.11",
-            "secret_parameter": "/spark-cluster/demo/spark-secret",
-            "fleet_public_key_parameter": "/spark-cluster/demo/fleet-public-key",
-            "setup_script": "",
-            "http_proxy": "",
-            "no_proxy": [],
-            "launch_hook": "demo-spark-ready",
-        }
+        self.settings = node_settings(role)
         self.put_programs(role)
 
     def stand_ins(self) -> None:

@@ -26,6 +26,7 @@ from botocore.exceptions import (
 )
 from botocore.stub import Stubber
 
+from spark_cluster.parameters import PLACEHOLDER
 from tests.userdata.conftest import client
 from tests.userdata.node import LIB, USERDATA
 
@@ -68,7 +69,7 @@ def ssm(cloud: None) -> Any:
     """Parameters as Terraform leaves them."""
     ssm = client("ssm")
     for name, kind in ((SECRET, "SecureString"), (PRIVATE, "SecureString"), (PUBLIC, "String")):
-        ssm.put_parameter(Name=name, Value=aws.PLACEHOLDER, Type=kind)
+        ssm.put_parameter(Name=name, Value=PLACEHOLDER, Type=kind)
     return ssm
 
 
@@ -315,7 +316,7 @@ def test_the_master_makes_the_secret_where_nobody_has(root: Path, told: Callable
     aws.spark_secret("60")
     secret = value(ssm, SECRET)
     assert len(secret) >= 43
-    assert secret != aws.PLACEHOLDER
+    assert secret != PLACEHOLDER
     file = root / "etc/spark-cluster/spark-secret"
     assert file.read_text() == secret
     assert file.stat().st_mode & 0o777 == 0o600
@@ -326,7 +327,7 @@ def test_no_two_clusters_have_the_same_secret(root: Path, told: Callable[..., No
     told("master")
     made = set()
     for _ in range(2):
-        ssm.put_parameter(Name=SECRET, Value=aws.PLACEHOLDER, Type="SecureString", Overwrite=True)
+        ssm.put_parameter(Name=SECRET, Value=PLACEHOLDER, Type="SecureString", Overwrite=True)
         aws.spark_secret("60")
         made.add(value(ssm, SECRET))
     assert len(made) == 2
@@ -447,9 +448,9 @@ def test_a_changed_key_changes_the_public_half(
     told("master")
     aws.fleet_key("60")
     before = value(ssm, PUBLIC)
-    ssm.put_parameter(Name=PRIVATE, Value=aws.PLACEHOLDER, Type="SecureString", Overwrite=True)
+    ssm.put_parameter(Name=PRIVATE, Value=PLACEHOLDER, Type="SecureString", Overwrite=True)
     aws.fleet_key("60")
-    assert value(ssm, PUBLIC) not in {before, aws.PLACEHOLDER}
+    assert value(ssm, PUBLIC) not in {before, PLACEHOLDER}
 
 
 @needs_ssh_keygen
@@ -466,7 +467,7 @@ def test_a_key_that_cannot_be_used_is_refused_by_its_parameter_s_name(
         aws.fleet_key("60")
     assert str(refused.value).startswith(f"aws: {PRIVATE} holds no private key without passphrase: ")
     assert texts[key].strip() not in str(refused.value)
-    assert value(ssm, PUBLIC) == aws.PLACEHOLDER
+    assert value(ssm, PUBLIC) == PLACEHOLDER
 
 
 def test_a_worker_authorizes_the_public_half_for_the_spark_user(

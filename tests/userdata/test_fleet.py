@@ -357,7 +357,7 @@ def test_spark_gets_the_memory_of_the_smallest_type_of_the_group(executor: Path)
 
 
 def test_the_caller_s_cores_of_an_executor_are_heeded(executor: Path, told: Callable[..., None]) -> None:
-    told("master", spark_defaults={"spark.executor.cores": "2"})
+    told("master", executor_cores=2)
     make_group(1)
     fleet.main()
     assert f"SPARK_EXECUTOR_MEMORY={int(16384 * 0.78 / 2)}m" in executor.read_text()

@@ -83,7 +83,7 @@ def keep_executor_memory(group):
                 return
     except FileNotFoundError:
         pass
-    cores = int(settings.load()["spark_defaults"].get("spark.executor.cores", 0))
+    cores = int(settings.load()["executor_cores"])
     memory = executor_memory_mib(aws.instance_types(names), cores)
     write_if_changed(EXECUTOR_FILE, f"{comment}SPARK_EXECUTOR_MEMORY={memory}m\n")
 

@@ -22,7 +22,6 @@ import settings
 EVENTUALLY_SECONDS = 300
 METADATA_SECONDS = 60
 HOOK_SECONDS = 60  # a pre-baked host may be ready before Auto Scaling has noticed that it runs
-PLACEHOLDER = "unset"  # what Terraform puts into a parameter that the master fills
 ABSENT_STATUS = 4
 METADATA_URL = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://169.254.169.254").rstrip("/")
 TRANSIENT_CODES = {
@@ -105,6 +104,11 @@ def get_parameter(name):
     return answer["Parameter"]["Value"]
 
 
+def is_filled(value):
+    """Whether the master has filled a parameter: Terraform makes it with a placeholder."""
+    return value != settings.load()["parameter_placeholder"]
+
+
 def put_parameter(name, value, secret):
     key = settings.load()["parameter_kms_key"]
     kind = {"Type": "SecureString", **({"KeyId": key} if key else {})} if secret else {"Type": "String"}
@@ -116,7 +120,7 @@ def wait_for_parameter(name, seconds):
     """A parameter's value once the master has filled it."""
     for pause in pauses(seconds):
         value = get_parameter(name)
-        if value != PLACEHOLDER:
+        if is_filled(value):
             return value
         log(f"the master has not filled {name} yet")
         time.sleep(pause)
@@ -145,7 +149,7 @@ def spark_secret(seconds):
         value = wait_for_parameter(name, int(seconds))
     else:
         value = get_parameter(name)
-        if value == PLACEHOLDER:
+        if not is_filled(value):
             value = secrets.token_urlsafe(32)
             put_parameter(name, value, secret=True)
     keep("/etc/spark-cluster/spark-secret", value)
@@ -160,7 +164,7 @@ def fleet_key(seconds):
         return
     private_name = told["fleet_private_key_parameter"]
     private = get_parameter(private_name)
-    if private == PLACEHOLDER:
+    if not is_filled(private):
         private = new_private_key()
         put_parameter(private_name, private, secret=True)
     file = "/home/spark/.ssh/fleet_key"

@@ -1,0 +1,125 @@
+"""What a node is told: the contract between the constructs and the programs in `userdata/`.
+
+One dataclass for each role makes `/etc/spark-cluster/settings.json`, the table in `docs/architecture.md` and what the
+tests tell a node. A node refuses a key that it does not know, and the lack of one that it does
+(`userdata/start/…/settings.py`; a test compares the two).
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Annotated, get_args
+
+from cdktf import Fn, Token
+
+from spark_cluster import checks
+
+_ROLE = "`master` or `worker`"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeSettings:
+    """What both kinds of node are told, each field with its meaning. No secret: user data is readable."""
+
+    role: Annotated[str, _ROLE] = field(init=False)
+    programs_key: Annotated[str, "the object in the bucket with the role's programs"] = ""
+    programs_sha256: Annotated[str, "the SHA-256 of that object"] = ""
+    region: Annotated[str, "the region, for every client of AWS"]
+    bucket: Annotated[str, "the cluster's bucket"]
+    group: Annotated[str, "name of the workers' Auto Scaling group"]
+    master_host: Annotated[str, "`master.<name>-spark`, the master's name in the private zone"]
+    boot_timeout_seconds: Annotated[
+        checks.Whole,
+        "how long a boot may last, from the launch on: the launch hook's time-out; Terraform's wait, the node's "
+        "deadline and `spark-wait` go by it",
+    ]
+    spark_version: Annotated[str, "names the folder `/opt/spark-<version>`"]
+    spark_file: Annotated[str, "name of Spark's tarball, in the bucket and at Apache"]
+    spark_checksum: Annotated[str, 'its SHA-256 or SHA-512, or `""`: it is to be looked up']
+    spark_urls: Annotated[Sequence[str], "where the tarball is, besides the bucket, in order"]
+    checksum_urls: Annotated[Sequence[str], "where the foundation publishes its SHA-512"]
+    spark_defaults: Annotated[Mapping[str, str], "Spark properties that win over the cluster's own"]
+    executor_cores: Annotated[
+        checks.Whole, "`spark.executor.cores` of those, or 0: an executor has all cores of a worker"
+    ]
+    python_version: Annotated[str, "the Python of drivers and executors, such as `3.11`"]
+    secret_parameter: Annotated[str, "name of the parameter with the secret of `spark.authenticate`"]
+    fleet_public_key_parameter: Annotated[
+        str, 'that of the public half of the fleet key, or `""`: there is no such key'
+    ]
+    parameter_placeholder: Annotated[str, "what such a parameter holds until the master fills it"]
+    setup_script: Annotated[str, 'the text of the caller\'s script, or `""`: there is none']
+    http_proxy: Annotated[str, 'address of the proxy, or `""`: there is none']
+    no_proxy: Annotated[Sequence[str], "names reached without it, besides those that always are"]
+
+    def to_dict(self) -> dict[str, object]:
+        """The document as the node reads it."""
+        return {one.name: _plain(getattr(self, one.name)) for one in fields(self)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MasterSettings(NodeSettings):
+    """What the master is told."""
+
+    role: Annotated[str, _ROLE] = field(init=False, default="master")
+    fleet_private_key_parameter: Annotated[str, 'name of the parameter with the private half, or `""`: there is none']
+    parameter_kms_key: Annotated[str, 'the key with which it writes SecureStrings, or `""`: `aws/ssm`']
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerSettings(NodeSettings):
+    """What a worker is told."""
+
+    role: Annotated[str, _ROLE] = field(init=False, default="worker")
+    launch_hook: Annotated[str, "name of the lifecycle hook that it completes"]
+
+
+def executor_cores(spark_defaults: Mapping[str, str]) -> checks.Whole:
+    """Cores of an executor that the caller's Spark properties ask for, or 0 where they do not.
+
+    Raises:
+        ValueError: where the property is no whole number from 1 on.
+    """
+    key = "spark.executor.cores"
+    cores = spark_defaults.get(key)
+    if cores is None:
+        return 0
+    if not checks.is_known(cores):
+        return Token.as_number(Fn.tonumber(cores))
+    if not re.fullmatch(r"[1-9]\d*", cores):
+        raise checks.fail(f"spark_defaults[{key!r}]", "be a whole number of at least 1, as text", cores)
+    return int(cores)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+
+
+KINDS: Mapping[object, str] = {
+    str: "text",
+    checks.Whole: "number",
+    Sequence[str]: "list of texts",
+    Mapping[str, str]: "texts by name",
+}
+"""What each type is in JSON."""
+
+
+def kinds(role: type[NodeSettings]) -> dict[str, str]:
+    """Kind of value of each key that a role is told."""
+    return {one.name: KINDS[get_args(one.type)[0]] for one in fields(role)}
+
+
+def table() -> str:
+    """All settings, as a table in Markdown."""
+    rows = [*_rows(NodeSettings, "both"), *_rows(MasterSettings, "master"), *_rows(WorkerSettings, "worker")]
+    return "\n".join(["| Key | Kind | Told to | Meaning |", "|---|---|---|---|", *rows])
+
+
+def _rows(role: type[NodeSettings], whom: str) -> Iterator[str]:
+    inherited = {one.name for base in role.__bases__ if base is not object for one in fields(base)}
+    for one in fields(role):
+        if one.name not in inherited:
+            kind, meaning = get_args(one.type)
+            yield f"| `{one.name}` | {KINDS[kind]} | {whom} | {meaning} |"

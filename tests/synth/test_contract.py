@@ -1,0 +1,41 @@
+"""What stands on both sides, in the constructs and in the nodes' programs, is the same there."""
+
+from __future__ import annotations
+
+import re
+
+from spark_cluster import storage, userdata
+from spark_cluster.master import MASTER_PORT, MASTER_UI_PORT
+
+FILES = userdata.files("start", "common", "master", "worker")
+TEXT = "\n".join(FILES.values())
+
+
+def found(pattern: str) -> set[str]:
+    return set(re.findall(pattern, TEXT, re.MULTILINE))
+
+
+def test_the_master_listens_where_its_security_group_and_its_urls_say() -> None:
+    assert found(r"deploy\.master\.Master .*--port (\d+)") == {str(MASTER_PORT)}
+    assert found(r"deploy\.master\.Master .*--webui-port (\d+)") == {str(MASTER_UI_PORT)}
+
+
+def test_workers_and_drivers_look_for_the_master_there() -> None:
+    assert found(r"spark://\$\{MASTER_HOST\}:(\d+)") == {str(MASTER_PORT)}
+    assert found(r"^MASTER_PORT = (\d+)") == {str(MASTER_PORT)}
+    assert found(r"^UI_PORT = (\d+)") == {str(MASTER_UI_PORT)}
+
+
+def test_the_page_of_a_worker_is_asked_for_where_it_listens() -> None:
+    assert found(r"deploy\.worker\.Worker .*--webui-port (\d+)") == found(r"^WORKER_UI_PORT = (\d+)") != set()
+
+
+def test_nodes_write_only_below_the_bucket_s_prefixes() -> None:
+    known = {storage.ARTIFACTS_PREFIX, storage.DATA_PREFIX, storage.BOOT_LOGS_PREFIX}
+    assert found(r"s3://(?:\$BUCKET|\{\})/([\w-]+)") <= known
+    assert storage.BOOT_LOGS_PREFIX in found(r"s3://\{\}/([\w-]+)")
+
+
+def test_programs_read_the_settings_where_user_data_writes_them() -> None:
+    assert found(r'^FILE = "(.*settings\.json)"') == {userdata.SETTINGS_FILE}
+    assert userdata.FIRST_PROGRAM in FILES

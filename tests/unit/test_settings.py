@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+import settings as of_the_node
+from cdktf import Token
+
+from spark_cluster import checks, settings
+from tests.userdata.node import node_settings
+
+CHECKOUT = Path(__file__).parents[2]
+ROLES = {"master": settings.MasterSettings, "worker": settings.WorkerSettings}
+KINDS = {"text": str, "number": (int, float), "list of texts": list, "texts by name": dict}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_node_knows_each_key_and_its_kind(role: str) -> None:
+    assert of_the_node.kinds(role) == {key: KINDS[kind] for key, kind in settings.kinds(ROLES[role]).items()}
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(of_the_node, "ROOT", str(tmp_path))
+    file = tmp_path / "etc/spark-cluster/settings.json"
+    file.parent.mkdir(parents=True)
+    return file
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_node_takes_what_the_constructs_make(file: Path, role: str) -> None:
+    told = node_settings(role)
+    file.write_text(json.dumps(told))
+    assert of_the_node.load() == told
+
+
+def without(key: str) -> dict[str, Any]:
+    return {name: value for name, value in node_settings("worker").items() if name != key}
+
+
+@pytest.mark.parametrize(
+    ("told", "problem"),
+    [
+        (without("bucket"), "bucket is missing"),
+        ({**node_settings("worker"), "parameter_kms_key": ""}, "parameter_kms_key is unknown"),
+        ({**node_settings("worker"), "colour": "blue"}, "colour is unknown"),
+        ({**node_settings("worker"), "no_proxy": "a"}, "no_proxy must be of another kind, got 'a'"),
+        ({**node_settings("worker"), "role": "slave"}, "role must be one of master, worker, got 'slave'"),
+        (without("role"), "role must be one of"),
+    ],
+)
+def test_the_node_names_the_key_that_is_not_as_agreed(file: Path, told: dict[str, Any], problem: str) -> None:
+    file.write_text(json.dumps(told))
+    with pytest.raises(SystemExit, match=re.escape(problem)):
+        of_the_node.load()
+
+
+def test_the_table_in_the_docs_is_that_of_the_contract() -> None:
+    check = [sys.executable, "tools/settings_table.py", "--check"]
+    subprocess.run(check, cwd=CHECKOUT, check=True, env={"PYTHONPATH": str(CHECKOUT)})
+
+
+def test_every_setting_has_a_meaning_of_its_own() -> None:
+    rows = settings.table().splitlines()[2:]
+    meanings = [row.split(" | ")[3] for row in rows]
+    assert len(set(meanings)) == len(meanings)
+    assert len(rows) == len(settings.kinds(settings.MasterSettings)) + 1
+
+
+def test_a_document_is_plain_json_whatever_the_caller_gave() -> None:
+    told = node_settings("master", no_proxy=("a", "b"), spark_defaults=MappingProxyType({"spark.x": "y"}))
+    assert json.loads(json.dumps(told))["no_proxy"] == ["a", "b"]
+    assert told["spark_defaults"] == {"spark.x": "y"}
+
+
+@pytest.mark.parametrize("cores", ["two", "0", "-1", "1.5", ""])
+def test_cores_of_an_executor_that_are_no_number_are_refused(cores: str) -> None:
+    with pytest.raises(ValueError, match=r"spark_defaults\['spark.executor.cores'\] must be a whole number"):
+        settings.executor_cores({"spark.executor.cores": cores})
+
+
+def test_cores_of_an_executor_are_a_number() -> None:
+    assert settings.executor_cores({"spark.executor.cores": "2"}) == 2
+    token = settings.executor_cores({"spark.executor.cores": Token.as_string({"a": 1})})
+    assert not checks.is_known(token)
