@@ -190,7 +190,7 @@ def test_new_spark_version_starts_a_rolling_refresh_of_the_workers(
     assert cluster.settings("worker")["spark_version"] == "4.2.1"
     assert int(_template_version(cluster)) > int(changed["template_version"])
     assert len(_refreshes(aws)) == len(changed["refreshes"]) + 1
-    assert "SkipMatching" not in (_refreshes(aws)[-1]["preferences"] or {})
+    assert _refreshes(aws)[-1]["preferences"]["SkipMatching"] is False
     assert set(changed["workers"]) <= {instance["InstanceId"] for instance in cluster.instances("worker")}
 
 
