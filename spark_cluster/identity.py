@@ -11,10 +11,12 @@ from cdktf_cdktf_provider_aws.iam_role import IamRole
 from cdktf_cdktf_provider_aws.iam_role_policy import IamRolePolicy
 from constructs import Construct
 
-from spark_cluster import checks
+from spark_cluster import checks, references
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from cdktf import TerraformResource
 
     from spark_cluster.location import Location
 
@@ -136,11 +138,24 @@ class NodeRole(Construct):
             self, "instance_profile", name_prefix=name_prefix, role=self.role.name, tags=dict(tags)
         )
         self.policies: list[IamRolePolicy] = []
+        self._nodes: list[TerraformResource] = []
         self.allow("session_manager", SESSION_MANAGER)
 
     def allow(self, id: str, *statements: Allow) -> None:
-        """Add an inline policy to the role."""
-        self.policies.append(_inline_policy(self, id, self.role.name, id, statements))
+        """Add an inline policy to the role.
+
+        A node of the role waits for it, whenever it is granted, unless it refers to that node, or to something that
+        waits for the node: then it comes after it, and what the node runs must wait for the permission itself.
+        """
+        policy = _inline_policy(self, id, self.role.name, id, statements)
+        self.policies.append(policy)
+        for node in self._nodes:
+            if not references.refers_to(policy, node):
+                node.depends_on = [*(node.depends_on or []), references.address(policy)]
+
+    def precede(self, node: TerraformResource) -> None:
+        """Have `node`, which waits for `policies`, wait for what is granted from now on, too."""
+        self._nodes.append(node)
 
 
 def _inline_policy(

@@ -127,5 +127,6 @@ class MasterInstance(Construct):
             lifecycle=None if image.pinned else TerraformResourceLifecycle(ignore_changes=["ami"]),
             depends_on=[*ready, *self.user_data.ready],
         )
+        role.precede(self.instance)
         self.instance_id = self.instance.id
         self.record = network.point_master_host_at(self.instance.private_ip)

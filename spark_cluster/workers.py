@@ -199,6 +199,7 @@ class WorkerFleet(Construct):
             lifecycle=TerraformResourceLifecycle(ignore_changes=["desired_capacity"]),
             depends_on=[*ready, *self.user_data.ready],
         )
+        role.precede(self.group)
         scaling.attach(Construct(self, "scaling"), group=self.group, name=self.group_name, tags=options.tags)
 
     def _launch_template(
