@@ -76,6 +76,12 @@ def prefixed(argument: str, value: object, prefix: str) -> None:
         raise fail(argument, f"begin with {prefix!r}", value)
 
 
+def arn(argument: str, value: object) -> None:
+    """An ARN, or `None`."""
+    if value is not None:
+        prefixed(argument, value, "arn:")
+
+
 def ids(argument: str, values: Sequence[str], prefix: str, *, at_least: int = 0) -> None:
     """A list of AWS ids, as a list of strings or as one list token."""
     if isinstance(values, str) or not isinstance(values, Sequence):
@@ -164,6 +170,15 @@ def spark_defaults(argument: str, values: Mapping[str, str]) -> None:
             raise fail(argument, rule, key)
         if value is None or (is_known(value) and (not isinstance(value, str) or "\n" in value)):
             raise fail(f"{argument}[{key!r}]", "be a string on one line", value)
+
+
+def script(argument: str, value: object) -> None:
+    """A script that names its interpreter, or `None`."""
+    if value is None:
+        return
+    text(argument, value)
+    if is_known(value) and not str(value).startswith("#!"):
+        raise fail(argument, "begin with its interpreter, such as '#!/bin/bash'", str(value)[:40])
 
 
 def proxy(argument: str, value: object) -> None:

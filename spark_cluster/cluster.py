@@ -13,7 +13,7 @@ from spark_cluster.image import NodeImage
 from spark_cluster.location import Location
 from spark_cluster.master import MASTER_PORT, MASTER_UI_PORT, Master, MasterInstance
 from spark_cluster.network import ClusterNetwork
-from spark_cluster.node import NodeOptions
+from spark_cluster.node import NodeCommon
 from spark_cluster.parameters import PLACEHOLDER, NodeParameter
 from spark_cluster.scaling import Cpu, Scaling
 from spark_cluster.settings import MasterSettings, NodeSettings, WorkerSettings, executor_cores
@@ -25,11 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from spark_cluster.identity import CallerRole
-
-SHORTEST_BOOT_SECONDS = 120
-LONGEST_BOOT_SECONDS = 7200
-"""What a lifecycle hook's time-out may be at most.
-https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_PutLifecycleHook.html"""
 
 
 class SparkCluster(Construct):
@@ -140,11 +135,9 @@ class SparkCluster(Construct):
         tags = {} if tags is None else tags
         defaults = {} if spark_defaults is None else spark_defaults
         distribution = SparkDistribution(spark_version, spark_checksum, spark_archive, python_version)
-        _check(name, vpc_id, subnet_ids, security_group_ids, allow_all_egress, force_destroy, boot_timeout_seconds)
-        _check_choices(master, workers, scaling, fleet_key)
-        _check_settings(defaults, setup_script, http_proxy, no_proxy)
-        _check_arns(permissions_boundary_arn, bucket_kms_key_arn, parameter_kms_key_arn)
-        options = NodeOptions(key_name, ebs_optimized, associate_public_ip_address, volume_kms_key_arn, tags)
+        _check(name, tags, master, workers, scaling, fleet_key)
+        checks.script("setup_script", setup_script)
+        checks.proxy("http_proxy", http_proxy)
 
         self.location = Location(self, "location", account_id=account_id)
         self.master_role = NodeRole(
@@ -230,45 +223,46 @@ class SparkCluster(Construct):
             http_proxy=http_proxy or "",
             no_proxy=no_proxy,
         )
-        ready = [
-            *self.network.ready,
-            *self.storage.ready,
-            *self.spark_secret.address.ready,
-            *self.fleet_key.ready,
-            *self.master_role.policies,
-            *self.worker_role.policies,
-        ]
+        common = NodeCommon(
+            name=name,
+            network=self.network,
+            storage=self.storage,
+            image=self.image,
+            key_name=key_name,
+            ebs_optimized=ebs_optimized,
+            associate_public_ip_address=associate_public_ip_address,
+            volume_kms_key_arn=volume_kms_key_arn,
+            tags=tags,
+            ready=[
+                *self.network.ready,
+                *self.storage.ready,
+                *self.spark_secret.address.ready,
+                *self.fleet_key.ready,
+                *self.master_role.policies,
+                *self.worker_role.policies,
+            ],
+        )
         self.master = MasterInstance(
             self,
             "master",
-            name=name,
+            common=common,
             master=master,
-            network=self.network,
-            storage=self.storage,
             role=self.master_role,
-            image=self.image,
-            options=options,
             settings=MasterSettings(
                 **vars(settings),
                 fleet_private_key_parameter=self.fleet_key.private_name or "",
                 parameter_kms_key=parameter_kms_key_arn or "",
             ),
-            ready=ready,
         )
         self.workers = WorkerFleet(
             self,
             "workers",
-            name=name,
+            common=common,
             workers=workers,
             scaling=scaling,
-            subnet_ids=subnet_ids,
-            network=self.network,
-            storage=self.storage,
             role=self.worker_role,
-            image=self.image,
-            options=options,
             settings=WorkerSettings(**vars(settings), launch_hook=LAUNCH_HOOK_NAME),
-            ready=[*ready, self.master.record],
+            master_record=self.master.record,
         )
 
         self.master_url = f"spark://{self.network.master_host}:{MASTER_PORT}"
@@ -316,47 +310,16 @@ class SparkCluster(Construct):
 
 def _check(
     name: str,
-    vpc_id: str,
-    subnet_ids: Sequence[str],
-    security_group_ids: Sequence[str],
-    allow_all_egress: bool,  # noqa: FBT001
-    force_destroy: checks.Flag,
-    boot_timeout_seconds: checks.Whole,
+    tags: Mapping[str, str],
+    master: Master,
+    workers: Workers,
+    scaling: Scaling,
+    fleet_key: FleetKey,
 ) -> None:
+    """Check what several parts take; what one takes it checks itself."""
     checks.name("name", name)
-    checks.prefixed("vpc_id", vpc_id, "vpc-")
-    checks.ids("subnet_ids", subnet_ids, "subnet-", at_least=1)
-    checks.ids("security_group_ids", security_group_ids, "sg-")
-    if not checks.is_known(allow_all_egress) or not isinstance(allow_all_egress, bool):
-        raise checks.fail("allow_all_egress", "be a literal True or False", allow_all_egress)
-    checks.flag("force_destroy", force_destroy)
-    checks.whole("boot_timeout_seconds", boot_timeout_seconds, SHORTEST_BOOT_SECONDS, LONGEST_BOOT_SECONDS)
-
-
-def _check_choices(master: Master, workers: Workers, scaling: Scaling, fleet_key: FleetKey) -> None:
+    checks.tags("tags", tags)
     checks.answer("master", master, "instance_type", "Master(instance_type='m6i.large')")
     checks.answer("workers", workers, "instance_types", "Workers(min_size=1, max_size=4)")
     checks.answer("scaling", scaling, "attach", "scaling.Cpu()")
     checks.answer("fleet_key", fleet_key, "private_parameter", "fleet_key.Generated()")
-
-
-def _check_settings(
-    spark_defaults: Mapping[str, str], setup_script: str | None, http_proxy: str | None, no_proxy: Sequence[str]
-) -> None:
-    checks.spark_defaults("spark_defaults", spark_defaults)
-    if setup_script is not None:
-        checks.text("setup_script", setup_script)
-    if checks.is_known(setup_script) and not str(setup_script).startswith("#!"):
-        raise checks.fail("setup_script", "begin with its interpreter, such as '#!/bin/bash'", str(setup_script)[:40])
-    checks.proxy("http_proxy", http_proxy)
-    checks.no_proxy("no_proxy", no_proxy)
-
-
-def _check_arns(permissions_boundary: str | None, bucket_kms_key: str | None, parameter_kms_key: str | None) -> None:
-    for argument, arn in (
-        ("permissions_boundary_arn", permissions_boundary),
-        ("bucket_kms_key_arn", bucket_kms_key),
-        ("parameter_kms_key_arn", parameter_kms_key),
-    ):
-        if arn is not None:
-            checks.prefixed(argument, arn, "arn:")

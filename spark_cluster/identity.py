@@ -118,8 +118,12 @@ class NodeRole(Construct):
             location: for the partition's service names.
             permissions_boundary_arn: the boundary of the role. `None`: no boundary.
             tags: of role and profile.
+
+        Raises:
+            ValueError: where the boundary is no ARN.
         """
         super().__init__(scope, id)
+        checks.arn("permissions_boundary_arn", permissions_boundary_arn)
         principal = {"Service": f"ec2.{location.dns_suffix}"}
         trust = {
             "Version": POLICY_VERSION,

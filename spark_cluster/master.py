@@ -10,19 +10,13 @@ from cdktf_cdktf_provider_aws.instance import Instance, InstanceMetadataOptions,
 from constructs import Construct
 
 from spark_cluster import checks
+from spark_cluster.node import METADATA_OPTIONS, ROOT_VOLUME_TYPE
 from spark_cluster.userdata import UserData
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from cdktf import TerraformResource
-
     from spark_cluster.identity import NodeRole
-    from spark_cluster.image import NodeImage
-    from spark_cluster.network import ClusterNetwork
-    from spark_cluster.node import NodeOptions
+    from spark_cluster.node import NodeCommon
     from spark_cluster.settings import MasterSettings
-    from spark_cluster.storage import ClusterStorage
 
 MASTER_PORT = 7077
 MASTER_UI_PORT = 8080
@@ -68,36 +62,27 @@ class MasterInstance(Construct):
         scope: Construct,
         id: str,
         *,
-        name: str,
+        common: NodeCommon,
         master: Master,
-        network: ClusterNetwork,
-        storage: ClusterStorage,
         role: NodeRole,
-        image: NodeImage,
-        options: NodeOptions,
         settings: MasterSettings,
-        ready: Sequence[TerraformResource],
     ) -> None:
         """Make the instance and point the master's name at it.
 
         Args:
             scope: the construct above.
             id: its id.
-            name: the cluster's name.
+            common: what it shares with the workers.
             master: its own arguments.
-            network: its security groups and zone.
-            storage: where its programs go.
             role: its role.
-            image: its AMI.
-            options: what it shares with the workers.
             settings: what its user data says.
-            ready: what must be there before it starts.
         """
         super().__init__(scope, id)
+        network, image = common.network, common.image
         if master.subnet_id is not None:
             network.check_master_subnet(master.subnet_id)
-        self.user_data = UserData(self, "user_data", settings=settings, storage=storage)
-        tags = {**options.tags, "Name": f"{name}-spark-master"}
+        self.user_data = UserData(self, "user_data", settings=settings, storage=common.storage)
+        tags = common.tags_of("master")
         self.instance = Instance(
             self,
             "instance",
@@ -105,27 +90,25 @@ class MasterInstance(Construct):
             instance_type=master.instance_type,
             subnet_id=master.subnet_id or network.first_subnet_id,
             vpc_security_group_ids=network.node_security_group_ids,
-            associate_public_ip_address=options.associate_public_ip_address,
+            associate_public_ip_address=common.associate_public_ip_address,
             iam_instance_profile=role.instance_profile.name,
-            key_name=options.key_name,
-            ebs_optimized=options.ebs_optimized,
+            key_name=common.key_name,
+            ebs_optimized=common.ebs_optimized,
             user_data_base64=self.user_data.base64,
             # Without it a change of the settings would stop and start the instance, and cloud-init not run again.
             user_data_replace_on_change=True,
-            metadata_options=InstanceMetadataOptions(
-                http_endpoint="enabled", http_tokens="required", http_put_response_hop_limit=1
-            ),
+            metadata_options=InstanceMetadataOptions(**METADATA_OPTIONS),
             root_block_device=InstanceRootBlockDevice(
-                volume_type="gp3",
+                volume_type=ROOT_VOLUME_TYPE,
                 volume_size=master.root_volume_gib,
                 encrypted=True,
-                kms_key_id=options.volume_kms_key_arn,
+                kms_key_id=common.volume_kms_key_arn,
                 tags=tags,
             ),
             tags=tags,
             # The AMI behind the public parameter changes every few weeks, and each would replace a working master.
             lifecycle=None if image.pinned else TerraformResourceLifecycle(ignore_changes=["ami"]),
-            depends_on=[*ready, *self.user_data.ready],
+            depends_on=[*common.ready, *self.user_data.ready],
         )
         role.precede(self.instance)
         self.instance_id = self.instance.id

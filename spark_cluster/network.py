@@ -39,6 +39,7 @@ class ClusterNetwork(Construct):
         security_group: the `aws_security_group` of every node.
         security_group_id: its id.
         node_security_group_ids: what a node is given: that group and the caller's.
+        subnet_ids: the workers' subnets.
         first_subnet_id: the subnet of a master that names none of its own.
         zone: the private `aws_route53_zone`.
         master_host: the name under which workers find the master.
@@ -70,8 +71,17 @@ class ClusterNetwork(Construct):
             allow_all_egress: whether nodes may reach every address. Off, they reach only each other, and the caller's
                 groups must allow what they need (docs/private-subnets.md lists it).
             tags: of group, rules and zone.
+
+        Raises:
+            ValueError: where an id is not of its form, no subnet is given, or `allow_all_egress` is no literal.
         """
         super().__init__(scope, id)
+        checks.prefixed("vpc_id", vpc_id, "vpc-")
+        checks.ids("subnet_ids", subnet_ids, "subnet-", at_least=1)
+        checks.ids("security_group_ids", security_group_ids, "sg-")
+        if not checks.is_known(allow_all_egress) or not isinstance(allow_all_egress, bool):
+            raise checks.fail("allow_all_egress", "be a literal True or False", allow_all_egress)
+        self.subnet_ids = subnet_ids
         self._tags = dict(tags)
         vpc = self._vpc = self._vpc_with_dns(vpc_id)
         known = checks.is_known(subnet_ids)

@@ -3,38 +3,68 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spark_cluster import checks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from cdktf import TerraformResource
+
+    from spark_cluster.image import NodeImage
+    from spark_cluster.network import ClusterNetwork
+    from spark_cluster.storage import ClusterStorage
+
+METADATA_OPTIONS: dict[str, Any] = {
+    "http_endpoint": "enabled",
+    "http_tokens": "required",
+    "http_put_response_hop_limit": 1,
+}
+"""IMDSv2 only, and for nothing behind one more hop."""
+
+ROOT_VOLUME_TYPE = "gp3"
 
 
-@dataclass(frozen=True)
-class NodeOptions:
-    """The cluster's arguments that every instance takes as they are.
+@dataclass(frozen=True, kw_only=True)
+class NodeCommon:
+    """What every node of a cluster is made with.
 
     Attributes:
+        name: the cluster's name.
+        network: its security groups, subnets and zone.
+        storage: where its programs go.
+        image: its AMI.
         key_name: an EC2 key pair for the AMI's own user. `None`: none.
         ebs_optimized: `None`: as the instance type has it.
         associate_public_ip_address: `None`: as the subnet has it.
         volume_kms_key_arn: the key of the root volumes. `None`: the account's default key for EBS.
         tags: of instances and volumes.
+        ready: what must be there before it starts.
+
+    Raises:
+        ValueError: where one of them is not of that form.
     """
 
+    name: str
+    network: ClusterNetwork
+    storage: ClusterStorage
+    image: NodeImage
     key_name: str | None
     ebs_optimized: checks.Flag | None
     associate_public_ip_address: checks.Flag | None
     volume_kms_key_arn: str | None
     tags: Mapping[str, str]
+    ready: Sequence[TerraformResource]
 
     def __post_init__(self) -> None:
-        """Check every field."""
+        """Check what the caller gave."""
         if self.key_name is not None:
             checks.text("key_name", self.key_name)
         checks.flag("ebs_optimized", self.ebs_optimized)
         checks.flag("associate_public_ip_address", self.associate_public_ip_address)
-        if self.volume_kms_key_arn is not None:
-            checks.prefixed("volume_kms_key_arn", self.volume_kms_key_arn, "arn:")
-        checks.tags("tags", self.tags)
+        checks.arn("volume_kms_key_arn", self.volume_kms_key_arn)
+
+    def tags_of(self, role: str) -> dict[str, str]:
+        """The tags of a node and its volumes: the caller's, and its name."""
+        return {**self.tags, "Name": f"{self.name}-spark-{role}"}

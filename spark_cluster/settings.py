@@ -14,6 +14,11 @@ from cdktf import Fn, Token
 
 from spark_cluster import checks
 
+SHORTEST_BOOT_SECONDS = 120
+LONGEST_BOOT_SECONDS = 7200
+"""What a lifecycle hook's time-out may be at most.
+https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_PutLifecycleHook.html"""
+
 _ROLE = "`master` or `worker`"
 
 
@@ -52,6 +57,16 @@ class NodeSettings:
     http_proxy: Annotated[str, 'address of the proxy, or `""`: there is none']
     no_proxy: Annotated[Sequence[str], "names reached without it, besides those that always are"]
 
+    def __post_init__(self) -> None:
+        """Check what the caller gave.
+
+        Raises:
+            ValueError: where one of them is not of its form.
+        """
+        checks.whole("boot_timeout_seconds", self.boot_timeout_seconds, SHORTEST_BOOT_SECONDS, LONGEST_BOOT_SECONDS)
+        checks.spark_defaults("spark_defaults", self.spark_defaults)
+        checks.no_proxy("no_proxy", self.no_proxy)
+
     def to_dict(self) -> dict[str, object]:
         """The document as the node reads it."""
         return {one.name: _plain(getattr(self, one.name)) for one in fields(self)}
@@ -81,6 +96,7 @@ def executor_cores(spark_defaults: Mapping[str, str]) -> checks.Whole:
         ValueError: where the property is no whole number from 1 on.
     """
     key = "spark.executor.cores"
+    checks.spark_defaults("spark_defaults", spark_defaults)
     cores = spark_defaults.get(key)
     if cores is None:
         return 0

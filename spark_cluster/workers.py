@@ -34,21 +34,17 @@ from constructs import Construct
 
 from spark_cluster import checks
 from spark_cluster.identity import Allow
+from spark_cluster.node import METADATA_OPTIONS, ROOT_VOLUME_TYPE
 from spark_cluster.userdata import UserData
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from cdktf import TerraformResource
 
     from spark_cluster.identity import NodeRole
-    from spark_cluster.image import NodeImage
     from spark_cluster.location import Location
-    from spark_cluster.network import ClusterNetwork
-    from spark_cluster.node import NodeOptions
+    from spark_cluster.node import NodeCommon
     from spark_cluster.scaling import Scaling
     from spark_cluster.settings import WorkerSettings
-    from spark_cluster.storage import ClusterStorage
 
 LAUNCH_HOOK_NAME = "registered-with-master"
 WAIT_BEYOND_BOOT_SECONDS = 900
@@ -121,34 +117,24 @@ class WorkerFleet(Construct):
         scope: Construct,
         id: str,
         *,
-        name: str,
+        common: NodeCommon,
         workers: Workers,
         scaling: Scaling,
-        subnet_ids: Sequence[str],
-        network: ClusterNetwork,
-        storage: ClusterStorage,
         role: NodeRole,
-        image: NodeImage,
-        options: NodeOptions,
         settings: WorkerSettings,
-        ready: Sequence[TerraformResource],
+        master_record: TerraformResource,
     ) -> None:
         """Make the template and the group.
 
         Args:
             scope: the construct above.
             id: its id.
-            name: the cluster's name.
+            common: what they share with the master.
             workers: their own arguments.
             scaling: what changes the group's size.
-            subnet_ids: the cluster's subnets.
-            network: their security groups.
-            storage: where their programs go.
-            role: their role, with every permission a boot needs.
-            image: their AMI.
-            options: what they share with the master.
+            role: their role.
             settings: what their user data says.
-            ready: what must be there before the first worker starts.
+            master_record: the master's name in the zone: a worker never asks for it before it is there.
 
         Raises:
             ValueError: where the group may shrink to zero and `scaling` could not bring it back.
@@ -160,10 +146,10 @@ class WorkerFleet(Construct):
                 "group without workers, got 0"
             )
             raise ValueError(message)
-        self.group_name = group_name(name)
-        self.user_data = UserData(self, "user_data", settings=settings, storage=storage)
-        tags = {**options.tags, "Name": f"{name}-spark-worker"}
-        self.launch_template = self._launch_template(name, workers, network, role, image, options, tags, scaling)
+        self.group_name = settings.group
+        self.user_data = UserData(self, "user_data", settings=settings, storage=common.storage)
+        tags = common.tags_of("worker")
+        self.launch_template = self._launch_template(common, workers, role, scaling)
         hook = AutoscalingGroupInitialLifecycleHook(
             name=settings.launch_hook,
             lifecycle_transition="autoscaling:EC2_INSTANCE_LAUNCHING",
@@ -173,7 +159,7 @@ class WorkerFleet(Construct):
         # Auto Scaling refuses to skip matching workers, and the refresh with it, where the template names a parameter.
         # https://docs.aws.amazon.com/autoscaling/ec2/userguide/using-systems-manager-parameters.html
         preferences = AutoscalingGroupInstanceRefreshPreferences(
-            min_healthy_percentage=90, skip_matching=True if image.pinned else None
+            min_healthy_percentage=90, skip_matching=True if common.image.pinned else None
         )
         refresh = AutoscalingGroupInstanceRefresh(strategy="Rolling", preferences=preferences)
         self.group = AutoscalingGroup(
@@ -183,7 +169,7 @@ class WorkerFleet(Construct):
             min_size=workers.min_size,
             max_size=workers.max_size,
             desired_capacity=workers.min_size if workers.desired_size is None else workers.desired_size,
-            vpc_zone_identifier=list(subnet_ids),
+            vpc_zone_identifier=list(common.network.subnet_ids),
             mixed_instances_policy=self._mixed_instances(workers),
             capacity_rebalance=True,
             # Rebalancing zones ends workers that compute, and spot capacity is uneven by nature.
@@ -197,23 +183,16 @@ class WorkerFleet(Construct):
             tag=[AutoscalingGroupTag(key=key, value=value, propagate_at_launch=False) for key, value in tags.items()],
             timeouts=AutoscalingGroupTimeouts(delete=DELETE_TIMEOUT),
             lifecycle=TerraformResourceLifecycle(ignore_changes=["desired_capacity"]),
-            depends_on=[*ready, *self.user_data.ready],
+            depends_on=[*common.ready, master_record, *self.user_data.ready],
         )
         role.precede(self.group)
-        scaling.attach(Construct(self, "scaling"), group=self.group, name=self.group_name, tags=options.tags)
+        scaling.attach(Construct(self, "scaling"), group=self.group, name=self.group_name, tags=common.tags)
 
     def _launch_template(
-        self,
-        name: str,
-        workers: Workers,
-        network: ClusterNetwork,
-        role: NodeRole,
-        image: NodeImage,
-        options: NodeOptions,
-        tags: Mapping[str, str],
-        scaling: Scaling,
+        self, common: NodeCommon, workers: Workers, role: NodeRole, scaling: Scaling
     ) -> LaunchTemplate:
-        public_ip = options.associate_public_ip_address
+        network, image, tags = common.network, common.image, common.tags_of("worker")
+        public_ip = common.associate_public_ip_address
         interface = LaunchTemplateNetworkInterfaces(
             device_index=0,
             associate_public_ip_address=_text(public_ip),
@@ -223,27 +202,25 @@ class WorkerFleet(Construct):
         root = LaunchTemplateBlockDeviceMappings(
             device_name=image.root_device_name,
             ebs=LaunchTemplateBlockDeviceMappingsEbs(
-                volume_type="gp3",
+                volume_type=ROOT_VOLUME_TYPE,
                 volume_size=workers.root_volume_gib,
                 encrypted="true",
-                kms_key_id=options.volume_kms_key_arn,
+                kms_key_id=common.volume_kms_key_arn,
                 delete_on_termination="true",
             ),
         )
         return LaunchTemplate(
             self,
             "launch_template",
-            name_prefix=f"{name}-spark-worker-",
+            name_prefix=f"{common.name}-spark-worker-",
             image_id=image.template_image_id,
             user_data=self.user_data.base64,
-            key_name=options.key_name,
-            ebs_optimized=_text(options.ebs_optimized),
+            key_name=common.key_name,
+            ebs_optimized=_text(common.ebs_optimized),
             iam_instance_profile=LaunchTemplateIamInstanceProfile(arn=role.instance_profile.arn),
             vpc_security_group_ids=network.node_security_group_ids if public_ip is None else None,
             network_interfaces=None if public_ip is None else [interface],
-            metadata_options=LaunchTemplateMetadataOptions(
-                http_endpoint="enabled", http_tokens="required", http_put_response_hop_limit=1
-            ),
+            metadata_options=LaunchTemplateMetadataOptions(**METADATA_OPTIONS),
             block_device_mappings=[root],
             # Basic monitoring has one CPU figure in five minutes, which would starve an alarm on two.
             monitoring=LaunchTemplateMonitoring(enabled=scaling.reads_cpu),
