@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import aws
 import boto3
+import files
+import node_secrets
 import pytest
 import settings
 from moto import mock_aws
@@ -81,6 +83,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(aws, "time", clock)
+    monkeypatch.setattr(node_secrets, "time", clock)
     return clock
 
 
@@ -111,5 +114,5 @@ def owners(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
         assert user == group
         given.append((str(Path(f"/proc/self/fd/{descriptor}").readlink()).removesuffix(".new"), user))
 
-    monkeypatch.setattr(aws, "shutil", SimpleNamespace(chown=chown))
+    monkeypatch.setattr(files, "shutil", SimpleNamespace(chown=chown))
     return given

@@ -204,7 +204,7 @@ class Node:
             for path in sorted((USERDATA / part).rglob("*"))
             if path.is_file() and "__pycache__" not in path.parts
         }
-        for name in ("spark_conf.py", "spark_state.py"):
+        for name in ("node_secrets.py", "spark_conf.py", "spark_state.py"):
             entries[f"{LIB}/{name}"] = self.stand_in(name, CONF if name == "spark_conf.py" else "")
         archive = tar(entries, "w")
         self.put_object("artifacts/node/programs.tar", archive)

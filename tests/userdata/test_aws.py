@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aws
+import files
+import node_secrets
 import pytest
 from botocore.exceptions import (
     ClientError,
@@ -180,7 +182,7 @@ def test_a_throttled_parameter_is_read_in_the_end(
         for _ in range(3):
             stub.add_client_error("get_parameter", "ThrottlingException", "Rate exceeded", 400)
         stub.add_response("get_parameter", {"Parameter": {"Value": "v"}}, {"Name": SECRET, "WithDecryption": True})
-        assert aws.get_parameter(SECRET) == "v"
+        assert node_secrets.get_parameter(SECRET) == "v"
         stub.assert_no_pending_responses()
 
 
@@ -300,7 +302,7 @@ def test_credentials_that_are_not_there_yet_are_waited_for(
     monkeypatch.setenv("AWS_ENDPOINT_URL", services.url)
     services.roleless = 3
     aws.client.cache_clear()
-    assert aws.get_parameter(SECRET) == "v"
+    assert node_secrets.get_parameter(SECRET) == "v"
     aws.client.cache_clear()
     (post,) = [headers for method, _, headers in services.seen if method == "POST"]
     assert "AKIDNODE" in post["Authorization"]
@@ -313,7 +315,7 @@ def test_credentials_that_are_not_there_yet_are_waited_for(
 
 def test_the_master_makes_the_secret_where_nobody_has(root: Path, told: Callable[..., None], ssm: Any) -> None:
     told("master")
-    aws.spark_secret("60")
+    node_secrets.spark_secret("60")
     secret = value(ssm, SECRET)
     assert len(secret) >= 43
     assert secret != PLACEHOLDER
@@ -328,7 +330,7 @@ def test_no_two_clusters_have_the_same_secret(root: Path, told: Callable[..., No
     made = set()
     for _ in range(2):
         ssm.put_parameter(Name=SECRET, Value=PLACEHOLDER, Type="SecureString", Overwrite=True)
-        aws.spark_secret("60")
+        node_secrets.spark_secret("60")
         made.add(value(ssm, SECRET))
     assert len(made) == 2
 
@@ -337,7 +339,7 @@ def test_a_replaced_master_keeps_the_secret(root: Path, told: Callable[..., None
     told("master")
     ssm.put_parameter(Name=SECRET, Value="of the first master", Type="SecureString", Overwrite=True)
     before = version(ssm, SECRET)
-    aws.spark_secret("60")
+    node_secrets.spark_secret("60")
     assert version(ssm, SECRET) == before
     assert (root / "etc/spark-cluster/spark-secret").read_text() == "of the first master"
 
@@ -345,7 +347,7 @@ def test_a_replaced_master_keeps_the_secret(root: Path, told: Callable[..., None
 def test_the_caller_s_key_encrypts_what_the_master_fills(root: Path, told: Callable[..., None], ssm: Any) -> None:
     key = client("kms").create_key()["KeyMetadata"]["Arn"]
     told("master", parameter_kms_key=key)
-    aws.spark_secret("60")
+    node_secrets.spark_secret("60")
     assert described(ssm, SECRET)["KeyId"] == key
 
 
@@ -361,7 +363,7 @@ def test_a_worker_waits_until_the_master_has_filled_the_secret(
             ssm.put_parameter(Name=SECRET, Value="filled", Type="SecureString", Overwrite=True)
 
     monkeypatch.setattr(clock, "sleep", sleep)
-    aws.spark_secret("600")
+    node_secrets.spark_secret("600")
     assert (root / "etc/spark-cluster/spark-secret").read_text() == "filled"
     assert len(clock.pauses) == 4
 
@@ -370,8 +372,8 @@ def test_a_worker_never_makes_the_secret_and_gives_up_in_time(
     root: Path, told: Callable[..., None], ssm: Any, clock: Clock
 ) -> None:
     told("worker")
-    with pytest.raises(SystemExit, match=f"aws: the master did not fill {SECRET} within 100 s"):
-        aws.spark_secret("100")
+    with pytest.raises(SystemExit, match=f"node_secrets: the master did not fill {SECRET} within 100 s"):
+        node_secrets.spark_secret("100")
     assert 60 < sum(clock.pauses) < 130
     assert version(ssm, SECRET) == 1
     assert not (root / "etc/spark-cluster/spark-secret").exists()
@@ -390,7 +392,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         started.append(command)
         return run(command, **arguments)
 
-    monkeypatch.setattr(aws.subprocess, "run", spy)
+    monkeypatch.setattr(node_secrets.subprocess, "run", spy)
     return started
 
 
@@ -399,7 +401,7 @@ def test_the_master_makes_the_fleet_key_where_nobody_has(
     root: Path, told: Callable[..., None], ssm: Any, owners: list[tuple[str, str]]
 ) -> None:
     told("master")
-    aws.fleet_key("60")
+    node_secrets.fleet_key("60")
     private, public = value(ssm, PRIVATE), value(ssm, PUBLIC)
     assert private.startswith("-----BEGIN OPENSSH PRIVATE KEY-----")
     assert public.startswith("ssh-ed25519 ")
@@ -416,10 +418,10 @@ def test_a_replaced_master_finds_the_key_again_and_writes_nothing(
     root: Path, told: Callable[..., None], ssm: Any, owners: list[tuple[str, str]]
 ) -> None:
     told("master")
-    aws.fleet_key("60")
+    node_secrets.fleet_key("60")
     before = [version(ssm, name) for name in (PRIVATE, PUBLIC)]
     (root / "home/spark/.ssh/fleet_key").unlink()
-    aws.fleet_key("60")
+    node_secrets.fleet_key("60")
     assert [version(ssm, name) for name in (PRIVATE, PUBLIC)] == before
     assert (root / "home/spark/.ssh/fleet_key").exists()
 
@@ -436,7 +438,7 @@ def test_a_caller_s_own_key_gives_the_public_half(
     text = {"windows": text.replace("\n", "\r\n"), "no newline": text.strip()}.get(form, text)
     ssm.put_parameter(Name=PRIVATE, Value=text, Type="SecureString", Overwrite=True)
     told("master")
-    aws.fleet_key("60")
+    node_secrets.fleet_key("60")
     assert value(ssm, PUBLIC).split()[:2] == Path(f"{own}.pub").read_text().split()[:2]
     assert value(ssm, PRIVATE) == text
 
@@ -446,10 +448,10 @@ def test_a_changed_key_changes_the_public_half(
     root: Path, told: Callable[..., None], ssm: Any, owners: list[tuple[str, str]]
 ) -> None:
     told("master")
-    aws.fleet_key("60")
+    node_secrets.fleet_key("60")
     before = value(ssm, PUBLIC)
     ssm.put_parameter(Name=PRIVATE, Value=PLACEHOLDER, Type="SecureString", Overwrite=True)
-    aws.fleet_key("60")
+    node_secrets.fleet_key("60")
     assert value(ssm, PUBLIC) not in {before, PLACEHOLDER}
 
 
@@ -464,8 +466,8 @@ def test_a_key_that_cannot_be_used_is_refused_by_its_parameter_s_name(
     ssm.put_parameter(Name=PRIVATE, Value=texts[key], Type="SecureString", Overwrite=True)
     told("master")
     with pytest.raises(SystemExit) as refused:
-        aws.fleet_key("60")
-    assert str(refused.value).startswith(f"aws: {PRIVATE} holds no private key without passphrase: ")
+        node_secrets.fleet_key("60")
+    assert str(refused.value).startswith(f"node_secrets: {PRIVATE} holds no private key without passphrase: ")
     assert texts[key].strip() not in str(refused.value)
     assert value(ssm, PUBLIC) == PLACEHOLDER
 
@@ -475,7 +477,7 @@ def test_a_worker_authorizes_the_public_half_for_the_spark_user(
 ) -> None:
     told("worker")
     ssm.put_parameter(Name=PUBLIC, Value="ssh-ed25519 AAAA spark-cluster", Type="String", Overwrite=True)
-    aws.fleet_key("60")
+    node_secrets.fleet_key("60")
     file = root / "home/spark/.ssh/authorized_keys"
     assert file.read_text() == "ssh-ed25519 AAAA spark-cluster\n"
     assert owners == [(str(file), "spark")]
@@ -487,7 +489,7 @@ def test_a_worker_waits_for_the_public_half(
 ) -> None:
     told("worker")
     with pytest.raises(SystemExit, match=f"the master did not fill {PUBLIC}"):
-        aws.fleet_key("30")
+        node_secrets.fleet_key("30")
     assert not (root / "home/spark/.ssh/authorized_keys").exists()
 
 
@@ -501,8 +503,8 @@ def test_no_secret_is_printed_or_given_to_a_process(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     told("master")
-    aws.spark_secret("60")
-    aws.fleet_key("60")
+    node_secrets.spark_secret("60")
+    node_secrets.fleet_key("60")
     said = "".join(capfd.readouterr())
     assert f"wrote parameter {SECRET}" in said
     shown = said + json.dumps(commands)
@@ -528,11 +530,11 @@ def test_a_kept_file_is_private_from_its_first_byte_whatever_the_umask(
         seen.append(Path(fresh).stat().st_mode & 0o777)
         real_replace(fresh, file)
 
-    monkeypatch.setattr(aws.os, "open", look_at_open)
-    monkeypatch.setattr(aws.os, "replace", look_at_replace)
+    monkeypatch.setattr(files.os, "open", look_at_open)
+    monkeypatch.setattr(files.os, "replace", look_at_replace)
     before = os.umask(0)
     try:
-        aws.keep("/etc/spark-cluster/secret", "s")
+        files.keep("/etc/spark-cluster/secret", "s")
     finally:
         os.umask(before)
     assert seen == [(os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), 0o600]
@@ -541,15 +543,15 @@ def test_a_kept_file_is_private_from_its_first_byte_whatever_the_umask(
 
 def test_a_kept_file_has_its_owner_before_its_text(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = []
-    monkeypatch.setattr(aws.shutil, "chown", lambda fd, *_: sizes.append(os.fstat(fd).st_size))
-    aws.keep("/etc/spark-cluster/secret", "s", owner="spark")
+    monkeypatch.setattr(files.shutil, "chown", lambda fd, *_: sizes.append(os.fstat(fd).st_size))
+    files.keep("/etc/spark-cluster/secret", "s", owner="spark")
     assert sizes == [0]
 
 
 def test_a_kept_file_has_the_mode_it_was_given_under_a_strict_umask(root: Path) -> None:
     before = os.umask(0o077)
     try:
-        aws.keep("/etc/spark-cluster/public", "p", mode=0o644)
+        files.keep("/etc/spark-cluster/public", "p", mode=0o644)
     finally:
         os.umask(before)
     assert (root / "etc/spark-cluster/public").stat().st_mode & 0o777 == 0o644
@@ -560,7 +562,7 @@ def test_a_kept_file_follows_no_link(root: Path, name: str) -> None:
     victim = root / "victim"
     victim.write_text("untouched")
     (root / "etc/spark-cluster" / name).symlink_to(victim)
-    aws.keep("/etc/spark-cluster/secret", "s")
+    files.keep("/etc/spark-cluster/secret", "s")
     assert victim.read_text() == "untouched"
     file = root / "etc/spark-cluster/secret"
     assert not file.is_symlink()
@@ -572,7 +574,7 @@ def test_a_readable_file_becomes_private_when_it_is_kept_again(root: Path) -> No
     file = root / "etc/spark-cluster/secret"
     file.write_text("old")
     file.chmod(0o644)
-    aws.keep("/etc/spark-cluster/secret", "new")
+    files.keep("/etc/spark-cluster/secret", "new")
     assert file.stat().st_mode & 0o777 == 0o600
 
 
@@ -601,12 +603,12 @@ def test_secrets_are_both_got_and_no_key_where_there_is_none(
     told: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     got: list[tuple[str, str]] = []
-    monkeypatch.setattr(aws, "spark_secret", lambda seconds: got.append(("secret", seconds)))
-    monkeypatch.setattr(aws, "fleet_key", lambda seconds: got.append(("key", seconds)))
+    monkeypatch.setattr(node_secrets, "spark_secret", lambda seconds: got.append(("secret", seconds)))
+    monkeypatch.setattr(node_secrets, "fleet_key", lambda seconds: got.append(("key", seconds)))
     told("worker")
-    aws.main("secrets", "60")
+    node_secrets.node_secrets("60")
     told("worker", fleet_public_key_parameter="")
-    aws.main("secrets", "50")
+    node_secrets.node_secrets("50")
     assert got == [("secret", "60"), ("key", "60"), ("secret", "50")]
 
 
@@ -717,7 +719,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
 
 @pytest.mark.parametrize("arguments", [(), ("nothing",)])
 def test_usage_names_the_commands(monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]) -> None:
-    with pytest.raises(SystemExit, match=r"usage: aws.py secrets\|fetch\|.* \.\.\."):
+    with pytest.raises(SystemExit, match=r"usage: aws.py fetch\|.* \.\.\."):
         run(monkeypatch, *arguments)
 
 

@@ -21,8 +21,8 @@ STEPS = [
     "use_proxy",
     "install_packages",
     "make_user",
-    "ask_for_secrets",
     "fetch_programs",
+    "ask_for_secrets",
     "install_spark",
     "fetch_secrets",
     "configure",
@@ -72,8 +72,8 @@ def test_a_master_boots_step_by_step(master: Node) -> None:
     assert (master.root / "opt/spark").readlink() == master.root / "opt/spark-4.3.0"
     assert (master.root / "opt/spark/bin/spark-class").exists()
     calls = [call for call in master.calls if "systemctl" in call or ".py" in call]
-    assert len([call for call in calls if call.startswith("aws.py secrets ")]) == 1
-    assert [call for call in calls if not call.startswith("aws.py secrets ")] == [
+    assert len([call for call in calls if call.startswith("node_secrets.py ")]) == 1
+    assert [call for call in calls if not call.startswith("node_secrets.py ")] == [
         "aws.py fetch s3://demo-bucket/artifacts/node/programs.tar /var/cache/spark-cluster/programs.tar",
         f"aws.py fetch s3://demo-bucket/{IN_BUCKET} -",
         f"aws.py store /var/cache/spark-cluster/{SPARK_FILE} s3://demo-bucket/{IN_BUCKET}",
@@ -101,7 +101,7 @@ def test_a_worker_boots_and_tells_auto_scaling_last(worker: Node) -> None:
 def test_the_secret_and_the_fleet_key_get_the_seconds_that_are_left(worker: Node) -> None:
     worker.settings["boot_timeout_seconds"] = 1000
     worker.boot(seconds_gone=100)
-    (call,) = [call for call in worker.calls if call.startswith("aws.py secrets ")]
+    (call,) = [call for call in worker.calls if call.startswith("node_secrets.py ")]
     assert 700 < int(call.split()[-1]) <= 780
 
 
@@ -620,8 +620,8 @@ NO_SECRETS = "the spark.authenticate secret or the fleet key cannot be had"
 
 
 def test_fails_without_its_secrets(worker: Node) -> None:
-    refused = "if [[ $1 == secrets ]]; then echo 'aws: ThrottlingException: Rate exceeded' >&2; exit 1; fi\n"
-    worker.mock(f"{worker.root}/{LIB}/aws.py", refused + AWS)
+    refused = "echo 'node_secrets: ThrottlingException: Rate exceeded' >&2; exit 1"
+    worker.mock_program("node_secrets.py", refused)
     done = worker.boot()
     assert_failed(worker, done, "fetch_secrets", NO_SECRETS)
     assert "ThrottlingException" in worker.stored_log, "the log has what AWS said"
@@ -629,7 +629,7 @@ def test_fails_without_its_secrets(worker: Node) -> None:
 
 
 def test_an_aws_call_that_hangs_ends_with_the_boots_time(worker: Node) -> None:
-    worker.mock(f"{worker.root}/{LIB}/aws.py", "[[ $1 != secrets ]] || exec /bin/sleep 50\n" + AWS)
+    worker.mock_program("node_secrets.py", "exec /bin/sleep 50")
     began = time.monotonic()
     done = worker.boot(seconds_gone=1596)
     assert_failed(worker, done, "fetch_secrets", NO_SECRETS)

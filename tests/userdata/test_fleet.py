@@ -12,10 +12,11 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import aws
+import files
 import fleet
 import pytest
 import spark_conf
+import worker_group
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
@@ -75,7 +76,7 @@ def mixed(template: str, types: tuple[str, ...]) -> Any:
 
 def addresses() -> list[str]:
     """The group's, as EC2 has them."""
-    instances = aws.instances(GROUP).values()
+    instances = worker_group.instances(GROUP).values()
     return [instance["PrivateIpAddress"] for instance in instances if instance["State"]["Name"] == "running"]
 
 
@@ -85,11 +86,11 @@ def resize(size: int) -> None:
 
 def with_state(monkeypatch: pytest.MonkeyPatch, state: str) -> str:
     """Give the group's first member another lifecycle state; returns its address."""
-    group = aws.group()
+    group = worker_group.group()
     member = group["Instances"][0]
     member["LifecycleState"] = state
-    monkeypatch.setattr(aws, "group", lambda: group)
-    address: str = aws.instances(GROUP)[member["InstanceId"]]["PrivateIpAddress"]
+    monkeypatch.setattr(worker_group, "group", lambda: group)
+    address: str = worker_group.instances(GROUP)[member["InstanceId"]]["PrivateIpAddress"]
     return address
 
 
@@ -170,9 +171,9 @@ def test_a_member_that_ec2_does_not_know_yet_is_left_for_the_next_time(
     workers: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_group(2)
-    known = aws.instances(GROUP)
+    known = worker_group.instances(GROUP)
     known.popitem()
-    monkeypatch.setattr(aws, "instances", lambda _: known)
+    monkeypatch.setattr(worker_group, "instances", lambda _: known)
     fleet.main()
     assert len(workers.read_text().splitlines()) == 1
 
@@ -215,7 +216,7 @@ def test_the_file_is_changed_in_one_step_and_everyone_may_read_it(
             seen.append((workers.read_text(), len(Path(source).read_text().splitlines())))
         replace(source, target)
 
-    monkeypatch.setattr(aws.os, "replace", look)
+    monkeypatch.setattr(files.os, "replace", look)
     fleet.main()
     assert seen == [("10.9.9.9\n", 2)]
     assert workers.stat().st_mode & 0o777 == 0o644
@@ -291,7 +292,7 @@ def test_no_host_key_is_forgotten_because_of_an_api_error(
     as_master: None, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = known_host(root, "10.0.0.200", -60)
-    monkeypatch.setattr(aws, "group", lambda: 1 / 0)
+    monkeypatch.setattr(worker_group, "group", lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         fleet.main()
     assert file.exists()

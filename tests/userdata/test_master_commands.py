@@ -9,9 +9,9 @@ import sys
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import aws
 import pytest
 import spark_state
+import worker_group
 
 from tests.userdata.node import LIB, USERDATA, Node
 
@@ -206,8 +206,8 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
             raise ConnectionRefusedError(111, "Connection refused")
         return {"workers": [{"host": address, "state": "ALIVE"} for address in said.alive]}
 
-    monkeypatch.setattr(aws, "group", group)
-    monkeypatch.setattr(aws, "instances", instances)
+    monkeypatch.setattr(worker_group, "group", group)
+    monkeypatch.setattr(worker_group, "instances", instances)
     monkeypatch.setattr(spark_state, "read", read)
     return said
 

@@ -8,7 +8,8 @@ import os
 import shutil
 
 import settings
-from aws import keep, metadata
+from aws import metadata
+from files import keep
 
 WORKER_MEMORY_SHARE = 0.85  # of what the machine has; the rest is for the system and the worker's own JVM
 MASTER_PORT = 7077

@@ -12,8 +12,9 @@ import contextlib
 import os
 import sys
 
-import aws
+import files
 import settings
+import worker_group
 
 WORKERS_FILE = "/opt/spark/conf/workers"
 EXECUTOR_FILE = "/etc/spark-cluster/executor.env"
@@ -30,7 +31,7 @@ def write_if_changed(file, text):
                 return False
     except FileNotFoundError:
         pass
-    aws.keep(file, text, mode=0o644)
+    files.keep(file, text, mode=0o644)
     return True
 
 
@@ -84,13 +85,13 @@ def keep_executor_memory(group):
     except FileNotFoundError:
         pass
     cores = int(settings.load()["executor_cores"])
-    memory = executor_memory_mib(aws.instance_types(names), cores)
+    memory = executor_memory_mib(worker_group.instance_types(names), cores)
     write_if_changed(EXECUTOR_FILE, f"{comment}SPARK_EXECUTOR_MEMORY={memory}m\n")
 
 
 def main():
-    group = aws.group()
-    members = in_service(group, aws.instances(group["AutoScalingGroupName"])) if group else {}
+    group = worker_group.group()
+    members = in_service(group, worker_group.instances(group["AutoScalingGroupName"])) if group else {}
     addresses = sorted(members, key=by_address)
     if write_if_changed(WORKERS_FILE, "".join(f"{address}\n" for address in addresses)):
         print(f"fleet: {len(addresses)} workers in service", file=sys.stderr)

@@ -8,11 +8,8 @@ minutes, with growing pauses and jitter.
 import functools
 import os
 import random
-import secrets
 import shutil
-import subprocess
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -99,100 +96,6 @@ def eventually(call, seconds=EVENTUALLY_SECONDS, **arguments):
     return call(**arguments)
 
 
-def get_parameter(name):
-    answer = eventually(client("ssm").get_parameter, Name=name, WithDecryption=True)
-    return answer["Parameter"]["Value"]
-
-
-def is_filled(value):
-    """Whether the master has filled a parameter: Terraform makes it with a placeholder."""
-    return value != settings.load()["parameter_placeholder"]
-
-
-def put_parameter(name, value, secret):
-    key = settings.load()["parameter_kms_key"]
-    kind = {"Type": "SecureString", **({"KeyId": key} if key else {})} if secret else {"Type": "String"}
-    eventually(client("ssm").put_parameter, Name=name, Value=value, Overwrite=True, **kind)
-    log(f"wrote parameter {name}")
-
-
-def wait_for_parameter(name, seconds):
-    """A parameter's value once the master has filled it."""
-    for pause in pauses(seconds):
-        value = get_parameter(name)
-        if is_filled(value):
-            return value
-        log(f"the master has not filled {name} yet")
-        time.sleep(pause)
-    raise SystemExit(f"aws: the master did not fill {name} within {seconds} s")
-
-
-def keep(file, text, mode=0o600, owner=None):
-    """Write a file in one step. It is never readable for more than `mode` says, and no link is followed."""
-    file = settings.path(file)
-    fresh = f"{file}.new"
-    if os.path.lexists(fresh):
-        os.remove(fresh)
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as out:
-        os.fchmod(out.fileno(), mode)
-        if owner:
-            shutil.chown(out.fileno(), owner, owner)
-        out.write(text)
-    os.replace(fresh, file)
-
-
-def spark_secret(seconds):
-    """Keep the secret of spark.authenticate for spark_conf.py; the master makes it where nobody has."""
-    told = settings.load()
-    name = told["secret_parameter"]
-    if told["role"] == "worker":
-        value = wait_for_parameter(name, int(seconds))
-    else:
-        value = get_parameter(name)
-        if not is_filled(value):
-            value = secrets.token_urlsafe(32)
-            put_parameter(name, value, secret=True)
-    keep("/etc/spark-cluster/spark-secret", value)
-
-
-def fleet_key(seconds):
-    """Give the master the private half (made here where nobody has made one), and every worker the public half."""
-    told = settings.load()
-    public_name = told["fleet_public_key_parameter"]
-    if told["role"] == "worker":
-        keep("/home/spark/.ssh/authorized_keys", wait_for_parameter(public_name, int(seconds)) + "\n", owner="spark")
-        return
-    private_name = told["fleet_private_key_parameter"]
-    private = get_parameter(private_name)
-    if not is_filled(private):
-        private = new_private_key()
-        put_parameter(private_name, private, secret=True)
-    file = "/home/spark/.ssh/fleet_key"
-    keep(file, private.replace("\r", "").strip() + "\n", owner="spark")
-    derive = ["ssh-keygen", "-y", "-P", "", "-f", settings.path(file)]
-    derived = subprocess.run(derive, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    if derived.returncode:
-        raise SystemExit(f"aws: {private_name} holds no private key without passphrase: {derived.stderr.strip()}")
-    public = derived.stdout.strip()
-    if get_parameter(public_name) != public:
-        put_parameter(public_name, public, secret=False)
-
-
-def node_secrets(seconds):
-    """What the master gives to the workers, and makes where nobody has; a worker waits for it, at most so long."""
-    spark_secret(seconds)
-    if settings.load()["fleet_public_key_parameter"]:
-        fleet_key(seconds)
-
-
-def new_private_key():
-    with tempfile.TemporaryDirectory() as folder:
-        make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "spark-cluster", "-f", f"{folder}/key"]
-        subprocess.run(make, stdin=subprocess.DEVNULL, check=True)
-        with open(f"{folder}/key", encoding="utf-8") as file:
-            return file.read()
-
-
 def bucket_and_key(url):
     bucket, _, key = url[len("s3://") :].partition("/")
     return {"Bucket": bucket, "Key": key}
@@ -251,34 +154,7 @@ def complete_hook(result):
     return log("the launch was completed before")
 
 
-def group():
-    """The group as Auto Scaling has it; `None` before Terraform has made it. One call, however many members."""
-    name = settings.load()["group"]
-    groups = client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
-    return groups[0] if groups else None
-
-
-def instances(group_name):
-    """The group's instances by id: one call for each thousand."""
-    ours = [{"Name": "tag:aws:autoscaling:groupName", "Values": [group_name]}]
-    paging = {"PageSize": 1000}
-    pages = client("ec2").get_paginator("describe_instances").paginate(Filters=ours, PaginationConfig=paging)
-    return {
-        instance["InstanceId"]: instance
-        for page in pages
-        for reservation in page["Reservations"]
-        for instance in reservation["Instances"]
-    }
-
-
-def instance_types(names):
-    """Cores and memory of instance types: one call for each hundred."""
-    pages = client("ec2").get_paginator("describe_instance_types").paginate(InstanceTypes=names)
-    return [kind for page in pages for kind in page["InstanceTypes"]]
-
-
 COMMANDS = {
-    "secrets": node_secrets,
     "fetch": fetch,
     "store": store,
     "store-log": store_log,

@@ -1,0 +1,20 @@
+"""Files of a node, written whole or not at all."""
+
+import os
+import shutil
+
+import settings
+
+
+def keep(file, text, mode=0o600, owner=None):
+    """Write a file in one step. It is never readable for more than `mode` says, and no link is followed."""
+    file = settings.path(file)
+    fresh = f"{file}.new"
+    if os.path.lexists(fresh):
+        os.remove(fresh)
+    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as out:
+        os.fchmod(out.fileno(), mode)
+        if owner:
+            shutil.chown(out.fileno(), owner, owner)
+        out.write(text)
+    os.replace(fresh, file)

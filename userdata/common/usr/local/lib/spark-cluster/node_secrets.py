@@ -1,0 +1,106 @@
+#!/usr/bin/python3
+"""What the master gives to the workers: the secret of Spark and the fleet key. `node_secrets.py SECONDS`.
+
+The master makes what nobody has made; a worker waits for it, at most so long.
+"""
+
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+
+import aws
+import files
+import settings
+
+
+def get_parameter(name):
+    answer = aws.eventually(aws.client("ssm").get_parameter, Name=name, WithDecryption=True)
+    return answer["Parameter"]["Value"]
+
+
+def is_filled(value):
+    """Whether the master has filled a parameter: Terraform makes it with a placeholder."""
+    return value != settings.load()["parameter_placeholder"]
+
+
+def put_parameter(name, value, secret):
+    key = settings.load()["parameter_kms_key"]
+    kind = {"Type": "SecureString", **({"KeyId": key} if key else {})} if secret else {"Type": "String"}
+    aws.eventually(aws.client("ssm").put_parameter, Name=name, Value=value, Overwrite=True, **kind)
+    aws.log(f"wrote parameter {name}")
+
+
+def wait_for_parameter(name, seconds):
+    """A parameter's value once the master has filled it."""
+    for pause in aws.pauses(seconds):
+        value = get_parameter(name)
+        if is_filled(value):
+            return value
+        aws.log(f"the master has not filled {name} yet")
+        time.sleep(pause)
+    raise SystemExit(f"node_secrets: the master did not fill {name} within {seconds} s")
+
+
+def spark_secret(seconds):
+    """Keep the secret of spark.authenticate for spark_conf.py; the master makes it where nobody has."""
+    told = settings.load()
+    name = told["secret_parameter"]
+    if told["role"] == "worker":
+        value = wait_for_parameter(name, int(seconds))
+    else:
+        value = get_parameter(name)
+        if not is_filled(value):
+            value = secrets.token_urlsafe(32)
+            put_parameter(name, value, secret=True)
+    files.keep("/etc/spark-cluster/spark-secret", value)
+
+
+def fleet_key(seconds):
+    """Give the master the private half (made here where nobody has made one), and every worker the public half."""
+    told = settings.load()
+    public_name = told["fleet_public_key_parameter"]
+    if told["role"] == "worker":
+        files.keep(
+            "/home/spark/.ssh/authorized_keys", wait_for_parameter(public_name, int(seconds)) + "\n", owner="spark"
+        )
+        return
+    private_name = told["fleet_private_key_parameter"]
+    private = get_parameter(private_name)
+    if not is_filled(private):
+        private = new_private_key()
+        put_parameter(private_name, private, secret=True)
+    file = "/home/spark/.ssh/fleet_key"
+    files.keep(file, private.replace("\r", "").strip() + "\n", owner="spark")
+    derive = ["ssh-keygen", "-y", "-P", "", "-f", settings.path(file)]
+    derived = subprocess.run(derive, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if derived.returncode:
+        raise SystemExit(
+            f"node_secrets: {private_name} holds no private key without passphrase: {derived.stderr.strip()}"
+        )
+    public = derived.stdout.strip()
+    if get_parameter(public_name) != public:
+        put_parameter(public_name, public, secret=False)
+
+
+def node_secrets(seconds):
+    """What the master gives to the workers, and makes where nobody has; a worker waits for it, at most so long."""
+    spark_secret(seconds)
+    if settings.load()["fleet_public_key_parameter"]:
+        fleet_key(seconds)
+
+
+def new_private_key():
+    with tempfile.TemporaryDirectory() as folder:
+        make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "spark-cluster", "-f", f"{folder}/key"]
+        subprocess.run(make, stdin=subprocess.DEVNULL, check=True)
+        with open(f"{folder}/key", encoding="utf-8") as file:
+            return file.read()
+
+
+if __name__ == "__main__":
+    try:
+        node_secrets(*sys.argv[1:])
+    except Exception as error:  # noqa: BLE001 - one line that names the cause, in place of a stack
+        raise SystemExit(f"node_secrets: {type(error).__name__}: {error}") from None
