@@ -59,7 +59,7 @@ lab-packages: setup ## install Debian's packages that demo and test-lab need
 
 # --- checks ------------------------------------------------------------------------------------------------------
 
-.PHONY: test test-all lint format test-unit test-synth test-userdata test-deploy test-lab checkov bench
+.PHONY: test test-all lint format test-unit test-synth test-userdata test-deploy test-lab test-long checkov bench
 test: lint ## linters, types, and the tests that need neither root nor Terraform
 	pytest tests/unit tests/synth tests/userdata $(ARGS)
 
@@ -89,6 +89,9 @@ test-deploy: setup ## real deploys into an emulated AWS; wants Terraform, and it
 
 test-lab: setup ## real deploys into an AWS on this machine that boots real hosts; wants root, Debian and Terraform
 	pytest tests/lab $(ARGS)
+
+test-long: setup ## those tests of the lab of whose kind test-lab runs one
+	LONG=yes pytest tests/lab/test_reboots.py $(ARGS)
 
 checkov: setup .tools/checkov/.made ## static analysis of the Terraform JSON of main.py
 	cdktf synth

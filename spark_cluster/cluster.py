@@ -108,7 +108,8 @@ class SparkCluster(Construct):
             spark_defaults: Spark properties that win over the cluster's (docs/spark-defaults.md lists those).
             python_version: the Python of drivers and executors; the AMI's packages must have it.
             setup_script: a script with its `#!` line, run as root on every node, once Spark is installed and configured
-                in /opt/spark and before it starts; where it fails the boot fails. Default: none.
+                in /opt/spark and before it starts; where it fails the boot fails. It is run again where a reboot cut
+                the boot off. Default: none.
             http_proxy: proxy for packages, downloads and AWS, without user or password. Default: none.
             no_proxy: names reached without the proxy, besides the metadata service and the cluster itself.
             security_group_ids: your own groups, added to every node.

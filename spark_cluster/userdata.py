@@ -33,7 +33,9 @@ TOKEN_BYTES = 64
 """What a value that only Terraform knows may add to the compressed document: an ARN's length, hardly compressible."""
 
 SETTINGS_FILE = "/etc/spark-cluster/settings.json"
-FIRST_PROGRAM = "/usr/local/lib/spark-cluster/start"
+STATE_FOLDER = "/var/lib/spark-cluster"
+BOOT_UNIT = "spark-boot.service"
+FIRST_PROGRAM = "/usr/local/lib/spark-cluster/wait-for-boot"
 
 _END_OF_FILE = "END-OF-FILE"
 _TOKEN = re.compile(r"\$\{TfToken\[[^]]+\]\}")
@@ -97,10 +99,13 @@ def escape_values(value: Any) -> Any:  # noqa: ANN401 - JSON
 
 
 def script(role: str, settings_json: str) -> str:
-    """The document: writes the files of the first stage and starts it; once Terraform has filled the tokens."""
+    """The document: writes the files of the first stage, has systemd boot the node, and waits for that.
+
+    What it says is whole once Terraform has filled the tokens. The boot's time runs from here, whatever reboots.
+    """
     parts = [
         "#!/bin/bash",
-        f"# The user data of a spark-cluster {role}: it writes the files below, then runs the first of the programs.",
+        f"# The user data of a spark-cluster {role}: it writes the files below, and has systemd run the boot.",
         "set -Eeuo pipefail",
         "umask 022",
     ]
@@ -108,6 +113,12 @@ def script(role: str, settings_json: str) -> str:
         parts += [f"mkdir -p {path.rpartition('/')[0]}", f"cat >{path} <<'{_END_OF_FILE}'", f"{text}{_END_OF_FILE}"]
         if is_program(text):
             parts.append(f"chmod 755 {path}")
+    parts += [
+        f"mkdir -p {STATE_FOLDER}",
+        f"date +%s >{STATE_FOLDER}/launched",
+        f"systemctl enable --quiet --no-reload {BOOT_UNIT}",
+        "sync",
+    ]
     return "\n".join([*parts, f"exec {FIRST_PROGRAM}", ""])
 
 

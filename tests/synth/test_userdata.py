@@ -13,6 +13,7 @@ import secrets
 import subprocess
 import sys
 import tarfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 ROLES = ("master", "worker")
 START = "/usr/local/lib/spark-cluster/start"
+WAIT = "/usr/local/lib/spark-cluster/wait-for-boot"
+UNIT = "/etc/systemd/system/spark-boot.service"
 BOOT = "/usr/local/lib/spark-cluster/boot"
 TYPICAL_REFERENCE = "demo-spark-20261124123456789000000001"
 
@@ -102,14 +105,23 @@ def test_run_by_a_shell_it_writes_the_files_as_they_stand_in_the_source(
 ) -> None:
     """The document itself is run, with every path moved below a folder of the test's."""
     text = document(default, role)
-    for folder in ("/etc/spark-cluster", "/usr/local/lib/spark-cluster"):
+    for folder in ("/etc/spark-cluster", "/etc/systemd", "/usr/local/lib/spark-cluster", "/var/lib"):
         text = re.sub(
-            rf"^((?:mkdir -p|cat >|chmod 755|exec) ?){folder}", rf"\1{tmp_path}{folder}", text, flags=re.MULTILINE
+            rf"^((?:mkdir -p|cat >|chmod 755|date \+%s >) ?){folder}",
+            rf"\1{tmp_path}{folder}",
+            text,
+            flags=re.MULTILINE,
         )
-    text = text.replace(f"exec {tmp_path}{START}", "exit 0")
-    subprocess.run(["bash", "-s"], input=text, text=True, check=True, cwd=tmp_path)
+    text = text.removesuffix(f"exec {WAIT}\n")
+    quiet = 'systemctl() { echo systemctl "$@"; }\nsync() { echo sync; }\n'
+    began = int(time.time())
+    done = subprocess.run(
+        ["bash", "-s"], input=quiet + text, text=True, check=True, cwd=tmp_path, stdout=subprocess.PIPE
+    )
 
+    assert done.stdout.splitlines() == ["systemctl enable --quiet --no-reload spark-boot.service", "sync"]
     written = {f"/{path.relative_to(tmp_path)}": path for path in tmp_path.rglob("*") if path.is_file()}
+    assert began <= int(written.pop("/var/lib/spark-cluster/launched").read_text()) <= time.time()
     settings = json.loads(written.pop(userdata.SETTINGS_FILE).read_text())
     assert settings == filled(default.settings(role))
     assert {name: path.read_text() for name, path in written.items()} == userdata.files("start")
@@ -118,16 +130,28 @@ def test_run_by_a_shell_it_writes_the_files_as_they_stand_in_the_source(
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_it_ends_by_starting_the_first_program(default: Synthesized, role: str) -> None:
+def test_it_ends_by_waiting_for_the_unit_that_boots(default: Synthesized, role: str) -> None:
     text = document(default, role)
     assert text.startswith("#!/bin/bash\n")
-    assert text.endswith(f"\nexec {START}\n")
-    assert START in userdata.files("start")
+    assert text.endswith(f"\nexec {WAIT}\n")
+    assert WAIT in userdata.files("start")
+    assert f"\nExecStart={START}\n" in userdata.files("start")[UNIT]
+
+
+def test_the_unit_that_boots_waits_for_nothing_that_waits_for_it() -> None:
+    """cloud-init's last stage waits for it; and it must outlast a slow boot, and a reboot."""
+    unit = userdata.files("start")[UNIT]
+    assert not re.search(r"^(After|Requires|Wants)=.*cloud", unit, re.MULTILINE)
+    assert "\nTimeoutStartSec=infinity\n" in unit
+    assert "\nWantedBy=multi-user.target\n" in unit
 
 
 def test_the_first_stage_is_these_files() -> None:
     assert userdata.files("start").keys() == {
         START,
+        WAIT,
+        UNIT,
+        "/var/lib/cloud/scripts/per-boot/spark-cluster",
         "/usr/local/lib/spark-cluster/aws.py",
         "/usr/local/lib/spark-cluster/settings.py",
     }
@@ -238,7 +262,16 @@ def variables_from_settings(script: str) -> set[str]:
     }
     assigned = set(re.findall(r"(?:^|[\s;])([A-Z][A-Z0-9_]*)=", code, re.MULTILINE))
     assigned |= set(re.findall(r"\bfor ([A-Z_]+)\b", code))
-    of_bash = {"SECONDS", "RANDOM", "LINENO", "EPOCHREALTIME", "BASH_COMMAND", "BASH_REMATCH", "PIPESTATUS"}
+    of_bash = {
+        "SECONDS",
+        "RANDOM",
+        "LINENO",
+        "EPOCHREALTIME",
+        "EPOCHSECONDS",
+        "BASH_COMMAND",
+        "BASH_REMATCH",
+        "PIPESTATUS",
+    }
     of_the_environment = {"SPARK_CLUSTER_ROOT", "SPARK_CLUSTER_LIB"}
     return (expanded | in_arithmetic) - assigned - of_bash - of_the_environment
 

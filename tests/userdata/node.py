@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -191,7 +192,7 @@ class Node:
         self.mock("journalctl", "echo 'Exception in thread main: the cause of it'")
         self.mock("id", "[[ $1 != spark ]] || exit 1")
         self.mock("curl", CURL)
-        for name in ("dnf", "python3.11", "sleep", "useradd", "usermod"):
+        for name in ("dnf", "python3.11", "sleep", "sync", "useradd", "usermod"):
             self.mock(name)
         self.mock(f"{self.root}/usr/bin/python3")
         self.mock(f"{self.root}/{LIB}/aws.py", AWS)
@@ -286,9 +287,10 @@ class Node:
         )
 
     def boot(self, *, seconds_gone: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run the first stage, which runs all else; so many seconds after it began, as far as it can tell."""
+        """Run the first stage, which runs all else; so many seconds after the host was launched."""
         self.write("/etc/spark-cluster/settings.json", json.dumps(self.settings))
-        return self.run(self.root / LIB / "start", SECONDS=str(seconds_gone), **environment)
+        self.write("/var/lib/spark-cluster/launched", f"{int(time.time()) - seconds_gone}\n")
+        return self.run(self.root / LIB / "start", **environment)
 
     @property
     def calls(self) -> list[str]:

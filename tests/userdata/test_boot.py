@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.userdata.node import ARCHIVE, AWS, CDN, LIB, ORIGIN, SPARK, SPARK_FILE, Node, sha512, tar
+from tests.userdata.node import ARCHIVE, AWS, CDN, CONF, LIB, ORIGIN, SPARK, SPARK_FILE, Node, sha512, tar
 
 if TYPE_CHECKING:
     from subprocess import CompletedProcess
@@ -86,6 +86,7 @@ def test_a_master_boots_step_by_step(master: Node) -> None:
         "spark_state.py master 10.0.0.7",
         "systemctl enable --quiet --now spark-fleet.timer",
         "systemctl start --no-block spark-orphans.service",
+        "systemctl disable --quiet --no-reload spark-boot.service",
     ]
 
 
@@ -727,3 +728,113 @@ def test_no_step_prints_the_settings(worker: Node) -> None:
     """They are no secret, but a log that shows its own variables will show the next one too."""
     worker.boot()
     assert "demo-spark-workers" not in worker.log
+
+
+# A boot that was cut off
+
+
+def reboot(node: Node) -> CompletedProcess[str]:
+    node.calls_file.write_text("")
+    return node.boot()
+
+
+def test_the_boots_time_runs_from_the_launch_across_reboots(worker: Node) -> None:
+    done = worker.boot(seconds_gone=1700)
+    assert_failed(worker, done, "fetch_programs", "the boot's time is over")
+
+
+def test_a_clock_that_was_set_back_gives_no_more_than_the_whole_time(worker: Node) -> None:
+    assert_succeeded(worker, worker.boot(seconds_gone=-500))
+    assert "ready after" in worker.last_line
+
+
+def test_the_unit_stays_enabled_until_the_boot_has_succeeded(worker: Node) -> None:
+    worker.mock_program("spark_conf.py", "exit 3")
+    assert worker.boot().returncode != 0
+    disable = "systemctl disable --quiet --no-reload spark-boot.service"
+    assert disable not in worker.calls
+    worker.mock_program("spark_conf.py", CONF)
+    assert_succeeded(worker, reboot(worker))
+    assert worker.calls[-1] == disable
+    assert worker.calls.index("sync") < worker.calls.index(disable)
+
+
+@pytest.mark.parametrize("state", ["stopping", "running"])
+def test_a_signal_is_a_failure_unless_the_system_goes_down(worker: Node, state: str) -> None:
+    """Then the boot goes on afterwards: nothing is told, and the launch is not given up."""
+    worker.mock("systemctl", f"[[ $1 != is-system-running ]] || echo {state}")
+    worker.mock_program("spark_conf.py", 'kill -TERM "$PPID"')
+    done = worker.boot()
+    assert done.returncode == 143
+    told = [call for call in worker.calls if call.startswith(("aws.py store-log", "aws.py complete-hook"))]
+    if state == "stopping":
+        assert worker.last_line.endswith("the system goes down in the middle of configure: the boot goes on afterwards")
+        assert told == []
+    else:
+        assert worker.last_line.endswith("boot failed: configure: ended by a signal")
+        assert told[-1] == "aws.py complete-hook ABANDON"
+
+
+def test_what_fails_while_the_system_goes_down_is_no_failure(worker: Node) -> None:
+    worker.mock("systemctl", "[[ $1 != is-system-running ]] || echo stopping")
+    worker.mock_program("spark_conf.py", "exit 3")
+    assert worker.boot().returncode == 3
+    assert not any("complete-hook" in call for call in worker.calls)
+
+
+def test_packages_that_were_cut_off_are_installed_again_though_they_look_whole(worker: Node) -> None:
+    worker.write("/var/lib/spark-cluster/installing", "java-17-amazon-corretto-headless\npython3.11\n")
+    assert_succeeded(worker, worker.boot())
+    names = "java-17-amazon-corretto-headless python3.11"
+    assert worker.calls_of("dnf") == [f"dnf install -y -q {names}", f"dnf reinstall -y -q {names}"]
+    assert not (worker.root / "var/lib/spark-cluster/installing").exists()
+
+
+def test_dpkg_is_mended_where_it_was_cut_off(worker: Node) -> None:
+    worker.without("dnf")
+    worker.mock("apt-get")
+    worker.mock("dpkg")
+    worker.write("/var/lib/spark-cluster/installing", "openjdk-17-jre-headless\n")
+    assert_succeeded(worker, worker.boot())
+    assert worker.calls_of("dpkg") == ["dpkg --configure -a"]
+    assert "--fix-broken --reinstall openjdk-17-jre-headless" in worker.calls_of("apt-get")[-1]
+
+
+def test_packages_are_noted_before_they_are_installed(worker: Node) -> None:
+    worker.without("java")
+    worker.mock("dnf", 'cat "$SPARK_CLUSTER_ROOT/var/lib/spark-cluster/installing" >>"$CALLS"')
+    worker.boot(seconds_gone=1590)
+    assert "java-17-amazon-corretto-headless" in worker.calls
+
+
+# wait-for-boot
+
+
+def wait_for_boot(node: Node, *, enabled: bool = True, failed: bool = False, status: int = 0) -> CompletedProcess[str]:
+    node.write("/var/log/spark-cluster-boot.log", "of an earlier boot\n")
+    node.mock(
+        "systemctl",
+        f"""case $1 in
+          is-enabled) exit {0 if enabled else 1} ;;
+          is-failed) exit {0 if failed else 1} ;;
+          start) echo "of this boot" >>"$SPARK_CLUSTER_ROOT/var/log/spark-cluster-boot.log"; exit {status} ;;
+        esac""",
+    )
+    return node.run(node.root / LIB / "wait-for-boot")
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_waiting_ends_with_the_boots_status_and_last_line(worker: Node, status: int) -> None:
+    done = wait_for_boot(worker, status=status)
+    assert (done.returncode, done.stdout) == (status, "of this boot\n")
+
+
+def test_a_host_that_has_booted_is_not_booted_again(worker: Node) -> None:
+    assert wait_for_boot(worker, enabled=False).returncode == 0
+    assert not any(" start " in call for call in worker.calls)
+
+
+def test_a_boot_that_has_failed_already_is_told_and_not_tried_again(worker: Node) -> None:
+    done = wait_for_boot(worker, failed=True)
+    assert (done.returncode, done.stdout) == (1, "of an earlier boot\n")
+    assert not any(" start " in call for call in worker.calls)

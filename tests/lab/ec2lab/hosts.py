@@ -69,6 +69,23 @@ class Host:
         """Its systemd, as this process numbers it; None while there is none."""
         return first_process(self.name)
 
+    @property
+    def boot_log(self) -> str:
+        """What the node's boot has logged, read from outside; nothing before it begins."""
+        with suppress(FileNotFoundError):
+            log = self.folder / "upper/var/log/spark-cluster-boot.log"
+            return log.read_text(encoding="utf-8", errors="replace")
+        return ""
+
+    def cut_power(self) -> None:
+        """End all its processes at once, and give it back its power."""
+        pid = self.first_process
+        if pid is None:
+            message = f"the host of {self.instance_id} is not running"
+            raise RuntimeError(message)
+        (self.folder / "power-cut").touch()
+        os.kill(pid, signal.SIGKILL)
+
     def command(self, *command: str) -> tuple[str, ...]:
         """Return `command` as one that root runs inside the host, with nothing of our own environment."""
         pid = self.first_process

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Boot a host over an image, again whenever it reboots, until it powers off.
+# Boot a host over an image, again whenever it reboots or loses its power, until it powers off.
 #
 # usage: start_host.sh NAME FOLDER LOWER CGROUP...
 #   NAME    the host's name, for its port at the bridge
@@ -22,8 +22,9 @@ main() {
   done
   mkdir -p "$folder/upper" "$folder/work" "$folder/root"
   mount -t overlay overlay -o "lowerdir=$lower,upperdir=$folder/upper,workdir=$folder/work" "$folder/root"
-  while [ "$status" = "$REBOOT" ]; do
+  while [ "$status" = "$REBOOT" ] || [ -e "$folder/power-cut" ]; do
     status=0
+    rm -f "$folder/power-cut"
     systemd-nspawn --quiet --boot --directory="$folder/root" --machine="$name" --network-bridge=br0 \
       --register=no --keep-unit --link-journal=no --resolv-conf=off --timezone=off || status=$?
   done
