@@ -52,10 +52,10 @@ destroy: setup ## remove it again
 
 .PHONY: demo lab-packages
 demo: setup ## a cluster of real hosts on this machine, with no AWS account; wants root, Debian and Terraform
-	python -m tests.lab.demo $(ARGS)
+	python -m lab.demo $(ARGS)
 
 lab-packages: setup ## install Debian's packages that demo and test-lab need
-	packages=$$(python -m tests.lab.demo packages) && if [[ -n $$packages ]]; then apt-get update && apt-get install -y --no-install-recommends $$packages; fi
+	packages=$$(python -m lab.demo packages) && if [[ -n $$packages ]]; then apt-get update && apt-get install -y --no-install-recommends $$packages; fi
 
 # --- checks ------------------------------------------------------------------------------------------------------
 
@@ -66,7 +66,7 @@ test: lint ## linters, types, and the tests that need neither root nor Terraform
 test-all: test checkov test-deploy test-lab ## all that CI runs
 
 # Those with a shebang, and those that others source and that say so.
-SHELL_FILES = $$(shfmt --find .ci userdata tests; grep -rl '^\# shellcheck shell=bash' userdata || true)
+SHELL_FILES = $$(shfmt --find .ci userdata lab tests; grep -rl '^\# shellcheck shell=bash' userdata || true)
 
 lint: setup ## ruff, mypy, shellcheck, shfmt
 	pipenv verify
@@ -157,4 +157,4 @@ export WITHOUT_SOURCES
 
 clean: ## remove all that make made; the state of a deployed cluster stays
 	rm -rf .venv .tools node_modules cdktf.out .mypy_cache .pytest_cache .ruff_cache
-	find spark_cluster userdata tests bench examples -name __pycache__ -prune -exec rm -rf {} +
+	find spark_cluster userdata lab tests tools bench examples -name __pycache__ -prune -exec rm -rf {} +

@@ -16,13 +16,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.lab.cluster import Cluster, boot_log_on, until
-from tests.lab.ec2lab.hosts import all_hosts
-from tests.lab.ec2lab.lab import Lab, lacking, none_before, run
-from tests.lab.ec2lab.places import SPARK_VERSION
+from lab.cluster import Cluster, boot_log_on, until
+from lab.hosts import all_hosts
+from lab.lab import Lab, lacking, none_before, run
+from lab.places import SPARK_VERSION
 
 if TYPE_CHECKING:
-    from tests.lab.ec2lab.hosts import Host
+    from lab.hosts import Host
 
 ROUNDS = 5
 IMAGES = {"bare": "al2023", "packages": "al2023-packages", "baked": "al2023-spark"}

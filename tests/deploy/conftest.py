@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from tests.deployment import PROVIDER_COPY, ROOT, Deployment, Done, missing
+from lab.deployment import PROVIDER_COPY, ROOT, Deployment, Done, missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +70,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedAws]:
     command = [
         sys.executable,
         "-m",
-        "tests.emulated_aws",
+        "lab.emulated_aws",
         "--host",
         "127.0.0.1",
         "--port",

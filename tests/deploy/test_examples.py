@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.deploy.inventory import ClusterInAws
+from lab.inventory import ClusterInAws
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from lab.deployment import Deployment, Done
     from tests.deploy.conftest import EmulatedAws
-    from tests.deployment import Deployment, Done
 
     Deployments = dict[str, tuple[Deployment, Future[Done]]]
 

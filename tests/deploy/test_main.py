@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lab.inventory import NODE_FILLS, ClusterInAws
 from spark_cluster import userdata
-from tests.deploy.inventory import NODE_FILLS, ClusterInAws
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from lab.deployment import Deployment, Done
     from tests.deploy.conftest import EmulatedAws
-    from tests.deployment import Deployment, Done
 
     Deployments = dict[str, tuple[Deployment, Future[Done]]]
 

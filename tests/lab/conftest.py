@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.deployment import ROOT, Deployment, Done
-from tests.lab.cluster import Cluster
-from tests.lab.ec2lab import faults
-from tests.lab.ec2lab.lab import Lab, lacking, none_before
-from tests.lab.ec2lab.places import SPARK_VERSION
+from lab import faults
+from lab.cluster import Cluster
+from lab.deployment import ROOT, Deployment, Done
+from lab.lab import Lab, lacking, none_before
+from lab.places import SPARK_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,19 +6,19 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from tests.deploy.inventory import ClusterInAws
-from tests.lab.cluster import Cluster, start, until, write
+from lab.cluster import Cluster, start, until, write
+from lab.demo import EXPECTED, run_job
+from lab.hosts import all_hosts
+from lab.inventory import ClusterInAws
+from lab.lab import run
 from tests.lab.conftest import NEXT_SPARK_VERSION
-from tests.lab.demo import EXPECTED, run_job
-from tests.lab.ec2lab.hosts import all_hosts
-from tests.lab.ec2lab.lab import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
-    from tests.deployment import Deployment, Done
-    from tests.lab.ec2lab.lab import Lab
+    from lab.deployment import Deployment, Done
+    from lab.lab import Lab
 
 LONG_JOB = """
 import time

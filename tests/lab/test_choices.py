@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
-from tests.lab.cluster import Cluster, ask_aws, boot_log_on
-from tests.lab.ec2lab.lab import refused, requests, run
+from lab.cluster import Cluster, ask_aws, boot_log_on
+from lab.lab import refused, requests, run
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lab.cluster import LIB, Cluster, ask_aws, start, stop, submit, until, write
-from tests.lab.demo import EXPECTED, run_job
-from tests.lab.ec2lab import faults
-from tests.lab.ec2lab.lab import requests, run
+from lab import faults
+from lab.cluster import LIB, Cluster, ask_aws, start, stop, submit, until, write
+from lab.demo import EXPECTED, run_job
+from lab.lab import requests, run
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
     from concurrent.futures import Future
 
-    from tests.deployment import Deployment, Done
-    from tests.lab.ec2lab.hosts import Host
-    from tests.lab.ec2lab.lab import Lab
+    from lab.deployment import Deployment, Done
+    from lab.hosts import Host
+    from lab.lab import Lab
 
 TICK_SECONDS = 35
 """`spark-fleet.timer`: half a minute, its jitter, and the run itself."""

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lab.cluster import LIB, Cluster
-from tests.lab.ec2lab import faults
-from tests.lab.ec2lab.lab import requests, run
-from tests.lab.ec2lab.places import SPARK_VERSION
+from lab import faults
+from lab.cluster import LIB, Cluster
+from lab.lab import requests, run
+from lab.places import SPARK_VERSION
 
 if TYPE_CHECKING:
-    from tests.lab.ec2lab.lab import Lab
+    from lab.lab import Lab
 
 CDN, ORIGIN, ARCHIVE = "https://dlcdn.apache.org", "https://downloads.apache.org", "https://archive.apache.org"
 TARBALL = f"spark-{SPARK_VERSION}-bin-hadoop3.tgz"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.lab.cluster import Cluster
-from tests.lab.ec2lab.hosts import all_hosts
+from lab.cluster import Cluster
+from lab.hosts import all_hosts
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from tests.deployment import Deployment, Done
-    from tests.lab.ec2lab.lab import Lab
+    from lab.deployment import Deployment, Done
+    from lab.lab import Lab
 
 
 def test_workers_whose_spark_never_starts_are_abandoned_and_replaced_and_the_deploy_fails(

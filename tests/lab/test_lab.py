@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.deployment import ROOT
-from tests.lab.cluster import until
-from tests.lab.ec2lab import faults
-from tests.lab.ec2lab.enclosure import Enclosure
-from tests.lab.ec2lab.hosts import Host
-from tests.lab.ec2lab.lab import run
-from tests.lab.ec2lab.places import AWS_ENDPOINT, DEPLOYER, METADATA, REGION
+from lab import faults
+from lab.cluster import until
+from lab.deployment import ROOT
+from lab.enclosure import Enclosure
+from lab.hosts import Host
+from lab.lab import run
+from lab.places import AWS_ENDPOINT, DEPLOYER, METADATA, REGION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.lab.cluster import Cluster
-    from tests.lab.ec2lab.lab import Lab
+    from lab.cluster import Cluster
+    from lab.lab import Lab
 
 GROUP = "held"
 HEARTBEAT_SECONDS = 30
@@ -33,7 +33,7 @@ HEARTBEAT_SECONDS = 30
 CRASH = """
 import signal, sys, time
 from pathlib import Path
-from tests.lab.ec2lab.enclosure import Enclosure
+from lab.enclosure import Enclosure
 # A shell that starts the tests in the background has it ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 enclosure = Enclosure.create(outlives_us=False)
@@ -71,7 +71,7 @@ def running(command: str) -> bool:
 
 def test_second_program_is_told_that_the_lab_is_taken(lab: Lab) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.lab.demo"], cwd=ROOT, check=False, capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "lab.demo"], cwd=ROOT, check=False, capture_output=True, text=True, timeout=60
     )
     assert done.returncode != 0
     assert "another program is at work in the lab" in done.stderr

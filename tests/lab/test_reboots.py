@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.lab.cluster import Cluster, boot_log_on, until
-from tests.lab.ec2lab.hosts import Host
-from tests.lab.ec2lab.lab import run
+from lab.cluster import Cluster, boot_log_on, until
+from lab.hosts import Host
+from lab.lab import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.lab.ec2lab.lab import Lab
+    from lab.lab import Lab
 
 READY_SECONDS = 180
 """How long after it came back a host may take."""

@@ -9,14 +9,14 @@ import urllib.request
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tests.deploy.inventory import ClusterInAws
-from tests.lab.ec2lab.hosts import Host
-from tests.lab.ec2lab.lab import run
+from lab.hosts import Host
+from lab.inventory import ClusterInAws
+from lab.lab import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.lab.ec2lab.lab import Lab
+    from lab.lab import Lab
 
 LIB = "/usr/local/lib/spark-cluster"
 

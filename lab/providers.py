@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.deployment import ROOT
+from lab.deployment import ROOT
 
 from .places import CACHE
 
@@ -22,7 +22,7 @@ def ensure() -> None:
     """Install the provider that the app's stack asks for, from wherever Terraform has it on this machine."""
     with TemporaryDirectory() as folder:
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        _run((sys.executable, "-m", "tests.app", str(ROOT / "main.py")), Path(folder), environment)
+        _run((sys.executable, "-m", "lab.app", str(ROOT / "main.py")), Path(folder), environment)
         (stack,) = Path(folder).glob("cdktf.out/stacks/*/cdk.tf.json")
         required = json.loads(stack.read_text(encoding="utf-8"))["terraform"]["required_providers"]
     mark = json.dumps([required, os.environ.get("TF_CLI_CONFIG_FILE")])

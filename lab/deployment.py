@@ -77,7 +77,7 @@ class Deployment:
         """Run the real command line, as a user would, and keep what it prints beside the state."""
         settings = {
             "language": "python",
-            "app": f"{sys.executable} -m tests.app {self.file}",
+            "app": f"{sys.executable} -m lab.app {self.file}",
             "projectId": "b7e1c0de-0000-4000-8000-000000000000",
             "sendCrashReports": "false",
             "context": self.context,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import boto3
 
-from tests.deployment import ROOT, Deployment, missing
+from lab.deployment import ROOT, Deployment, missing
 
 from . import authority, providers
 from .enclosure import Enclosure, remove_cgroups

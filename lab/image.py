@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
 _IMAGES = CACHE / "images"
-_RECIPES = Path(__file__).with_name("image")
+_RECIPES = Path(__file__).with_name("images")
 _RELEASE = "bookworm"
 _REPOSITORY = "usr/share/lab-packages"
 

@@ -20,7 +20,7 @@ from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup, In
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult, EmptyResult
 
-from tests.emulated_aws import refuse_refresh
+from lab.emulated_aws import refuse_refresh
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

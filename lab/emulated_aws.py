@@ -1,6 +1,6 @@
 """The AWS API on this machine: moto's server, with the few things added that a deployed cluster needs and moto lacks.
 
-Run as a program: `python -m tests.emulated_aws --host 127.0.0.1 --port 5555 --log FILE`.
+Run as a program: `python -m lab.emulated_aws --host 127.0.0.1 --port 5555 --log FILE`.
 """
 
 # ruff: noqa: SLF001 - it changes moto from the inside

@@ -23,7 +23,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from moto.route53.responses import Route53
 from werkzeug.serving import run_simple
 
-from tests.emulated_aws import correct_moto
+from lab.emulated_aws import correct_moto
 
 from . import faults
 from .groups import Groups

@@ -22,11 +22,11 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from tests.deployment import ROOT, Deployment
-from tests.lab.cluster import Cluster
-from tests.lab.ec2lab.hosts import Host, all_hosts
-from tests.lab.ec2lab.lab import Lab, lacking, missing_packages, none_before, only_one, run
-from tests.lab.ec2lab.places import RUN
+from lab.cluster import Cluster
+from lab.deployment import ROOT, Deployment
+from lab.hosts import Host, all_hosts
+from lab.lab import Lab, lacking, missing_packages, none_before, only_one, run
+from lab.places import RUN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
