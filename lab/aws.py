@@ -23,12 +23,12 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from moto.route53.responses import Route53
 from werkzeug.serving import run_simple
 
-from lab.emulated_aws import correct_moto
-
 from . import faults
+from .emulated_aws import correct_moto
 from .groups import Groups
 from .hosts import Hosts
 from .image import IMAGES
+from .moto_changes import replaces
 from .objects import Objects
 from .permissions import Gate, remember_when_policies_are_written
 from .places import AWS_PORT, IMAGE_NAME_PREFIX, REGION, SERVICES
@@ -71,10 +71,10 @@ def _register_images() -> None:
 
 def _keep_changes_of_zones_pending() -> None:
     """Answer that a change is `PENDING` for as long as the name server does not know it; to moto all is in force."""
-    change_records = Route53.change_resource_record_sets
     in_sync: dict[str, float] = {}
 
-    def change_and_note(response: Route53) -> Any:
+    @replaces(Route53, "change_resource_record_sets")
+    def change_and_note(change_records: Any, response: Route53) -> Any:
         result: Any = change_records(response)
         zone = response.backend.get_hosted_zone(response._get_param("HostedZoneId"))
         change_id = uuid.uuid4().hex
@@ -82,13 +82,11 @@ def _keep_changes_of_zones_pending() -> None:
         result.result["ChangeInfo"].update(Id=f"/change/{change_id}", Status="PENDING")
         return result
 
-    def get_change(response: Route53) -> ActionResult:
+    @replaces(Route53, "get_change")
+    def get_change(_: Any, response: Route53) -> ActionResult:
         pending = time.time() < in_sync.get(response._get_param("Id").rpartition("/")[2], 0.0)
         status = {"Status": "PENDING" if pending else "INSYNC", "SubmittedAt": datetime.now(UTC)}
         return ActionResult({"ChangeInfo": {"Id": response._get_param("Id"), **status}})
-
-    setattr(Route53, change_records.__name__, change_and_note)
-    setattr(Route53, get_change.__name__, get_change)
 
 
 if __name__ == "__main__":

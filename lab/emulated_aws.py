@@ -12,7 +12,7 @@ import copy
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from moto.autoscaling.exceptions import ValidationError
 from moto.autoscaling.models import FakeAutoScalingGroup
@@ -29,8 +29,7 @@ from moto.s3.responses import S3Response
 from moto.server import main as serve
 from moto.ssm.models import ssm_backends
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from lab.moto_changes import replaces
 
 _RESOLVE_SSM = "resolve:ssm:"
 _S3_DEFAULT = {"Rule": {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}}
@@ -51,7 +50,8 @@ class _GroupActions:
         """Add both calls to moto."""
         actions = self
 
-        def complete_lifecycle_action(response: AutoScalingResponse) -> ActionResult:
+        @replaces(AutoScalingResponse, "complete_lifecycle_action")
+        def complete(_: None, response: AutoScalingResponse) -> ActionResult:
             result = response._get_param("LifecycleActionResult")
             if result not in {"CONTINUE", "ABANDON"}:
                 message = "The lifecycle action result must be CONTINUE or ABANDON"
@@ -59,20 +59,19 @@ class _GroupActions:
             actions._record(response, "CompleteLifecycleAction", LifecycleActionResult=result)
             return EmptyResult()
 
-        def record_lifecycle_action_heartbeat(response: AutoScalingResponse) -> ActionResult:
+        @replaces(AutoScalingResponse, "record_lifecycle_action_heartbeat")
+        def beat(_: None, response: AutoScalingResponse) -> ActionResult:
             actions._record(response, "RecordLifecycleActionHeartbeat")
             return EmptyResult()
 
-        def start_instance_refresh(response: AutoScalingResponse) -> ActionResult:
+        @replaces(AutoScalingResponse, "start_instance_refresh")
+        def refresh(_: None, response: AutoScalingResponse) -> ActionResult:
             refuse_refresh(response)
             preferences = response._get_param("Preferences")
             actions._log_call(
                 "StartInstanceRefresh", response._get_param("AutoScalingGroupName"), preferences=preferences
             )
             return ActionResult({"InstanceRefreshId": "08b91cf7-8fa6-48af-b6a6-d227f40f1b9b"})
-
-        for call in (complete_lifecycle_action, record_lifecycle_action_heartbeat, start_instance_refresh):
-            setattr(AutoScalingResponse, call.__name__, call)
 
     def _record(self, response: AutoScalingResponse, action: str, **values: str) -> None:
         group = response._get_param("AutoScalingGroupName")
@@ -115,9 +114,9 @@ def _resolve_images_by_parameter() -> None:
 
     EC2 does, so that a launch template may name a public parameter; moto takes the words for an image's id.
     """
-    run_instances = InstanceBackend.run_instances
 
-    def run_resolved(backend: Any, image_id: str, *args: Any, **kwargs: Any) -> Any:
+    @replaces(InstanceBackend, "run_instances")
+    def run_resolved(run_instances: Any, backend: Any, image_id: str, *args: Any, **kwargs: Any) -> Any:
         if image_id.startswith(_RESOLVE_SSM):
             name = image_id.removeprefix(_RESOLVE_SSM)
             parameter = ssm_backends[backend.account_id][backend.region_name].get_parameter(name)
@@ -127,17 +126,15 @@ def _resolve_images_by_parameter() -> None:
             image_id = parameter.value
         return run_instances(backend, image_id, *args, **kwargs)
 
-    setattr(InstanceBackend, run_instances.__name__, run_resolved)
-
 
 def _give_groups_instances_their_profile() -> None:
-    """Associate the launch template's instance profile with the instances of a group, which moto forgets.
+    """Moto's fault: associate the launch template's instance profile with the instances of a group, which moto forgets.
 
     Without it they would have no credentials.
     """
-    add_instances = FakeAutoScalingGroup.replace_autoscaling_group_instances
 
-    def add_instances_with_profile(group: FakeAutoScalingGroup, *args: Any, **kwargs: Any) -> None:
+    @replaces(FakeAutoScalingGroup, "replace_autoscaling_group_instances")
+    def add_instances_with_profile(add_instances: Any, group: FakeAutoScalingGroup, *args: Any, **kwargs: Any) -> None:
         add_instances(group, *args, **kwargs)
         template = group.ec2_launch_template
         profile = template and template.get_version(group.launch_template_version).data.get("IamInstanceProfile")
@@ -148,14 +145,12 @@ def _give_groups_instances_their_profile() -> None:
             if state.instance.id not in ec2.iam_instance_profile_associations:
                 ec2.associate_iam_instance_profile(state.instance.id, profile.get("Name"), profile.get("Arn"))
 
-    setattr(FakeAutoScalingGroup, add_instances.__name__, add_instances_with_profile)
-
 
 def _keep_mixed_instances_policy() -> None:
-    """Leave a group's mixed instances policy as it is where an update does not name it, as AWS does; moto drops it."""
-    update = FakeAutoScalingGroup.update
+    """Moto's fault: leave a group's mixed instances policy as it is where an update does not name it, as AWS does."""
 
-    def update_named(group: FakeAutoScalingGroup, *args: Any, **kwargs: Any) -> None:
+    @replaces(FakeAutoScalingGroup, "update")
+    def update_named(update: Any, group: FakeAutoScalingGroup, *args: Any, **kwargs: Any) -> None:
         if not kwargs.get("mixed_instances_policy"):
             kept = copy.deepcopy(group.mixed_instances_policy)
             if kept:
@@ -164,17 +159,15 @@ def _keep_mixed_instances_policy() -> None:
             kwargs["mixed_instances_policy"] = kept
         update(group, *args, **kwargs)
 
-    setattr(FakeAutoScalingGroup, update.__name__, update_named)
-
 
 def _apply_bucket_policies_to_whom_they_name() -> None:
-    """Hold a caller only to those statements of a bucket's policy that are for everyone, whatever the connection.
+    """Moto's fault: hold a caller only to what a bucket's policy says to every caller over every connection.
 
     moto looks at neither principal nor condition: a denial to one role, or to plain http, would be one to all.
     """
-    get_permission = FakeBucket.get_permission
 
-    def permission_for_everyone(bucket: FakeBucket, action: str, resource: str) -> Any:
+    @replaces(FakeBucket, "get_permission")
+    def permission_for_everyone(get_permission: Any, bucket: FakeBucket, action: str, resource: str) -> Any:
         policy = bucket.policy
         document = json.loads(policy or '{"Statement": []}')
         document["Statement"] = [
@@ -188,8 +181,6 @@ def _apply_bucket_policies_to_whom_they_name() -> None:
         finally:
             bucket.policy = policy
 
-    setattr(FakeBucket, get_permission.__name__, permission_for_everyone)
-
 
 def _block_customer_provided_keys() -> None:
     """Encrypt every bucket, and tell of its block of SSE-C, which S3 sets where nobody chose.
@@ -198,7 +189,8 @@ def _block_customer_provided_keys() -> None:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/blocking-unblocking-s3-c-encryption-gpbucket.html
     """
 
-    def get_bucket_encryption(response: S3Response) -> Any:
+    @replaces(S3Response, "get_bucket_encryption")
+    def tell_encryption(_: Any, response: S3Response) -> Any:
         response.data["Action"] = "GetBucketEncryption"
         told = (response.backend.get_bucket_encryption(response.bucket_name) or _S3_DEFAULT)["Rule"]
         rule = {
@@ -208,45 +200,42 @@ def _block_customer_provided_keys() -> None:
         }
         return response.serialized(ActionResult({"ServerSideEncryptionConfiguration": {"Rules": [rule]}}))
 
-    setattr(S3Response, get_bucket_encryption.__name__, get_bucket_encryption)
-
 
 def _tell_back_what_was_told() -> None:
-    """Answer with a private zone's VPCs and with the description of a rule between groups.
+    """Moto's fault: answer with a private zone's VPCs and with the description of a rule between groups.
 
     moto keeps both to itself, and takes a zone made for a VPC as a public one. The next deploy would set them again.
     """
-    create_hosted_zone = Route53.create_hosted_zone
-    add_vpc = FakeZone.add_vpc
 
-    def create_private_for_a_vpc(response: Route53) -> ActionResult:
+    @replaces(Route53, "create_hosted_zone")
+    def create_private_for_a_vpc(create_hosted_zone: Any, response: Route53) -> Any:
         if response._get_param("VPC.VPCId"):
             response.params["HostedZoneConfig"]["PrivateZone"] = True
         return create_hosted_zone(response)
 
-    def add_vpc_by_its_names(zone: FakeZone, vpc_id: str | None, vpc_region: str | None) -> dict[str, Any]:
+    @replaces(FakeZone, "add_vpc")
+    def add_vpc_by_its_names(
+        add_vpc: Any, zone: FakeZone, vpc_id: str | None, vpc_region: str | None
+    ) -> dict[str, Any]:
         vpc: dict[str, Any] = add_vpc(zone, vpc_id, vpc_region)
         vpc.update(VPCId=vpc_id, VPCRegion=vpc_region)
         return vpc
 
-    def description(rule: SecurityGroupRule) -> str | None:
+    @replaces(SecurityGroupRule, "description")
+    def description(_: property, rule: SecurityGroupRule) -> str | None:
         found: str | None = rule.ip_range.get("Description") or (rule.source_group or {}).get("Description")
         return found
 
-    setattr(Route53, create_hosted_zone.__name__, create_private_for_a_vpc)
-    setattr(FakeZone, add_vpc.__name__, add_vpc_by_its_names)
-    setattr(SecurityGroupRule, description.__name__, property(description))
-
 
 def _keep_templates_as_they_were_told() -> None:
-    """Keep a launch template's user data in one form, and its own tags out of its data.
+    """Moto's fault: keep a launch template's user data in one form, and its own tags out of its data.
 
     Otherwise moto launches nothing from any version but the first, and the next deploy would make another version.
     """
-    init = LaunchTemplateVersion.__init__
 
+    @replaces(LaunchTemplateVersion, "__init__")
     def init_with_data_as_told(
-        version: LaunchTemplateVersion, template: Any, number: int, data: dict[str, Any], description: str
+        init: Any, version: LaunchTemplateVersion, template: Any, number: int, data: dict[str, Any], description: str
     ) -> None:
         data = dict(data)
         if isinstance(data.get("UserData"), str):
@@ -256,34 +245,30 @@ def _keep_templates_as_they_were_told() -> None:
             data["TagSpecifications"] = tags
         init(version, template, number, data, description)
 
-    setattr(LaunchTemplateVersion, init.__name__, init_with_data_as_told)
-
 
 def _let_delete_markers_be_deleted() -> None:
-    """Let a key be deleted for good whose versions have delete markers among them; moto stumbles over them."""
-    FakeDeleteMarker.dispose = lambda _: None  # type: ignore[attr-defined]
+    """Moto's fault: let a key be deleted for good whose versions have delete markers among them."""
+
+    @replaces(FakeDeleteMarker, "dispose")
+    def keep(_: Any, marker: FakeDeleteMarker) -> None:
+        """It holds no file that would have to be closed."""
 
 
 def _name_the_rule_that_is_gone() -> None:
-    """Refuse to revoke a rule that is not there by the code that EC2 has for it.
+    """Moto's fault: refuse to revoke a rule that is not there by the code that EC2 has for it.
 
     Terraform takes that one as done, such as when it asks again after its connection broke; moto has another code.
     """
-    revocations = (
-        SecurityGroupBackend.revoke_security_group_ingress,
-        SecurityGroupBackend.revoke_security_group_egress,
-    )
 
-    def naming(revoke: Callable[..., None]) -> Callable[..., None]:
-        def revoke_known(backend: Any, *args: Any, security_rule_ids: list[str] | None = None, **kwargs: Any) -> None:
-            if security_rule_ids:
-                backend.describe_security_group_rules(security_rule_ids, {})  # fails by that code
-            revoke(backend, *args, security_rule_ids=security_rule_ids, **kwargs)
+    def revoke_known(
+        revoke: Any, backend: Any, *args: Any, security_rule_ids: list[str] | None = None, **kwargs: Any
+    ) -> None:
+        if security_rule_ids:
+            backend.describe_security_group_rules(security_rule_ids, {})  # fails by that code
+        revoke(backend, *args, security_rule_ids=security_rule_ids, **kwargs)
 
-        return revoke_known
-
-    for revoke in revocations:
-        setattr(SecurityGroupBackend, revoke.__name__, naming(revoke))
+    for direction in ("ingress", "egress"):
+        replaces(SecurityGroupBackend, f"revoke_security_group_{direction}")(revoke_known)
 
 
 def correct_moto() -> None:

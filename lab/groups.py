@@ -20,7 +20,8 @@ from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup, In
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult, EmptyResult
 
-from lab.emulated_aws import refuse_refresh
+from .emulated_aws import refuse_refresh
+from .moto_changes import replaces
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -109,10 +110,12 @@ class Groups:
         """Give moto's groups these members."""
         groups = self
 
-        def set_desired_capacity(group: FakeAutoScalingGroup, new_capacity: int | None) -> None:
+        @replaces(FakeAutoScalingGroup, "set_desired_capacity")
+        def set_desired_capacity(_: Any, group: FakeAutoScalingGroup, new_capacity: int | None) -> None:
             group.desired_capacity = group.min_size if new_capacity is None else new_capacity
 
-        def delete_auto_scaling_group(backend: AutoScalingBackend, group_name: str) -> None:
+        @replaces(AutoScalingBackend, "delete_auto_scaling_group")
+        def delete_auto_scaling_group(_: Any, backend: AutoScalingBackend, group_name: str) -> None:
             group = backend.autoscaling_groups.get(group_name)
             if group is None:
                 message = f"AutoScalingGroup name not found - AutoScalingGroup '{group_name}' not found"
@@ -122,10 +125,12 @@ class Groups:
                 raise _InUseError(message)
             del backend.autoscaling_groups[group_name]
 
-        def notify_terminate_instances(backend: AutoScalingBackend, instance_ids: list[str]) -> None:
+        @replaces(AutoScalingBackend, "notify_terminate_instances")
+        def notify_terminate_instances(_: Any, backend: AutoScalingBackend, instance_ids: list[str]) -> None:
             """The next round sees it."""
 
-        def terminate_instance(backend: AutoScalingBackend, instance_id: str, should_decrement: bool) -> Any:  # noqa: FBT001
+        @replaces(AutoScalingBackend, "terminate_instance")
+        def terminate_instance(_: Any, backend: AutoScalingBackend, instance_id: str, should_decrement: bool) -> Any:  # noqa: FBT001
             group, member = _member(backend, instance_id)
             if should_decrement:
                 group.desired_capacity = (group.desired_capacity or 0) - 1
@@ -139,7 +144,8 @@ class Groups:
                 "StatusCode": "InProgress",
             }
 
-        def complete_lifecycle_action(response: AutoScalingResponse) -> ActionResult:
+        @replaces(AutoScalingResponse, "complete_lifecycle_action")
+        def complete_lifecycle_action(_: Any, response: AutoScalingResponse) -> ActionResult:
             action = groups._action_named_in(response)
             result = response._get_param("LifecycleActionResult")
             if result not in _RESULTS:
@@ -148,16 +154,19 @@ class Groups:
             action.result = result
             return EmptyResult()
 
-        def record_lifecycle_action_heartbeat(response: AutoScalingResponse) -> ActionResult:
+        @replaces(AutoScalingResponse, "record_lifecycle_action_heartbeat")
+        def record_lifecycle_action_heartbeat(_: Any, response: AutoScalingResponse) -> ActionResult:
             groups._action_named_in(response).beat()
             return EmptyResult()
 
-        def start_instance_refresh(response: AutoScalingResponse) -> ActionResult:
+        @replaces(AutoScalingResponse, "start_instance_refresh")
+        def start_instance_refresh(_: Any, response: AutoScalingResponse) -> ActionResult:
             refuse_refresh(response)
             group = response.autoscaling_backend.autoscaling_groups[response._get_param("AutoScalingGroupName")]
             return ActionResult({"InstanceRefreshId": groups._start_refresh(group, response)})
 
-        def cancel_instance_refresh(response: AutoScalingResponse) -> ActionResult:
+        @replaces(AutoScalingResponse, "cancel_instance_refresh")
+        def cancel_instance_refresh(_: Any, response: AutoScalingResponse) -> ActionResult:
             refresh = groups._active_refresh(response._get_param("AutoScalingGroupName"))
             if refresh is None:
                 message = "There is no active instance refresh"
@@ -165,23 +174,11 @@ class Groups:
             refresh.end("Cancelled")
             return ActionResult({"InstanceRefreshId": refresh.id})
 
-        def describe_instance_refreshes(response: AutoScalingResponse) -> ActionResult:
+        @replaces(AutoScalingResponse, "describe_instance_refreshes")
+        def describe_instance_refreshes(_: Any, response: AutoScalingResponse) -> ActionResult:
             name = response._get_param("AutoScalingGroupName")
             found = [refresh.told(name) for refresh in reversed(groups._refreshes.get(name, []))]
             return ActionResult({"InstanceRefreshes": found[: response._get_int_param("MaxRecords", 50)]})
-
-        setattr(FakeAutoScalingGroup, set_desired_capacity.__name__, set_desired_capacity)
-        setattr(AutoScalingBackend, delete_auto_scaling_group.__name__, delete_auto_scaling_group)
-        setattr(AutoScalingBackend, notify_terminate_instances.__name__, notify_terminate_instances)
-        setattr(AutoScalingBackend, terminate_instance.__name__, terminate_instance)
-        for call in (
-            complete_lifecycle_action,
-            record_lifecycle_action_heartbeat,
-            start_instance_refresh,
-            cancel_instance_refresh,
-            describe_instance_refreshes,
-        ):
-            setattr(AutoScalingResponse, call.__name__, call)
 
     def reconcile(self, backends: Iterable[AutoScalingBackend]) -> None:
         """Move every member on by what has happened. To be called often."""

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from .enclosure import first_process, host_cgroups
 from .image import IMAGES
+from .moto_changes import replaces
 from .places import AWS_ENDPOINT, IMAGE_NAME_PREFIX, RUN, SERVICES
 
 if TYPE_CHECKING:
@@ -141,10 +142,10 @@ class Hosts:
         """Make moto's instances wait for their hosts."""
         from moto.ec2.models.instances import InstanceBackend  # noqa: PLC0415 - heavy, and only this process has it
 
-        run_instances = InstanceBackend.run_instances
         hosts = self
 
-        def run_pending(backend: Any, *args: Any, **kwargs: Any) -> Any:
+        @replaces(InstanceBackend, "run_instances")
+        def run_pending(run_instances: Any, backend: Any, *args: Any, **kwargs: Any) -> Any:
             reservation = run_instances(backend, *args, **kwargs)
             for instance in reservation.instances:
                 _set(instance, _PENDING)
@@ -152,7 +153,7 @@ class Hosts:
             return reservation
 
         def change(state: tuple[str, int], *from_states: str) -> Any:
-            def changed(backend: Any, instance_ids: list[str]) -> list[tuple[Instance, Any]]:
+            def changed(_: Any, backend: Any, instance_ids: list[str]) -> list[tuple[Instance, Any]]:
                 done = []
                 for instance in backend.get_multi_instances_by_id(instance_ids):
                     done.append((instance, copy.copy(instance._state)))  # noqa: SLF001
@@ -162,21 +163,20 @@ class Hosts:
 
             return changed
 
-        def reboot(backend: Any, instance_ids: list[str]) -> Any:
+        @replaces(InstanceBackend, "reboot_instances")
+        def reboot(_: Any, backend: Any, instance_ids: list[str]) -> Any:
             instances = backend.get_multi_instances_by_id(instance_ids)
             for instance in instances:
                 hosts._running[instance.id].signal(_REBOOT)
             return instances
 
-        replacements = {
-            "run_instances": run_pending,
+        changes = {
             "terminate_instances": change(_SHUTTING_DOWN, "pending", "running", "stopping", "stopped"),
             "stop_instances": change(_STOPPING, "pending", "running"),
             "start_instances": change(_PENDING, "stopped"),
-            "reboot_instances": reboot,
         }
-        for name, function in replacements.items():
-            setattr(InstanceBackend, name, function)
+        for name, function in changes.items():
+            replaces(InstanceBackend, name)(function)
 
     def reconcile(self, backends: Iterable[EC2Backend]) -> None:
         """Start and end hosts, and tell the instances. To be called often."""

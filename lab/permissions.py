@@ -24,6 +24,7 @@ from moto.s3.models import s3_backends
 from moto.sts.models import sts_backends
 
 from . import faults
+from .moto_changes import replaces
 from .places import DEPLOYER, REFUSED_LOG
 
 if TYPE_CHECKING:
@@ -155,13 +156,13 @@ class Gate:
 
 def remember_when_policies_are_written() -> None:
     """Have moto note the time of each inline policy, which is in force a little later."""
-    put_role_policy = IAMBackend.put_role_policy
 
-    def put_and_note(backend: IAMBackend, role_name: str, policy_name: str, policy_json: str) -> None:
+    @replaces(IAMBackend, "put_role_policy")
+    def put_and_note(
+        put_role_policy: Any, backend: IAMBackend, role_name: str, policy_name: str, policy_json: str
+    ) -> None:
         put_role_policy(backend, role_name, policy_name, policy_json)
         _policy_times[role_name, policy_name] = time.time()
-
-    setattr(IAMBackend, put_role_policy.__name__, put_and_note)
 
 
 def _session(key: str) -> _Session | None:
