@@ -55,7 +55,7 @@ demo: setup ## a cluster of real hosts on this machine, with no AWS account; wan
 	python -m lab.demo $(ARGS)
 
 lab-packages: setup ## install Debian's packages that demo and test-lab need
-	packages=$$(python -m lab.demo packages) && if [[ -n $$packages ]]; then apt-get update && apt-get install -y --no-install-recommends $$packages; fi
+	bash tools/install_lab_packages
 
 # --- checks ------------------------------------------------------------------------------------------------------
 
@@ -66,7 +66,7 @@ test: lint ## linters, types, and the tests that need neither root nor Terraform
 test-all: test checkov test-deploy test-lab ## all that CI runs
 
 # Those with a shebang, and those that others source and that say so.
-SHELL_FILES = $$(shfmt --find .ci userdata lab tests; grep -rl '^\# shellcheck shell=bash' userdata || true)
+SHELL_FILES = $$(shfmt --find .ci userdata lab tests tools; grep -rl '^\# shellcheck shell=bash' userdata || true)
 
 lint: setup ## ruff, mypy, shellcheck, shfmt
 	pipenv verify
@@ -113,7 +113,7 @@ docs: setup ## make anew what docs/ has from the code
 setup: .venv/.made node_modules/.made ## the environments; a second time this does nothing
 
 $(PIPENV)/.made:
-	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed: make PYTHON=..." if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) tools/check_python.py
 	rm -rf $(@D)
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/pip install --quiet --disable-pip-version-check $(subst -,==,$(notdir $(@D)))
@@ -131,7 +131,7 @@ $(PIPENV)/.made:
 	touch $@
 
 node_modules/.made: package-lock.json
-	node -e 'const v = process.versions.node.split(".")[0]; if (v != 20 && v != 22) throw Error("cdktf 0.21 needs Node 20 or 22, this is " + v)'
+	node tools/check_node.mjs
 	npm ci
 	touch $@
 
@@ -139,21 +139,8 @@ node_modules/.made: package-lock.json
 # What came from which registry is that machine's affair: neither lock file names one.
 lock: $(PIPENV)/.made ## lock the newest versions that Pipfile, pyproject.toml and package.json allow
 	pipenv lock --categories 'packages dev-packages checkov'
-	$(PYTHON) -c "$$WITHOUT_SOURCES"
+	$(PYTHON) tools/lock_without_sources.py
 	npm install --package-lock-only
-
-define WITHOUT_SOURCES
-import json
-lock = json.load(open('Pipfile.lock'))
-lock['_meta']['sources'] = []
-for category in lock.keys() - {'_meta'}:
-    for package in lock[category].values():
-        package.pop('index', None)
-with open('Pipfile.lock', 'w') as file:
-    json.dump(lock, file, indent=4, sort_keys=True)
-    file.write('\n')
-endef
-export WITHOUT_SOURCES
 
 clean: ## remove all that make made; the state of a deployed cluster stays
 	rm -rf .venv .tools node_modules cdktf.out .mypy_cache .pytest_cache .ruff_cache

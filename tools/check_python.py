@@ -1,0 +1,6 @@
+"""Say so where the Python that is to make the environment is too old."""
+
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036 - an older one may run this
+    sys.exit("Python 3.11 or later is needed: make PYTHON=...")
