@@ -19,7 +19,7 @@ from spark_cluster.scaling import Cpu, Scaling
 from spark_cluster.settings import MasterSettings, NodeSettings, WorkerSettings, executor_cores
 from spark_cluster.spark_release import DEFAULT_SPARK_VERSION, PYTHON_VERSION, SparkArchive, SparkDistribution
 from spark_cluster.storage import ClusterStorage
-from spark_cluster.workers import LAUNCH_HOOK_NAME, WorkerFleet, Workers, grant_complete_launch, group_name
+from spark_cluster.workers import LAUNCH_HOOK_NAME, WorkerFleet, Workers, grant_complete_launch, group_arn, group_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -224,6 +224,8 @@ class SparkCluster(Construct):
             http_proxy=http_proxy or "",
             no_proxy=no_proxy,
         )
+        prepared = scaling.prepare(settings, master_role=self.master_role, group_arn=group_arn(name, self.location))
+        settings = prepared.settings
         common = NodeCommon(
             name=name,
             network=self.network,
@@ -263,6 +265,7 @@ class SparkCluster(Construct):
             scaling=scaling,
             role=self.worker_role,
             settings=WorkerSettings(**vars(settings), launch_hook=LAUNCH_HOOK_NAME),
+            detailed_monitoring=prepared.detailed_monitoring,
             master_record=self.master.record,
         )
 
@@ -323,4 +326,7 @@ def _check(
     checks.answer("master", master, "instance_type", "Master(instance_type='m6i.large')")
     checks.answer("workers", workers, "instance_types", "Workers(min_size=1, max_size=4)")
     checks.answer("scaling", scaling, "attach", "scaling.Cpu()")
+    for part in ("prepare", "leaves_zero"):
+        if not hasattr(scaling, part):
+            raise checks.fail("scaling", f"have `{part}`, as scaling.Cpu() has", scaling)
     checks.answer("fleet_key", fleet_key, "private_parameter", "fleet_key.Generated()")

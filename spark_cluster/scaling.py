@@ -17,19 +17,43 @@ if TYPE_CHECKING:
 
     from cdktf_cdktf_provider_aws.autoscaling_group import AutoscalingGroup
 
+    from spark_cluster.identity import NodeRole
+    from spark_cluster.settings import NodeSettings
+
 CPU_PERIOD_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a strategy wants of the nodes.
+
+    Attributes:
+        settings: what they are told: what the strategy was given, with what it changes in it.
+        detailed_monitoring: whether CloudWatch gets the workers' figures each minute, which costs extra.
+    """
+
+    settings: NodeSettings
+    detailed_monitoring: bool = False
 
 
 class Scaling(Protocol):
     """A strategy of scaling.
 
     Attributes:
-        reads_cpu: whether it needs a CPU figure a minute, and so detailed monitoring of the workers.
         leaves_zero: whether it can bring a group without workers back to life.
     """
 
-    reads_cpu: ClassVar[bool]
     leaves_zero: ClassVar[bool]
+
+    def prepare(self, settings: NodeSettings, *, master_role: NodeRole, group_arn: str) -> Prepared:
+        """Say what the nodes need, before there are any, and let the master do its part.
+
+        Args:
+            settings: what both kinds of node are to be told. The caller's `spark_defaults` stand in it, and win over
+                those that a strategy puts before them.
+            master_role: what the master may do; a grant made here is there before the master.
+            group_arn: the group, which need not exist yet.
+        """
 
     def attach(self, scope: Construct, *, group: AutoscalingGroup, name: str, tags: Mapping[str, str]) -> None:
         """Make in `scope` what scales `group`; `name` begins the names of what it makes."""
@@ -61,7 +85,6 @@ class Cpu:
     evaluation_periods: checks.Whole = 2
     cooldown_seconds: checks.Whole = 300
 
-    reads_cpu: ClassVar[bool] = True
     leaves_zero: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -78,6 +101,10 @@ class Cpu:
             "scaling.scale_out_above_percent",
             self.scale_out_above_percent,
         )
+
+    def prepare(self, settings: NodeSettings, *, master_role: NodeRole, group_arn: str) -> Prepared:  # noqa: ARG002
+        """Detailed monitoring: basic has one CPU figure in five minutes, which would starve an alarm on two."""
+        return Prepared(settings, detailed_monitoring=True)
 
     def attach(self, scope: Construct, *, group: AutoscalingGroup, name: str, tags: Mapping[str, str]) -> None:
         """Two policies and the two alarms that start them."""
@@ -135,8 +162,11 @@ class Cpu:
 class Manual:
     """Nothing scales by itself: the group keeps the size that an operator gives it."""
 
-    reads_cpu: ClassVar[bool] = False
     leaves_zero: ClassVar[bool] = True
+
+    def prepare(self, settings: NodeSettings, *, master_role: NodeRole, group_arn: str) -> Prepared:  # noqa: ARG002
+        """Nothing."""
+        return Prepared(settings)
 
     def attach(self, scope: Construct, *, group: AutoscalingGroup, name: str, tags: Mapping[str, str]) -> None:
         """Nothing."""

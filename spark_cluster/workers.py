@@ -122,6 +122,7 @@ class WorkerFleet(Construct):
         scaling: Scaling,
         role: NodeRole,
         settings: WorkerSettings,
+        detailed_monitoring: bool,
         master_record: TerraformResource,
     ) -> None:
         """Make the template and the group.
@@ -134,6 +135,7 @@ class WorkerFleet(Construct):
             scaling: what changes the group's size.
             role: their role.
             settings: what their user data says.
+            detailed_monitoring: whether CloudWatch gets their figures each minute.
             master_record: the master's name in the zone: a worker never asks for it before it is there.
 
         Raises:
@@ -149,7 +151,7 @@ class WorkerFleet(Construct):
         self.group_name = settings.group
         self.user_data = UserData(self, "user_data", settings=settings, storage=common.storage)
         tags = common.tags_of("worker")
-        self.launch_template = self._launch_template(common, workers, role, scaling)
+        self.launch_template = self._launch_template(common, workers, role, detailed_monitoring=detailed_monitoring)
         hook = AutoscalingGroupInitialLifecycleHook(
             name=settings.launch_hook,
             lifecycle_transition="autoscaling:EC2_INSTANCE_LAUNCHING",
@@ -189,7 +191,7 @@ class WorkerFleet(Construct):
         scaling.attach(Construct(self, "scaling"), group=self.group, name=self.group_name, tags=common.tags)
 
     def _launch_template(
-        self, common: NodeCommon, workers: Workers, role: NodeRole, scaling: Scaling
+        self, common: NodeCommon, workers: Workers, role: NodeRole, *, detailed_monitoring: bool
     ) -> LaunchTemplate:
         network, image, tags = common.network, common.image, common.tags_of("worker")
         public_ip = common.associate_public_ip_address
@@ -222,8 +224,7 @@ class WorkerFleet(Construct):
             network_interfaces=None if public_ip is None else [interface],
             metadata_options=LaunchTemplateMetadataOptions(**METADATA_OPTIONS),
             block_device_mappings=[root],
-            # Basic monitoring has one CPU figure in five minutes, which would starve an alarm on two.
-            monitoring=LaunchTemplateMonitoring(enabled=scaling.reads_cpu),
+            monitoring=LaunchTemplateMonitoring(enabled=detailed_monitoring),
             tag_specifications=[
                 LaunchTemplateTagSpecifications(resource_type=kind, tags=dict(tags)) for kind in ("instance", "volume")
             ],
@@ -258,9 +259,14 @@ def group_name(name: str) -> str:
     return f"{name}-spark-workers"
 
 
+def group_arn(name: str, location: Location) -> str:
+    """The ARN of that group, which need not exist yet."""
+    return location.arn("autoscaling", f"autoScalingGroup:*:autoScalingGroupName/{group_name(name)}")
+
+
 def grant_complete_launch(role: NodeRole, *, name: str, location: Location) -> None:
     """Let a worker say that its own launch succeeded or failed; the group need not exist yet."""
-    group = location.arn("autoscaling", f"autoScalingGroup:*:autoScalingGroupName/{group_name(name)}")
+    group = group_arn(name, location)
     role.allow("complete_launch", Allow(("autoscaling:CompleteLifecycleAction",), (group,)))
 
 

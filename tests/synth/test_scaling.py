@@ -1,13 +1,23 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from cdktf import TerraformStack, TerraformVariable
 
 from spark_cluster import scaling
+from spark_cluster.identity import Allow
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cdktf_cdktf_provider_aws.autoscaling_group import AutoscalingGroup
+    from constructs import Construct
+
+    from spark_cluster.identity import NodeRole
+    from spark_cluster.settings import NodeSettings
     from tests.synth.conftest import Synthesize
     from tests.synth.synthesized import Synthesized
 
@@ -119,3 +129,45 @@ def test_refuses(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError) as error:  # noqa: PT011 - compared whole below
         scaling.Cpu(**arguments)
     assert str(error.value) == message
+
+
+# --- a strategy of the caller's own -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Own:
+    leaves_zero: ClassVar[bool] = True
+
+    def prepare(self, settings: NodeSettings, *, master_role: NodeRole, group_arn: str) -> scaling.Prepared:
+        master_role.allow("set_size", Allow(("autoscaling:SetDesiredCapacity",), (group_arn,)))
+        defaults = {"spark.a": "the strategy's", "spark.b": "the strategy's", **settings.spark_defaults}
+        return scaling.Prepared(replace(settings, spark_defaults=defaults, setup_script="#!/bin/sh\n"))
+
+    def attach(self, scope: Construct, *, group: AutoscalingGroup, name: str, tags: Mapping[str, str]) -> None:
+        """Nothing."""
+
+
+def test_a_strategy_grants_to_the_master_and_tells_the_nodes_before_there_are_any(synthesize: Synthesize) -> None:
+    stack = synthesize(scaling=Own(), spark_defaults={"spark.b": "the caller's"})
+    address = stack.address("aws_iam_role_policy", "spark_master_role_set_size")
+    assert address in stack.graph()[stack.address("aws_instance", "spark_master_instance")]
+    [statement] = json.loads(stack.the("aws_iam_role_policy", "spark_master_role_set_size")["policy"])["Statement"]
+    assert statement["Resource"][0].endswith(":autoScalingGroup:*:autoScalingGroupName/demo-spark-workers")
+    for role in ("master", "worker"):
+        told = stack.settings(role)
+        assert told["spark_defaults"] == {"spark.a": "the strategy's", "spark.b": "the caller's"}
+        assert told["setup_script"] == "#!/bin/sh\n"
+    assert stack.the("aws_launch_template")["monitoring"] == {"enabled": False}
+
+
+class Half:
+    def prepare(self) -> None:
+        """Too little."""
+
+    def attach(self) -> None:
+        """Too little."""
+
+
+def test_a_strategy_that_lacks_a_part_is_refused_by_the_parts_name(synthesize: Synthesize) -> None:
+    with pytest.raises(ValueError, match=r"scaling must have `leaves_zero`, as scaling.Cpu\(\) has, got"):
+        synthesize(scaling=Half())
