@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lab.lab import Lab
 
 TICK_SECONDS = 35
-"""`spark-fleet.timer`: half a minute, its jitter, and the run itself."""
+"""`spark-tick.timer`: half a minute, its jitter, and the run itself."""
 
 OUTAGE_SECONDS = 60
 

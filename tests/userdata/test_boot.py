@@ -55,7 +55,7 @@ def assert_failed(node: Node, done: CompletedProcess[str], step: str, cause: str
     assert node.stored_log.splitlines()[-1].endswith(node.last_line.partition("Z ")[2])
     completions = [call for call in node.calls if "complete-hook" in call]
     assert completions == (["aws.py complete-hook ABANDON"] if node.settings["role"] == "worker" else [])
-    assert not any("spark-fleet.timer" in call for call in node.calls)
+    assert not any("spark-tick.timer" in call for call in node.calls)
 
 
 def assert_started_nothing(node: Node) -> None:
@@ -84,7 +84,7 @@ def test_a_master_boots_step_by_step(master: Node) -> None:
         "systemctl restart spark-master.service",
         "systemctl restart systemd-journald.service",
         "spark_state.py master 10.0.0.7",
-        "systemctl enable --quiet --now spark-fleet.timer",
+        "systemctl enable --quiet --now spark-tick.timer",
         "systemctl start --no-block spark-orphans.service",
         "systemctl disable --quiet --no-reload spark-boot.service",
     ]
@@ -96,7 +96,7 @@ def test_a_worker_boots_and_tells_auto_scaling_last(worker: Node) -> None:
     assert worker.calls_of("spark_state.py") == ["spark_state.py worker 10.0.0.7"]
     assert worker.calls_of("aws.py")[-1] == "aws.py complete-hook CONTINUE"
     assert not any(call.startswith("aws.py store") for call in worker.calls), "a worker may not write artifacts/"
-    assert not any("spark-fleet" in call for call in worker.calls)
+    assert not any("spark-tick" in call for call in worker.calls)
 
 
 def test_the_secret_and_the_fleet_key_get_the_seconds_that_are_left(worker: Node) -> None:

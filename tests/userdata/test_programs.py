@@ -32,7 +32,7 @@ def parsed(path: Path) -> ast.Module:
 
 
 def test_the_programs_are_found() -> None:
-    assert {"aws", "settings", "fleet", "spark_conf", "spark_state", "spark-wait"} <= MODULES
+    assert {"aws", "settings", "tick", "spark_conf", "spark_state", "spark-wait"} <= MODULES
 
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.name)

@@ -83,7 +83,7 @@ def environment(role, python_version):
             memory = worker_memory_mib(file.read())
         lines += ["SPARK_DAEMON_MEMORY=512m", f"SPARK_WORKER_MEMORY={memory}m", f"SPARK_WORKER_CORES={os.cpu_count()}"]
     else:
-        # Made by fleet.py: an executor fills a worker, as far as spark_defaults does not say otherwise.
+        # Made by tick.py: an executor fills a worker, as far as spark_defaults does not say otherwise.
         executor = settings.path("/etc/spark-cluster/executor.env")
         lines += ["SPARK_DAEMON_MEMORY=1g", f"[ ! -r {executor} ] || . {executor}"]
     return "\n".join(lines) + "\n"

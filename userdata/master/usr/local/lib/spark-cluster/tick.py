@@ -2,19 +2,28 @@
 """Keep what the master knows of its group of workers; a timer runs it.
 
 - `conf/workers` (and `conf/slaves`, its old name): the address of each member in service, one a line.
-- `executor.env`: the memory of an executor that fills a worker, for applications that do not say.
 - known hosts: the host key of a member that left, or whose address went to a newer one, is forgotten.
+- `executor.env`: the memory of an executor that fills a worker, for applications that do not say.
 
 An API error changes nothing and fails this run of the unit; the next is half a minute away.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import sys
+from typing import TYPE_CHECKING, Any
 
 import files
 import settings
 import worker_group
+from observation import observe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from observation import Observation
 
 WORKERS_FILE = "/opt/spark/conf/workers"
 EXECUTOR_FILE = "/etc/spark-cluster/executor.env"
@@ -23,7 +32,7 @@ EXECUTOR_MEMORY_SHARE = 0.78
 """Of an instance type's nominal memory. A worker offers 85 % of what its kernel sees: at least 92 % of that."""
 
 
-def write_if_changed(file, text):
+def write_if_changed(file: str, text: str) -> bool:
     """Write a file in one step, and only where its text is another; says whether it did."""
     try:
         with open(settings.path(file), encoding="utf-8") as old:
@@ -35,38 +44,36 @@ def write_if_changed(file, text):
     return True
 
 
-def in_service(group, instances):
-    """Address and launch time of each member in service."""
-    ids = [member["InstanceId"] for member in group["Instances"] if member["LifecycleState"] == "InService"]
-    members = [instances[name] for name in ids if instances.get(name, {}).get("PrivateIpAddress")]
-    return {member["PrivateIpAddress"]: member["LaunchTime"] for member in members}
-
-
-def by_address(address):
+def by_address(address: str) -> list[int]:
+    """Addresses in the order of their numbers."""
     return [int(part) for part in address.split(".")]
 
 
-def forget_hosts(members):
+def keep_workers_file(seen: Observation) -> None:
+    """The list of workers that Spark's own scripts read."""
+    addresses = sorted(seen.members, key=by_address)
+    if write_if_changed(WORKERS_FILE, "".join(f"{address}\n" for address in addresses)):
+        print(f"tick: {len(addresses)} workers in service", file=sys.stderr)
+    slaves = settings.path(os.path.join(os.path.dirname(WORKERS_FILE), "slaves"))
+    if not os.path.islink(slaves):
+        os.symlink("workers", slaves)
+
+
+def forget_hosts(seen: Observation) -> None:
     """Drop the host keys of addresses that no longer are, or no longer are the same host."""
     folder = settings.path(KNOWN_HOSTS)
     for name in os.listdir(folder) if os.path.isdir(folder) else ():
         file = os.path.join(folder, name)
-        if name not in members or os.lstat(file).st_mtime < members[name].timestamp():
+        if name not in seen.members or os.lstat(file).st_mtime < seen.members[name].timestamp():
             with contextlib.suppress(OSError):  # the folder is the spark user's: there may be anything
                 os.remove(file)
-            print(f"fleet: forgot the host key of {name}", file=sys.stderr)
+            print(f"tick: forgot the host key of {name}", file=sys.stderr)
 
 
-def type_names(group):
-    """The instance types that the group may launch."""
-    policy = group["MixedInstancesPolicy"]["LaunchTemplate"]["Overrides"]
-    return sorted(override["InstanceType"] for override in policy)
-
-
-def executor_memory_mib(types, cores):
+def executor_memory_mib(types: Sequence[dict[str, Any]], cores: int) -> int:
     """Memory of an executor of so many cores (0: all of a worker's) that fits on the smallest of the types."""
 
-    def fitting(kind):
+    def fitting(kind: dict[str, Any]) -> int:
         all_cores = kind["VCpuInfo"]["DefaultVCpus"]
         share = min(1.0, cores / all_cores) if cores else 1.0
         return int(kind["MemoryInfo"]["SizeInMiB"] * EXECUTOR_MEMORY_SHARE * share)
@@ -74,10 +81,11 @@ def executor_memory_mib(types, cores):
     return min(fitting(kind) for kind in types)
 
 
-def keep_executor_memory(group):
+def keep_executor_memory(seen: Observation) -> None:
     """Asks EC2 only where the group's types are others than those the file was made for."""
-    names = type_names(group)
-    comment = "# {}\n".format(" ".join(names))
+    if not seen.has_group:
+        return
+    comment = "# {}\n".format(" ".join(seen.instance_types))
     try:
         with open(settings.path(EXECUTOR_FILE), encoding="utf-8") as old:
             if old.readline() == comment:
@@ -85,26 +93,22 @@ def keep_executor_memory(group):
     except FileNotFoundError:
         pass
     cores = int(settings.load()["executor_cores"])
-    memory = executor_memory_mib(worker_group.instance_types(names), cores)
+    memory = executor_memory_mib(worker_group.instance_types(list(seen.instance_types)), cores)
     write_if_changed(EXECUTOR_FILE, f"{comment}SPARK_EXECUTOR_MEMORY={memory}m\n")
 
 
-def main():
-    group = worker_group.group()
-    members = in_service(group, worker_group.instances(group["AutoScalingGroupName"])) if group else {}
-    addresses = sorted(members, key=by_address)
-    if write_if_changed(WORKERS_FILE, "".join(f"{address}\n" for address in addresses)):
-        print(f"fleet: {len(addresses)} workers in service", file=sys.stderr)
-    slaves = settings.path(os.path.join(os.path.dirname(WORKERS_FILE), "slaves"))
-    if not os.path.islink(slaves):
-        os.symlink("workers", slaves)
-    forget_hosts(members)
-    if group:
-        keep_executor_memory(group)
+KEEPERS = (keep_workers_file, forget_hosts, keep_executor_memory)
+
+
+def main() -> None:
+    """One reading, and what each keeper makes of it."""
+    seen = observe()
+    for keeper in KEEPERS:
+        keeper(seen)
 
 
 if __name__ == "__main__":
     try:
         main()
     except Exception as error:  # noqa: BLE001 - one line that names the cause, in place of a stack
-        raise SystemExit(f"fleet: {type(error).__name__}: {error}, the files stay as they are") from None
+        raise SystemExit(f"tick: {type(error).__name__}: {error}, the files stay as they are") from None

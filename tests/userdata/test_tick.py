@@ -1,4 +1,4 @@
-"""fleet.py: what the master knows of its group, from an AWS of moto's."""
+"""tick.py: what the master knows of its group, from an AWS of moto's."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import files
-import fleet
 import pytest
 import spark_conf
+import tick
 import worker_group
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
@@ -113,7 +113,7 @@ def test_each_worker_in_service_is_listed_by_a_few_calls_however_many_there_are(
 ) -> None:
     make_group(size)
     calls.clear()
-    fleet.main()
+    tick.main()
     assert calls == {"DescribeAutoScalingGroups": 1, "DescribeInstances": 1, "DescribeInstanceTypes": 1}
     listed = workers.read_text().splitlines()
     assert len(listed) == len(set(listed)) == size
@@ -124,37 +124,37 @@ def test_each_worker_in_service_is_listed_by_a_few_calls_however_many_there_are(
 def test_a_tick_without_news_makes_two_calls(workers: Path, calls: Counter[str]) -> None:
     make_group(3)
     expected = addresses()
-    fleet.main()
+    tick.main()
     calls.clear()
-    fleet.main()
+    tick.main()
     assert calls == {"DescribeAutoScalingGroups": 1, "DescribeInstances": 1}
     assert set(workers.read_text().splitlines()) == set(expected)
 
 
 def test_addresses_are_listed_in_their_order(workers: Path) -> None:
     make_group(30)
-    fleet.main()
+    tick.main()
     listed = [tuple(int(part) for part in line.split(".")) for line in workers.read_text().splitlines()]
     assert listed == sorted(listed)
 
 
 def test_an_empty_group_gives_an_empty_file(workers: Path) -> None:
     make_group(0)
-    fleet.main()
+    tick.main()
     assert workers.read_text() == ""
 
 
 def test_a_group_that_terraform_has_not_made_yet_gives_an_empty_file(workers: Path, executor: Path) -> None:
-    fleet.main()
+    tick.main()
     assert workers.read_text() == ""
     assert not executor.exists()
 
 
 def test_a_group_that_shrank_to_nothing_empties_the_file(workers: Path) -> None:
     make_group(2)
-    fleet.main()
+    tick.main()
     resize(0)
-    fleet.main()
+    tick.main()
     assert workers.read_text() == ""
 
 
@@ -162,7 +162,7 @@ def test_a_group_that_shrank_to_nothing_empties_the_file(workers: Path) -> None:
 def test_only_members_in_service_are_listed(workers: Path, monkeypatch: pytest.MonkeyPatch, state: str) -> None:
     make_group(3)
     address = with_state(monkeypatch, state)
-    fleet.main()
+    tick.main()
     assert len(workers.read_text().splitlines()) == 2
     assert address not in workers.read_text()
 
@@ -174,7 +174,7 @@ def test_a_member_that_ec2_does_not_know_yet_is_left_for_the_next_time(
     known = worker_group.instances(GROUP)
     known.popitem()
     monkeypatch.setattr(worker_group, "instances", lambda _: known)
-    fleet.main()
+    tick.main()
     assert len(workers.read_text().splitlines()) == 1
 
 
@@ -183,7 +183,7 @@ def test_instances_of_another_group_are_not_listed(workers: Path) -> None:
     ec2 = client("ec2")
 
     ec2.run_instances(ImageId=IMAGE, MinCount=3, MaxCount=3)
-    fleet.main()
+    tick.main()
     assert len(workers.read_text().splitlines()) == 1
 
 
@@ -191,16 +191,16 @@ def test_the_file_is_written_only_when_it_changes_and_says_so(
     workers: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make_group(2)
-    fleet.main()
+    tick.main()
     before = workers.stat()
-    assert "fleet: 2 workers in service" in capsys.readouterr().err
-    fleet.main()
+    assert "tick: 2 workers in service" in capsys.readouterr().err
+    tick.main()
     assert workers.stat().st_ino == before.st_ino
     assert workers.stat().st_mtime_ns == before.st_mtime_ns
     assert capsys.readouterr().err == ""
     resize(3)
-    fleet.main()
-    assert "fleet: 3 workers in service" in capsys.readouterr().err
+    tick.main()
+    assert "tick: 3 workers in service" in capsys.readouterr().err
 
 
 def test_the_file_is_changed_in_one_step_and_everyone_may_read_it(
@@ -217,7 +217,7 @@ def test_the_file_is_changed_in_one_step_and_everyone_may_read_it(
         replace(source, target)
 
     monkeypatch.setattr(files.os, "replace", look)
-    fleet.main()
+    tick.main()
     assert seen == [("10.9.9.9\n", 2)]
     assert workers.stat().st_mode & 0o777 == 0o644
 
@@ -225,7 +225,7 @@ def test_the_file_is_changed_in_one_step_and_everyone_may_read_it(
 def test_the_old_name_of_the_file_is_a_link_to_it(workers: Path) -> None:
     make_group(1)
     for _ in range(2):
-        fleet.main()
+        tick.main()
         assert (workers.parent / "slaves").readlink() == Path("workers")
         assert (workers.parent / "slaves").read_text() == workers.read_text()
 
@@ -235,7 +235,7 @@ def test_an_api_error_leaves_the_old_files_and_fails_the_unit_with_one_line(
     root: Path, workers: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     make_group(2)
-    fleet.main()
+    tick.main()
     resize(5)
     before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
     real = BaseClient._make_api_call  # noqa: SLF001 - what every call goes through
@@ -247,9 +247,9 @@ def test_an_api_error_leaves_the_old_files_and_fails_the_unit_with_one_line(
 
     monkeypatch.setattr(BaseClient, "_make_api_call", refuse)
     with pytest.raises(SystemExit) as ended:
-        runpy.run_path(str(USERDATA / "master" / LIB / "fleet.py"), run_name="__main__")
+        runpy.run_path(str(USERDATA / "master" / LIB / "tick.py"), run_name="__main__")
     message = str(ended.value)
-    assert re.fullmatch(r"fleet: ClientError: .*RequestLimitExceeded.*, the files stay as they are", message)
+    assert re.fullmatch(r"tick: ClientError: .*RequestLimitExceeded.*, the files stay as they are", message)
     assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
 
 
@@ -267,7 +267,7 @@ def known_host(root: Path, address: str, age_seconds: float) -> Path:
 def test_the_host_key_of_a_member_is_kept(as_master: None, root: Path) -> None:
     make_group(1)
     file = known_host(root, addresses()[0], -60)
-    fleet.main()
+    tick.main()
     assert file.exists()
 
 
@@ -276,15 +276,15 @@ def test_the_host_key_of_a_member_that_left_is_forgotten(
 ) -> None:
     make_group(1)
     file = known_host(root, "10.0.0.200", -60)
-    fleet.main()
+    tick.main()
     assert not file.exists()
-    assert "fleet: forgot the host key of 10.0.0.200" in capsys.readouterr().err
+    assert "tick: forgot the host key of 10.0.0.200" in capsys.readouterr().err
 
 
 def test_the_host_key_of_an_address_that_a_newer_instance_has_is_forgotten(as_master: None, root: Path) -> None:
     make_group(1)
     file = known_host(root, addresses()[0], 3600)
-    fleet.main()
+    tick.main()
     assert not file.exists()
 
 
@@ -294,16 +294,16 @@ def test_no_host_key_is_forgotten_because_of_an_api_error(
     file = known_host(root, "10.0.0.200", -60)
     monkeypatch.setattr(worker_group, "group", lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        fleet.main()
+        tick.main()
     assert file.exists()
 
 
 def test_ssh_and_fleet_mean_the_same_folder_and_the_spark_user_cannot_replace_it() -> None:
     config = (USERDATA / "master/etc/ssh/ssh_config.d/50-spark-cluster.conf").read_text()
-    assert f"UserKnownHostsFile {fleet.KNOWN_HOSTS}/%h" in config
-    assert not fleet.KNOWN_HOSTS.startswith(("/home/spark", "/var/lib/spark/"))
+    assert f"UserKnownHostsFile {tick.KNOWN_HOSTS}/%h" in config
+    assert not tick.KNOWN_HOSTS.startswith(("/home/spark", "/var/lib/spark/"))
     start = (USERDATA / "start" / LIB / "start").read_text()
-    assert f'"$ROOT{fleet.KNOWN_HOSTS}"' in start
+    assert f'"$ROOT{tick.KNOWN_HOSTS}"' in start
 
 
 def test_something_odd_among_the_host_keys_does_not_stop_the_rest(root: Path, executor: Path) -> None:
@@ -311,7 +311,7 @@ def test_something_odd_among_the_host_keys_does_not_stop_the_rest(root: Path, ex
     make_group(1)
     (root / "var/lib/spark-known-hosts/folder").mkdir()
     (root / "var/lib/spark-known-hosts/10.0.0.9").symlink_to("nowhere")
-    fleet.main()
+    tick.main()
     assert executor.exists()
     assert not (root / "var/lib/spark-known-hosts/10.0.0.9").is_symlink()
 
@@ -325,17 +325,17 @@ def kind(name: str, cores: int, mib: int) -> dict[str, Any]:
 
 def test_an_executor_fills_the_smallest_of_the_types() -> None:
     types = [kind("a", 4, 16384), kind("b", 4, 15360)]
-    assert fleet.executor_memory_mib(types, 0) == int(15360 * 0.78)
+    assert tick.executor_memory_mib(types, 0) == int(15360 * 0.78)
 
 
 @pytest.mark.parametrize(("cores", "share"), [(0, 1), (1, 0.25), (2, 0.5), (4, 1), (8, 1)])
 def test_an_executor_of_fewer_cores_gets_its_share(cores: int, share: float) -> None:
-    assert fleet.executor_memory_mib([kind("a", 4, 16384)], cores) == int(16384 * 0.78 * share)
+    assert tick.executor_memory_mib([kind("a", 4, 16384)], cores) == int(16384 * 0.78 * share)
 
 
 def test_the_share_is_of_the_type_that_leaves_least() -> None:
     types = [kind("wide", 8, 16384), kind("narrow", 4, 16384)]
-    assert fleet.executor_memory_mib(types, 2) == int(16384 * 0.78 / 4)
+    assert tick.executor_memory_mib(types, 2) == int(16384 * 0.78 / 4)
 
 
 @pytest.mark.parametrize("mib", [2048, 4096, 8192, 16384, 15258, 32768, 131072, 393216, 786432])
@@ -344,7 +344,7 @@ def test_executors_always_fit_and_use_at_least_70_percent_of_their_worker(mib: i
     """From the kernel's share of the nominal memory up; what EC2's own AMIs show is 0.93 to 0.98 of it."""
     worker = spark_conf.worker_memory_mib(f"MemTotal:  {int(mib * 1024 * kernel_share) + 1} kB\n")
     for cores, fitting in ((0, 1), (1, 4), (2, 2), (4, 1)):
-        executor = fleet.executor_memory_mib([kind("a", 4, mib)], cores)
+        executor = tick.executor_memory_mib([kind("a", 4, mib)], cores)
         assert executor * fitting <= worker
         assert executor * fitting >= 0.7 * worker
         assert executor * fitting >= 0.7 * mib
@@ -352,7 +352,7 @@ def test_executors_always_fit_and_use_at_least_70_percent_of_their_worker(mib: i
 
 def test_spark_gets_the_memory_of_the_smallest_type_of_the_group(executor: Path) -> None:
     make_group(1, ("m6i.xlarge", "m5.2xlarge"))
-    fleet.main()
+    tick.main()
     assert executor.read_text() == f"# m5.2xlarge m6i.xlarge\nSPARK_EXECUTOR_MEMORY={int(16384 * 0.78)}m\n"
     assert executor.stat().st_mode & 0o777 == 0o644
 
@@ -360,20 +360,20 @@ def test_spark_gets_the_memory_of_the_smallest_type_of_the_group(executor: Path)
 def test_the_caller_s_cores_of_an_executor_are_heeded(executor: Path, told: Callable[..., None]) -> None:
     told("master", executor_cores=2)
     make_group(1)
-    fleet.main()
+    tick.main()
     assert f"SPARK_EXECUTOR_MEMORY={int(16384 * 0.78 / 2)}m" in executor.read_text()
 
 
 def test_other_types_are_asked_for_once(executor: Path, calls: Counter[str]) -> None:
     make_group(1, ("m6i.xlarge",))
-    fleet.main()
+    tick.main()
     template = client("ec2").describe_launch_templates()["LaunchTemplates"][0]["LaunchTemplateId"]
     client("autoscaling").update_auto_scaling_group(
         AutoScalingGroupName=GROUP, MixedInstancesPolicy=mixed(template, ("m6i.2xlarge",))
     )
     calls.clear()
     for _ in range(3):
-        fleet.main()
+        tick.main()
     assert calls["DescribeInstanceTypes"] == 1
     assert f"SPARK_EXECUTOR_MEMORY={int(32768 * 0.78)}m" in executor.read_text()
 
@@ -382,8 +382,8 @@ def test_the_program_is_quiet_and_succeeds_where_nothing_changed(
     as_master: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make_group(1)
-    fleet.main()
+    tick.main()
     capsys.readouterr()
-    assert sys.modules["fleet"] is fleet
-    runpy.run_path(str(USERDATA / "master" / LIB / "fleet.py"), run_name="__main__")
+    assert sys.modules["tick"] is tick
+    runpy.run_path(str(USERDATA / "master" / LIB / "tick.py"), run_name="__main__")
     assert capsys.readouterr() == ("", "")
