@@ -280,6 +280,12 @@ def test_metadata_that_is_busy_is_asked_again(services: Services, clock: Clock) 
     assert len(clock.pauses) == 3
 
 
+def test_an_item_that_the_metadata_service_does_not_have_is_none_at_once(services: Services, clock: Clock) -> None:
+    assert aws.metadata("spot/instance-action") is None
+    assert clock.pauses == []
+    assert [method for method, _, _ in services.seen] == ["PUT", "GET"]
+
+
 def test_metadata_that_is_not_there_is_given_up_after_a_minute(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aws, "METADATA_URL", "http://127.0.0.1:1")
     with pytest.raises(

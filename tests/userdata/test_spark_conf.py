@@ -187,3 +187,13 @@ def test_fails_without_java(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SystemExit, match="spark_conf: there is no java"):
         configure()
+
+
+def test_an_instance_without_an_ipv4_address_is_told_so(
+    told: Callable[..., None], root: Path, monkeypatch: pytest.MonkeyPatch, owners: list[tuple[str, str]]
+) -> None:
+    told("worker")
+    (root / "etc/spark-cluster/spark-secret").write_text("s")
+    monkeypatch.setattr(spark_conf, "metadata", lambda _: None)
+    with pytest.raises(SystemExit, match="this instance has no private IPv4 address"):
+        spark_conf.main()

@@ -102,6 +102,8 @@ def main():
     keep(f"{conf}/spark-defaults.conf", lines, owner="spark")
     keep(f"{conf}/spark-env.sh", environment(role, told["python_version"]), mode=0o644)
     address = metadata("local-ipv4")
+    if address is None:
+        raise SystemExit("spark_conf: this instance has no private IPv4 address, by which its cluster knows a node")
     keep("/etc/spark-cluster/node.env", f"MASTER_HOST={host}\nPRIVATE_IP={address}\n", mode=0o644)
 
 

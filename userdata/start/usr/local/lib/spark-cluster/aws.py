@@ -20,6 +20,7 @@ EVENTUALLY_SECONDS = 300
 METADATA_SECONDS = 60
 HOOK_SECONDS = 60  # a pre-baked host may be ready before Auto Scaling has noticed that it runs
 ABSENT_STATUS = 4
+ABSENT_ITEM = 404  # of the metadata service
 METADATA_URL = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://169.254.169.254").rstrip("/")
 TRANSIENT_CODES = {
     *("403", "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NoSuchBucket", "ParameterNotFound"),
@@ -43,7 +44,7 @@ def pauses(seconds):
 
 
 def metadata(item):
-    """One item of the instance metadata service, IMDSv2, never through a proxy."""
+    """One item of the instance metadata service, IMDSv2, never through a proxy; `None` at once where there is none."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     problem = None
     for pause in pauses(METADATA_SECONDS):
@@ -54,6 +55,8 @@ def metadata(item):
             request = urllib.request.Request(f"{METADATA_URL}/latest/meta-data/{item}", headers=token)
             return opener.open(request, timeout=5).read().decode()
         except OSError as error:
+            if getattr(error, "code", None) == ABSENT_ITEM:
+                return None
             problem = error
             time.sleep(pause)
     raise SystemExit(f"aws: no {item} from the metadata service at {METADATA_URL}: {problem}")
