@@ -748,6 +748,24 @@ def test_a_clock_that_was_set_back_gives_no_more_than_the_whole_time(worker: Nod
     assert "ready after" in worker.last_line
 
 
+def test_a_boot_that_failed_may_be_tried_again_by_hand_however_late(worker: Node) -> None:
+    assert worker.boot(seconds_gone=1700).returncode != 0
+    assert worker.run(worker.root / LIB / "start").returncode == 0
+
+
+@pytest.mark.parametrize("launched", [None, ""])
+def test_where_it_is_not_known_when_the_host_was_launched_the_boot_has_all_its_time(
+    worker: Node, launched: str | None
+) -> None:
+    """A boot that has succeeded leaves no such time, and a power cut may leave an empty file."""
+    assert_succeeded(worker, worker.boot())
+    file = worker.root / "var/lib/spark-cluster/launched"
+    assert not file.exists()
+    if launched is not None:
+        file.write_text(launched)
+    assert worker.run(worker.root / LIB / "start").returncode == 0
+
+
 def test_the_unit_stays_enabled_until_the_boot_has_succeeded(worker: Node) -> None:
     worker.mock_program("spark_conf.py", "exit 3")
     assert worker.boot().returncode != 0
