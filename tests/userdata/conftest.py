@@ -13,6 +13,7 @@ import aws
 import boto3
 import files
 import node_secrets
+import polling
 import pytest
 import settings
 from moto import mock_aws
@@ -84,6 +85,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(aws, "time", clock)
     monkeypatch.setattr(node_secrets, "time", clock)
+    monkeypatch.setattr(polling, "time", clock)
     return clock
 
 

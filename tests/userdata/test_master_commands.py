@@ -183,7 +183,6 @@ def spark_wait(monkeypatch: pytest.MonkeyPatch, clock: Clock, told: Callable[...
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     loader.exec_module(module)
-    module.time = clock  # type: ignore[attr-defined]
     return module
 
 

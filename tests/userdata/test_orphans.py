@@ -7,6 +7,7 @@ import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import orphans
+import polling
 import pytest
 
 if TYPE_CHECKING:
@@ -70,8 +71,8 @@ def rounds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     def sleep(seconds: float) -> None:
         now.append(now[-1] + seconds)
 
-    monkeypatch.setattr(orphans.time, "monotonic", lambda: now[-1])
-    monkeypatch.setattr(orphans.time, "sleep", sleep)
+    monkeypatch.setattr(polling.time, "monotonic", lambda: now[-1])
+    monkeypatch.setattr(polling.time, "sleep", sleep)
     return now
 
 

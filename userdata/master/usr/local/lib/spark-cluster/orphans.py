@@ -8,16 +8,16 @@ application was removed. It ends with that error.
 """
 
 import os
-import random
 import re
 import subprocess
 import sys
-import time
 
+import polling
 import settings
 import spark_state
 
 WORKER_UI_PORT = 8081
+PAUSE_SECONDS = 5
 DRIVER = re.compile(r"spark://CoarseGrainedScheduler@([^,\s]+:\d+)")
 
 
@@ -66,9 +66,8 @@ def tell(drivers):
 
 
 def main(seconds):
-    end = time.monotonic() + int(seconds)
     told = set[str]()
-    while time.monotonic() < end:
+    for _ in polling.rounds(int(seconds), PAUSE_SECONDS):
         try:
             lost = {app: driver for app, driver in look().items() if app not in told}
             if lost:
@@ -77,7 +76,6 @@ def main(seconds):
                 told.update(lost)
         except (OSError, ValueError, subprocess.TimeoutExpired) as error:
             print(f"orphans: {error}", file=sys.stderr)
-        time.sleep(random.uniform(4, 6))
 
 
 if __name__ == "__main__":

@@ -6,21 +6,22 @@ that address. It then takes itself for registered, and never registers: the mast
 this one runs unlisted for ever. So it is started again where a master that answers does not list it for a while.
 """
 
-import random
 import subprocess
 import sys
 import time
 
+import polling
 import settings
 import spark_state
 
 UNLISTED_SECONDS = 40  # a worker tries every 5 to 15 s
+PAUSE_SECONDS = 10
 SECONDS = 1800  # longer than a worker tries before it ends by itself, and is started again
 
 
 def main(private_ip):
-    host, end, unlisted_since = settings.load()["master_host"], time.monotonic() + SECONDS, None
-    while time.monotonic() < end:
+    host, unlisted_since = settings.load()["master_host"], None
+    for _ in polling.rounds(SECONDS, PAUSE_SECONDS):
         try:
             if private_ip in spark_state.alive_hosts(spark_state.read(host)):
                 return
@@ -31,7 +32,6 @@ def main(private_ip):
             print(f"registration: {host} does not list {private_ip}: the worker starts again", file=sys.stderr)
             subprocess.run(["/usr/bin/systemctl", "--no-block", "restart", "spark-worker.service"], check=True)
             return
-        time.sleep(random.uniform(8, 12))
 
 
 if __name__ == "__main__":
