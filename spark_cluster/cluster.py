@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from constructs import Construct
@@ -215,7 +216,7 @@ class SparkCluster(Construct):
             spark_urls=distribution.urls,
             checksum_urls=distribution.checksum_urls,
             spark_defaults=defaults,
-            executor_cores=executor_cores(defaults),
+            executor_cores=0,
             python_version=distribution.python_version,
             secret_parameter=self.spark_secret.address.name,
             fleet_public_key_parameter=self.fleet_key.public_name or "",
@@ -225,7 +226,8 @@ class SparkCluster(Construct):
             no_proxy=no_proxy,
         )
         prepared = scaling.prepare(settings, master_role=self.master_role, group_arn=group_arn(name, self.location))
-        settings = prepared.settings
+        told = prepared.settings
+        settings = replace(told, executor_cores=executor_cores(told.spark_defaults))
         common = NodeCommon(
             name=name,
             network=self.network,

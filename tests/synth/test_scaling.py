@@ -140,7 +140,8 @@ class Own:
 
     def prepare(self, settings: NodeSettings, *, master_role: NodeRole, group_arn: str) -> scaling.Prepared:
         master_role.allow("set_size", Allow(("autoscaling:SetDesiredCapacity",), (group_arn,)))
-        defaults = {"spark.a": "the strategy's", "spark.b": "the strategy's", **settings.spark_defaults}
+        own = {"spark.a": "the strategy's", "spark.b": "the strategy's", "spark.executor.cores": "2"}
+        defaults = {**own, **settings.spark_defaults}
         return scaling.Prepared(replace(settings, spark_defaults=defaults, setup_script="#!/bin/sh\n"))
 
     def attach(self, scope: Construct, *, group: AutoscalingGroup, name: str, tags: Mapping[str, str]) -> None:
@@ -155,7 +156,12 @@ def test_a_strategy_grants_to_the_master_and_tells_the_nodes_before_there_are_an
     assert statement["Resource"][0].endswith(":autoScalingGroup:*:autoScalingGroupName/demo-spark-workers")
     for role in ("master", "worker"):
         told = stack.settings(role)
-        assert told["spark_defaults"] == {"spark.a": "the strategy's", "spark.b": "the caller's"}
+        assert told["spark_defaults"] == {
+            "spark.a": "the strategy's",
+            "spark.b": "the caller's",
+            "spark.executor.cores": "2",
+        }
+        assert told["executor_cores"] == 2
         assert told["setup_script"] == "#!/bin/sh\n"
     assert stack.the("aws_launch_template")["monitoring"] == {"enabled": False}
 

@@ -21,6 +21,7 @@ class Page:
 
     code = 200
     path = ""
+    cut_off = 0
 
     def __init__(self) -> None:
         self.say(status="ALIVE", workers=[worker("ALIVE")])
@@ -41,6 +42,7 @@ def page(told: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Iterator
         def do_GET(self) -> None:
             page.path = self.path
             self.send_response(page.code)
+            self.send_header("Content-Length", str(len(page.body) + page.cut_off))
             self.end_headers()
             self.wfile.write(page.body)
 
@@ -99,6 +101,12 @@ def test_a_page_that_is_no_state_is_no_answer(page: Page, role: str, body: bytes
     """Where Spark does not know a path it answers 200 and its home page."""
     page.body = body
     assert spark_state.main(role, WORKER) == 1
+
+
+def test_an_answer_that_breaks_off_is_no_answer(page: Page) -> None:
+    page.cut_off = 100
+    with pytest.raises(ValueError, match="IncompleteRead"):
+        spark_state.read("localhost")
 
 
 def test_an_error_s_page_is_no_answer(page: Page) -> None:

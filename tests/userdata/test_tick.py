@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import files
+import observation
 import pytest
 import spark_conf
 import tick
@@ -387,3 +388,10 @@ def test_the_program_is_quiet_and_succeeds_where_nothing_changed(
     assert sys.modules["tick"] is tick
     runpy.run_path(str(USERDATA / "master" / LIB / "tick.py"), run_name="__main__")
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_group_that_names_no_types_is_no_reason_to_size_an_executor_for_any(executor: Path) -> None:
+    seen = observation.Observation(has_group=True, desired=0, instance_types=(), members={}, alive=None)
+    with pytest.raises(ValueError, match="the group names no instance types"):
+        tick.keep_executor_memory(seen)
+    assert not executor.exists()

@@ -5,6 +5,7 @@ As a program: `spark_state.py master|worker PRIVATE_IP` ends with status 0 where
 of that address as alive.
 """
 
+import http.client
 import json
 import sys
 import urllib.request
@@ -17,8 +18,11 @@ UI_PORT = 8080
 def page(host, port):
     """What a master or worker says of itself, never through a proxy; `OSError` or `ValueError` where it does not."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(f"http://{host}:{port}/json/", timeout=5) as answer:
-        return json.load(answer)  # a path that Spark does not know answers 200 and a page of HTML
+    try:
+        with opener.open(f"http://{host}:{port}/json/", timeout=5) as answer:
+            return json.load(answer)  # a path that Spark does not know answers 200 and a page of HTML
+    except http.client.HTTPException as error:  # it broke off
+        raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
 def read(host):

@@ -85,6 +85,8 @@ def keep_executor_memory(seen: Observation) -> None:
     """Asks EC2 only where the group's types are others than those the file was made for."""
     if not seen.has_group:
         return
+    if not seen.instance_types:  # asked for none EC2 would answer with all that there are
+        raise ValueError("the group names no instance types")
     comment = "# {}\n".format(" ".join(seen.instance_types))
     try:
         with open(settings.path(EXECUTOR_FILE), encoding="utf-8") as old:
