@@ -171,7 +171,7 @@ def test_a_worker_s_memory_is_85_percent_of_what_its_kernel_has(kib: int, mib: i
     assert spark_conf.worker_memory_mib(meminfo) == mib
 
 
-def test_a_job_on_the_master_gets_the_memory_that_fleet_found_as_soon_as_it_has(
+def test_a_job_on_the_master_gets_the_memory_that_the_tick_found_as_soon_as_it_has(
     configure: Callable[..., dict[str, str]], root: Path
 ) -> None:
     configure("master")

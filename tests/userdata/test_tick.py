@@ -88,6 +88,7 @@ def resize(size: int) -> None:
 def with_state(monkeypatch: pytest.MonkeyPatch, state: str) -> str:
     """Give the group's first member another lifecycle state; returns its address."""
     group = worker_group.group()
+    assert group
     member = group["Instances"][0]
     member["LifecycleState"] = state
     monkeypatch.setattr(worker_group, "group", lambda: group)
@@ -299,7 +300,7 @@ def test_no_host_key_is_forgotten_because_of_an_api_error(
     assert file.exists()
 
 
-def test_ssh_and_fleet_mean_the_same_folder_and_the_spark_user_cannot_replace_it() -> None:
+def test_ssh_and_the_tick_mean_the_same_folder_and_the_spark_user_cannot_replace_it() -> None:
     config = (USERDATA / "master/etc/ssh/ssh_config.d/50-spark-cluster.conf").read_text()
     assert f"UserKnownHostsFile {tick.KNOWN_HOSTS}/%h" in config
     assert not tick.KNOWN_HOSTS.startswith(("/home/spark", "/var/lib/spark/"))

@@ -1,12 +1,14 @@
 """Files of a node, written whole or not at all."""
 
+from __future__ import annotations
+
 import os
 import shutil
 
 import settings
 
 
-def keep(file, text, mode=0o600, owner=None):
+def keep(file: str, text: str, mode: int = 0o600, owner: str | None = None) -> None:
     """Write a file in one step. It is never readable for more than `mode` says, and no link is followed."""
     file = settings.path(file)
     fresh = f"{file}.new"

@@ -5,11 +5,18 @@
 was no whole gzip file, status 3 that nobody reads any more. The digest is that of all input even where it was no such.
 """
 
+from __future__ import annotations
+
 import contextlib
 import fcntl
 import hashlib
 import sys
 import zlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 
 CHUNK_BYTES = 1 << 16
 PIPE_BYTES = 1 << 20  # the most that a user may have; with the usual 64 KiB reader and writer wait for each other
@@ -21,10 +28,10 @@ UNREAD_STATUS = 3
 class Inflater:
     """A gzip file's content, piece by piece; it may have several members, and zeros after the last."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.member, self.broken, self.whole = zlib.decompressobj(GZIP), False, False
 
-    def feed(self, data):
+    def feed(self, data: bytes) -> Iterator[bytes]:
         """What the next piece of the file adds."""
         while not self.broken and (data := data.lstrip(b"\0") if self.whole else data):
             self.whole = False
@@ -37,7 +44,7 @@ class Inflater:
                 self.member, self.whole = zlib.decompressobj(GZIP), True
 
 
-def main(algorithm="", file=""):
+def main(algorithm: str = "", file: str = "") -> int:
     digest, inflater = hashlib.new(algorithm or "sha512"), Inflater()
     with open(0, "rb", buffering=0) as source, open(1, "wb") as out:
         for end in (source, out):

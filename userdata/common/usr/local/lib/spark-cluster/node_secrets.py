@@ -4,6 +4,8 @@
 The master makes what nobody has made; a worker waits for it, at most so long.
 """
 
+from __future__ import annotations
+
 import secrets
 import subprocess
 import sys
@@ -15,24 +17,24 @@ import files
 import settings
 
 
-def get_parameter(name):
+def get_parameter(name: str) -> str:
     answer = aws.eventually(aws.client("ssm").get_parameter, Name=name, WithDecryption=True)
-    return answer["Parameter"]["Value"]
+    return str(answer["Parameter"]["Value"])
 
 
-def is_filled(value):
+def is_filled(value: str) -> bool:
     """Whether the master has filled a parameter: Terraform makes it with a placeholder."""
-    return value != settings.load()["parameter_placeholder"]
+    return bool(value != settings.load()["parameter_placeholder"])
 
 
-def put_parameter(name, value, secret):
+def put_parameter(name: str, value: str, *, secret: bool) -> None:
     key = settings.load()["parameter_kms_key"]
     kind = {"Type": "SecureString", **({"KeyId": key} if key else {})} if secret else {"Type": "String"}
     aws.eventually(aws.client("ssm").put_parameter, Name=name, Value=value, Overwrite=True, **kind)
     aws.log(f"wrote parameter {name}")
 
 
-def wait_for_parameter(name, seconds):
+def wait_for_parameter(name: str, seconds: int) -> str:
     """A parameter's value once the master has filled it."""
     for pause in aws.pauses(seconds):
         value = get_parameter(name)
@@ -43,7 +45,7 @@ def wait_for_parameter(name, seconds):
     raise SystemExit(f"node_secrets: the master did not fill {name} within {seconds} s")
 
 
-def spark_secret(seconds):
+def spark_secret(seconds: str) -> None:
     """Keep the secret of spark.authenticate for spark_conf.py; the master makes it where nobody has."""
     told = settings.load()
     name = told["secret_parameter"]
@@ -57,7 +59,7 @@ def spark_secret(seconds):
     files.keep("/etc/spark-cluster/spark-secret", value)
 
 
-def fleet_key(seconds):
+def fleet_key(seconds: str) -> None:
     """Give the master the private half (made here where nobody has made one), and every worker the public half."""
     told = settings.load()
     public_name = told["fleet_public_key_parameter"]
@@ -84,14 +86,14 @@ def fleet_key(seconds):
         put_parameter(public_name, public, secret=False)
 
 
-def node_secrets(seconds):
+def node_secrets(seconds: str) -> None:
     """What the master gives to the workers, and makes where nobody has; a worker waits for it, at most so long."""
     spark_secret(seconds)
     if settings.load()["fleet_public_key_parameter"]:
         fleet_key(seconds)
 
 
-def new_private_key():
+def new_private_key() -> str:
     with tempfile.TemporaryDirectory() as folder:
         make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "spark-cluster", "-f", f"{folder}/key"]
         subprocess.run(make, stdin=subprocess.DEVNULL, check=True)

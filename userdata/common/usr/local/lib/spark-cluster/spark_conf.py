@@ -4,6 +4,8 @@
 What differs from Spark's own defaults stands here, each with its reason; `spark_defaults` of the caller wins over it.
 """
 
+from __future__ import annotations
+
 import os
 import shutil
 
@@ -15,7 +17,7 @@ WORKER_MEMORY_SHARE = 0.85  # of what the machine has; the rest is for the syste
 MASTER_PORT = 7077
 
 
-def defaults(role, master_host):
+def defaults(role: str, master_host: str) -> dict[str, str]:
     """The cluster's own spark-defaults.conf."""
     return {
         "spark.master": f"spark://{master_host}:{MASTER_PORT}",
@@ -54,13 +56,13 @@ def defaults(role, master_host):
     }
 
 
-def worker_memory_mib(meminfo):
+def worker_memory_mib(meminfo: str) -> int:
     """What a worker may give to executors, from the text of /proc/meminfo."""
     total_kib = next(int(line.split()[1]) for line in meminfo.splitlines() if line.startswith("MemTotal:"))
     return int(total_kib / 1024 * WORKER_MEMORY_SHARE)
 
 
-def java_home():
+def java_home() -> str:
     """Where the `java` on the path really is."""
     java = shutil.which("java")
     if java is None:
@@ -68,7 +70,7 @@ def java_home():
     return os.path.dirname(os.path.dirname(os.path.realpath(java)))
 
 
-def environment(role, python_version):
+def environment(role: str, python_version: str) -> str:
     """spark-env.sh, which Spark's own scripts read."""
     lines = [
         f"export JAVA_HOME={java_home()}",
@@ -89,7 +91,7 @@ def environment(role, python_version):
     return "\n".join(lines) + "\n"
 
 
-def main():
+def main() -> None:
     told = settings.load()
     role, host = told["role"], told["master_host"]
     with open(settings.path("/etc/spark-cluster/spark-secret"), encoding="utf-8") as file:

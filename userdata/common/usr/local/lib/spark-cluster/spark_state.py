@@ -5,27 +5,31 @@ As a program: `spark_state.py master|worker PRIVATE_IP` ends with status 0 where
 of that address as alive.
 """
 
+from __future__ import annotations
+
 import http.client
 import json
 import sys
 import urllib.request
+from typing import Any
 
 import settings
 
 UI_PORT = 8080
 
 
-def page(host, port):
+def page(host: str, port: int) -> dict[str, Any]:
     """What a master or worker says of itself, never through a proxy; `OSError` or `ValueError` where it does not."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(f"http://{host}:{port}/json/", timeout=5) as answer:
-            return json.load(answer)  # a path that Spark does not know answers 200 and a page of HTML
+            state: dict[str, Any] = json.load(answer)  # a path that Spark does not know answers 200 and a page of HTML
     except http.client.HTTPException as error:  # it broke off
         raise ValueError(f"{type(error).__name__}: {error}") from error
+    return state
 
 
-def read(host):
+def read(host: str) -> dict[str, Any]:
     """The master's state; `OSError` or `ValueError` where it does not give any."""
     state = page(host, UI_PORT)
     if state.get("status") != "ALIVE":
@@ -33,12 +37,12 @@ def read(host):
     return state
 
 
-def alive_hosts(state):
+def alive_hosts(state: dict[str, Any]) -> set[str]:
     """Addresses of the workers that the master has."""
     return {worker["host"] for worker in state["workers"] if worker["state"] == "ALIVE"}
 
 
-def main(role, private_ip):
+def main(role: str, private_ip: str) -> int:
     try:
         state = read("127.0.0.1" if role == "master" else settings.load()["master_host"])
     except (OSError, ValueError):

@@ -7,21 +7,28 @@ executors they had: the driver of an application that this master does not know 
 application was removed. It ends with that error.
 """
 
+from __future__ import annotations
+
 import os
 import re
 import subprocess
 import sys
+from typing import TYPE_CHECKING, Any
 
 import polling
 import settings
 import spark_state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
 
 WORKER_UI_PORT = 8081
 PAUSE_SECONDS = 5
 DRIVER = re.compile(r"spark://CoarseGrainedScheduler@([^,\s]+:\d+)")
 
 
-def executors(host):
+def executors(host: str) -> Iterator[tuple[str, str]]:
     """Application and driver of each executor that a worker has or had."""
     state = spark_state.page(host, WORKER_UI_PORT)
     for executor in state["executors"] + state["finishedexecutors"]:
@@ -30,7 +37,7 @@ def executors(host):
             yield executor["appid"], driver.group(1)
 
 
-def orphans(state, found):
+def orphans(state: dict[str, Any], found: Sequence[tuple[str, str]]) -> dict[str, str]:
     """Drivers by application, of applications that the master does not know, from what the workers' executors say.
 
     None while an application of this master has no executor yet: its driver may have the address that one of a lost
@@ -44,10 +51,10 @@ def orphans(state, found):
     return {app: driver for app, driver in found if app not in known and driver not in taken}
 
 
-def look():
+def look() -> dict[str, str]:
     """What `orphans` makes of the cluster at this moment."""
     state = spark_state.read("127.0.0.1")
-    found = []
+    found: list[tuple[str, str]] = []
     for host in spark_state.alive_hosts(state):
         try:
             found += executors(host)
@@ -56,7 +63,7 @@ def look():
     return orphans(state, found)
 
 
-def tell(drivers):
+def tell(drivers: list[str]) -> None:
     """Tell them, from a program that speaks Spark's protocol and reads the secret from Spark's configuration."""
     library = os.path.dirname(os.path.abspath(__file__))
     submit = settings.path("/opt/spark/bin/spark-submit")
@@ -65,7 +72,7 @@ def tell(drivers):
     )
 
 
-def main(seconds):
+def main(seconds: str) -> None:
     told = set[str]()
     for _ in polling.rounds(int(seconds), PAUSE_SECONDS):
         try:

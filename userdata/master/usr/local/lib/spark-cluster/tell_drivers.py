@@ -3,6 +3,8 @@
 What a master sends to the endpoint `AppClient` of a driver; Spark has no other way to end one from outside.
 """
 
+from __future__ import annotations
+
 import sys
 import time
 
@@ -11,7 +13,7 @@ from pyspark.java_gateway import launch_gateway
 MESSAGE = "its master was replaced and Spark's recovery state with it; submit it again"
 
 
-def main(drivers):
+def main(drivers: list[str]) -> None:
     jvm = launch_gateway().jvm
     apache = jvm.org.apache.spark
     conf = apache.SparkConf(True)  # noqa: FBT003 - of Java

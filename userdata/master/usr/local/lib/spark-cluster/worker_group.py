@@ -1,17 +1,21 @@
 """What AWS says of the workers' group and its instances."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import aws
 import settings
 
 
-def group():
+def group() -> dict[str, Any] | None:
     """The group as Auto Scaling has it; `None` before Terraform has made it. One call, however many members."""
     name = settings.load()["group"]
     groups = aws.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
     return groups[0] if groups else None
 
 
-def instances(group_name):
+def instances(group_name: str) -> dict[str, dict[str, Any]]:
     """The group's instances by id: one call for each thousand."""
     ours = [{"Name": "tag:aws:autoscaling:groupName", "Values": [group_name]}]
     paging = {"PageSize": 1000}
@@ -24,7 +28,7 @@ def instances(group_name):
     }
 
 
-def instance_types(names):
+def instance_types(names: list[str]) -> list[dict[str, Any]]:
     """Cores and memory of instance types: one call for each hundred."""
     pages = aws.client("ec2").get_paginator("describe_instance_types").paginate(InstanceTypes=names)
     return [kind for page in pages for kind in page["InstanceTypes"]]

@@ -6,6 +6,8 @@ that address. It then takes itself for registered, and never registers: the mast
 this one runs unlisted for ever. So it is started again where a master that answers does not list it for a while.
 """
 
+from __future__ import annotations
+
 import subprocess
 import sys
 import time
@@ -19,7 +21,7 @@ PAUSE_SECONDS = 10
 SECONDS = 1800  # longer than a worker tries before it ends by itself, and is started again
 
 
-def main(private_ip):
+def main(private_ip: str) -> None:
     host, unlisted_since = settings.load()["master_host"], None
     for _ in polling.rounds(SECONDS, PAUSE_SECONDS):
         try:
