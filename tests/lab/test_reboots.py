@@ -24,7 +24,6 @@ READY_SECONDS = 180
 """How long after it came back a host may take."""
 
 SUCCEEDED = "boot succeeded"
-LONG = pytest.mark.skipif(not os.environ.get("LONG"), reason="one of each kind is enough; `make test-long` runs it")
 
 
 def installs(host: Host) -> bool:
@@ -80,20 +79,20 @@ def master(lab: Lab, demo: Cluster) -> Iterator[Host]:
     ec2.terminate_instances(InstanceIds=[instance_id])
 
 
-@pytest.mark.parametrize(
-    ("role", "moment", "end"),
-    [
-        pytest.param("worker", installs, power_cut, id="a worker's power is cut while it installs"),
-        pytest.param("worker", downloads, reboot, id="a worker reboots while it downloads"),
-        *(
-            pytest.param(role, moment, end, marks=LONG, id=f"{role} {moment.__name__} {end.__name__}")
-            for role in ("worker", "master")
-            for moment in (installs, downloads, unpacks)
-            for end in (reboot, power_cut)
-            if (role, moment, end) not in {("worker", installs, power_cut), ("worker", downloads, reboot)}
-        ),
-    ],
-)
+KINDS = {("worker", installs, power_cut), ("worker", downloads, reboot)}
+ALL = {
+    (role, moment, end)
+    for role in ("worker", "master")
+    for moment in (installs, downloads, unpacks)
+    for end in (reboot, power_cut)
+}
+CASES = [
+    pytest.param(*case, id=f"{case[0]} {case[1].__name__}, {case[2].__name__}")
+    for case in sorted(ALL if os.environ.get("LONG") else KINDS, key=str)
+]
+
+
+@pytest.mark.parametrize(("role", "moment", "end"), CASES)
 def test_boot_that_was_cut_off_goes_on(
     lab: Lab,
     request: pytest.FixtureRequest,
