@@ -79,10 +79,26 @@ exec {install} "${{arguments[@]}}"
 AWS = """
 case $1 in
   fetch) object=$FAKE_BUCKET/${2#s3://*/}; [[ -e $object ]] || exit 4
+    if [[ -n ${4:-} && -e $FAKE_BUCKET/has-etags ]]; then
+      etag=$(sha256sum "$object")
+      [[ ! -e $4 || $(<"$4") != "$etag" ]] || exit 4
+      echo "$etag" >"$4"
+    fi
     if [[ $3 == - ]]; then cat "$object"; else cp "$object" "$3"; fi ;;
   store) object=$FAKE_BUCKET/${3#s3://*/}; mkdir -p "${object%/*}"; cp "$2" "$object" ;;
   store-log) mkdir -p "$FAKE_BUCKET/boot-logs"; cp "$2" "$FAKE_BUCKET/boot-logs/i-0abc" ;;
 esac
+"""
+
+# Of the node's Python: it sleeps by the stand-in, as bash does, and believes it; no jitter is added to its pauses.
+SITE = """
+import random, subprocess, time
+slept, monotonic = [], time.monotonic
+def sleep(seconds):
+    slept.append(seconds)
+    subprocess.run(["sleep", str(seconds)])
+time.sleep, time.monotonic = sleep, lambda: monotonic() + sum(slept)
+random.uniform = lambda low, high: (low + high) / 2
 """
 
 CONF = 'echo "PRIVATE_IP=10.0.0.7" >"$SPARK_CLUSTER_ROOT/etc/spark-cluster/node.env"'
@@ -168,6 +184,7 @@ class Node:
         self.bin = folder / "bin"
         self.bucket = folder / "bucket"
         self.web = folder / "web"
+        self.site = folder / "site"
         self.calls_file = folder / "calls"
         for made in (self.root / LIB, self.root / "etc/spark-cluster", self.root / "usr/bin", self.root / "opt"):
             made.mkdir(parents=True)
@@ -290,7 +307,9 @@ class Node:
         """Run the first stage, which runs all else; so many seconds after the host was launched."""
         self.write("/etc/spark-cluster/settings.json", json.dumps(self.settings))
         self.write("/var/lib/spark-cluster/launched", f"{int(time.time()) - seconds_gone}\n")
-        return self.run(self.root / LIB / "start", **environment)
+        self.site.mkdir(exist_ok=True)
+        (self.site / "sitecustomize.py").write_text(SITE)
+        return self.run(self.root / LIB / "start", PYTHONPATH=str(self.site), **environment)
 
     @property
     def calls(self) -> list[str]:

@@ -605,6 +605,22 @@ def test_status_4_says_that_there_is_no_such_object(
     assert not (tmp_path / "x").exists()
 
 
+def test_an_object_whose_etag_is_known_counts_as_none_until_it_is_another(
+    tmp_path: Path, told: Callable[..., None], s3: Any, clock: Clock
+) -> None:
+    told("worker")
+    file, etag = tmp_path / "x", tmp_path / "etag"
+    s3.put_object(Bucket="demo-bucket", Key="artifacts/spark/x.tgz", Body=b"Spark")
+    aws.fetch("s3://demo-bucket/artifacts/spark/x.tgz", str(file), str(etag))
+    file.unlink()
+    with pytest.raises(SystemExit) as ended:
+        aws.fetch("s3://demo-bucket/artifacts/spark/x.tgz", str(file), str(etag))
+    assert (ended.value.code, file.exists(), clock.pauses) == (aws.ABSENT_STATUS, False, [])
+    s3.put_object(Bucket="demo-bucket", Key="artifacts/spark/x.tgz", Body=b"another")
+    aws.fetch("s3://demo-bucket/artifacts/spark/x.tgz", str(file), str(etag))
+    assert file.read_bytes() == b"another"
+
+
 def test_secrets_are_both_got_and_no_key_where_there_is_none(
     told: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

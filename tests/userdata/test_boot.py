@@ -75,7 +75,7 @@ def test_a_master_boots_step_by_step(master: Node) -> None:
     assert len([call for call in calls if call.startswith("node_secrets.py ")]) == 1
     assert [call for call in calls if not call.startswith("node_secrets.py ")] == [
         "aws.py fetch s3://demo-bucket/artifacts/node/programs.tar /var/cache/spark-cluster/programs.tar",
-        f"aws.py fetch s3://demo-bucket/{IN_BUCKET} -",
+        f"aws.py fetch s3://demo-bucket/{IN_BUCKET} - /var/cache/spark-cluster/{SPARK_FILE}.etag",
         f"aws.py store /var/cache/spark-cluster/{SPARK_FILE} s3://demo-bucket/{IN_BUCKET}",
         f"aws.py store /var/cache/spark-cluster/{SPARK_FILE}.sha512 s3://demo-bucket/{IN_BUCKET}.sha512",
         "spark_conf.py",
@@ -468,6 +468,24 @@ def test_what_an_interrupted_unpacking_left_does_not_count_as_spark(worker: Node
     assert sorted(path.name for path in (worker.root / "opt").iterdir()) == ["spark", "spark-4.3.0"]
 
 
+def test_what_a_power_cut_may_have_emptied_does_not_count_as_spark(worker: Node) -> None:
+    """It was unpacked and had its name, but that boot never came to its end."""
+    worker.write("/var/lib/spark-cluster/unpacking")
+    worker.write("/opt/spark-4.3.0/bin/spark-class", "", mode=0o755)
+    worker.write("/opt/spark-4.3.0/jars/emptied.jar")
+    assert_succeeded(worker, worker.boot())
+    assert (worker.root / "opt/spark/bin/spark-class").read_text() == "#!/bin/bash\n"
+    assert not (worker.root / "opt/spark/jars").exists()
+    assert not (worker.root / "var/lib/spark-cluster/unpacking").exists()
+
+
+def test_until_the_boot_has_ended_what_is_unpacked_counts_as_unsure(worker: Node) -> None:
+    worker.settings["setup_script"] = "#!/bin/bash\nexit 3\n"
+    worker.boot()
+    assert (worker.root / "opt/spark/bin/spark-class").exists()
+    assert (worker.root / "var/lib/spark-cluster/unpacking").exists()
+
+
 def test_fails_when_the_archive_is_no_spark(worker: Node) -> None:
     other = tar({"something/README": b""}, "w:gz")
     worker.settings["spark_checksum"] = sha512(other)
@@ -503,6 +521,48 @@ def test_fails_with_both_digests_when_the_only_source_gives_other_bytes_twice(wo
     assert_failed(worker, done, "install_spark", "is wrong")
     assert sha512(OTHER) in worker.last_line
     assert sha512(SPARK) in worker.last_line
+
+
+def no_internet(node: Node) -> None:
+    for url in (CDN, ARCHIVE, f"{ORIGIN}.sha512", f"{ARCHIVE}.sha512"):
+        node.answer_first(url, *["7 000"] * 40)
+
+
+def copies_asked_for(node: Node) -> int:
+    return len([call for call in node.calls if call.startswith(f"aws.py fetch s3://demo-bucket/{IN_BUCKET} ")])
+
+
+def test_fails_at_once_where_the_copy_is_another_file_and_nobody_else_can_be_reached(worker: Node) -> None:
+    worker.put_object(IN_BUCKET, OTHER)
+    no_internet(worker)
+    done = worker.boot()
+    assert_failed(worker, done, "install_spark", f"s3://demo-bucket/{IN_BUCKET} gave {sha512(OTHER)}")
+    assert copies_asked_for(worker) == 1, "it would give the same"
+    assert len(worker.calls_of("sleep")) == 1
+    assert list((worker.root / "opt").iterdir()) == []
+
+
+@pytest.mark.parametrize("checksum", [sha512(SPARK), ""], ids=["pinned", "published"])
+def test_a_copy_of_another_file_is_taken_once_the_master_has_replaced_it(worker: Node, checksum: str) -> None:
+    worker.put_object(IN_BUCKET, OTHER)
+    worker.put_object(f"{IN_BUCKET}.sha512", sha512(SPARK).encode())
+    worker.settings["spark_checksum"] = checksum
+    worker.put_object("has-etags", b"")
+    worker.put_object("new", SPARK)
+    no_internet(worker)
+    worker.mock("sleep", f'cp "{worker.bucket}/new" "{worker.bucket}/{IN_BUCKET}"')
+    assert_succeeded(worker, worker.boot())
+    assert copies_asked_for(worker) == 2
+
+
+def test_a_copy_that_came_before_its_checksum_is_taken_with_it(worker: Node) -> None:
+    worker.settings["spark_checksum"] = ""
+    worker.put_object(IN_BUCKET, SPARK)
+    worker.put_object(f"{IN_BUCKET}.sha512", sha512(OTHER).encode())
+    worker.put_object("new", sha512(SPARK).encode())
+    no_internet(worker)
+    worker.mock("sleep", f'cp "{worker.bucket}/new" "{worker.bucket}/{IN_BUCKET}.sha512"')
+    assert_succeeded(worker, worker.boot())
 
 
 def test_one_source_with_other_bytes_is_passed_over(worker: Node) -> None:

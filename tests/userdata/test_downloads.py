@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.userdata.node import ARCHIVE, CDN, SPARK, SPARK_FILE, Node
-from tests.userdata.test_boot import OTHER, assert_succeeded
+from tests.userdata.node import ARCHIVE, CDN, SPARK, SPARK_FILE, Node, sha512
+from tests.userdata.test_boot import OTHER, assert_failed, assert_succeeded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +37,8 @@ class Host:
         self.first: dict[str, list[str]] = {}
         self.ranges: list[tuple[str, str | None]] = []
         self.resumes = True
+        self.has_etags = False
+        self.replaced: dict[str, bytes] = {}  # what it has from the second request of an address on
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -70,13 +72,17 @@ class Host:
         if action.startswith("to "):
             return self.send(request, 302, b"", Location=f"http://{self.address}/{action[3:]}")
         content, start = self.files[path], 0
+        self.files[path] = self.replaced.get(path, content)
+        etag = f'"{sha512(content)}"' if self.has_etags else ""
+        if etag and request.headers["If-None-Match"] == etag:
+            return self.send(request, 304, b"", ETag=etag)
         if asked and self.resumes:
             start = int(asked.removeprefix("bytes=").partition("-")[0])
             if start >= len(content):
                 return self.send(request, 416, b"", Content_Range=f"bytes */{len(content)}")
             span = f"bytes {start}-{len(content) - 1}/{len(content)}"
             return self.send(request, 206, content[start:], cut=action == "cut", Content_Range=span)
-        return self.send(request, 200, content, cut=action == "cut")
+        return self.send(request, 200, content, cut=action == "cut", ETag=etag)
 
     @staticmethod
     def send(request: BaseHTTPRequestHandler, code: int, body: bytes, *, cut: bool = False, **headers: str) -> None:
@@ -167,3 +173,27 @@ def test_a_host_that_refuses_connections_is_left_for_the_next(online: Node) -> N
     assert_succeeded(online, online.boot())
     assert "curl ended with 7" not in online.log
     assert len(online.calls_of("sleep")) == 1, "only the service is waited for"
+
+
+def test_a_source_with_other_bytes_is_asked_again_once_it_has_others(online: Node, host: Host) -> None:
+    host.has_etags = True
+    host.files[CDN] = OTHER
+    del host.files[ARCHIVE]
+    host.replaced = {CDN: SPARK}
+    assert_succeeded(online, online.boot())
+
+
+def test_a_source_with_other_bytes_is_not_fetched_again(online: Node, host: Host) -> None:
+    host.has_etags = True
+    host.files = {CDN: OTHER}
+    done = online.boot()
+    assert_failed(online, done, "install_spark", f"https://{CDN} gave {sha512(OTHER)}, expected {sha512(SPARK)}")
+    assert f"https://{CDN} still gives the same" in online.log
+
+
+def test_what_was_resumed_is_no_source_s_fault(online: Node, host: Host) -> None:
+    """Half a tarball of a power cut may hold anything."""
+    del host.files[ARCHIVE]
+    online.write(f"/var/cache/spark-cluster/{SPARK_FILE}", bytes(len(SPARK) // 2))
+    assert_succeeded(online, online.boot())
+    assert host.ranges[-1] == (CDN, None)

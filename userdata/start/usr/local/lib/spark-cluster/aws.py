@@ -19,7 +19,7 @@ import settings
 EVENTUALLY_SECONDS = 300
 METADATA_SECONDS = 60
 HOOK_SECONDS = 60  # a pre-baked host may be ready before Auto Scaling has noticed that it runs
-ABSENT_STATUS = 4
+ABSENT_STATUS, ABSENT_CODES = 4, ("NoSuchKey", "304")
 ABSENT_ITEM = 404  # of the metadata service
 METADATA_URL = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://169.254.169.254").rstrip("/")
 TRANSIENT_CODES = {
@@ -104,19 +104,29 @@ def bucket_and_key(url):
     return {"Bucket": bucket, "Key": key}
 
 
-def fetch(url, file):
-    """Download an object, to standard output where the file is `-`; status 4 where there is none."""
+def fetch(url, file, etag_file=""):
+    """Download an object, to standard output where the file is `-`; status 4 where there is none.
+
+    Its ETag is left in a file, if one is named; an object whose ETag that file has already counts as none.
+    """
     from botocore.exceptions import ClientError
 
+    asked = bucket_and_key(url)
+    if os.path.exists(etag_file):
+        with open(etag_file, encoding="ascii") as known:
+            asked["IfNoneMatch"] = known.read()
     try:
-        body = eventually(client("s3").get_object, **bucket_and_key(url))["Body"]
+        answer = eventually(client("s3").get_object, **asked)
     except ClientError as error:
-        if error.response["Error"]["Code"] != "NoSuchKey":
+        if error.response["Error"]["Code"] not in ABSENT_CODES:
             raise
         raise SystemExit(ABSENT_STATUS) from None
+    if etag_file:
+        with open(etag_file, "w", encoding="ascii") as known:
+            known.write(answer["ETag"])
     # Not tried again once it has begun: what was written may be read already.
     with open("/dev/stdout" if file == "-" else file, "wb") as out:
-        shutil.copyfileobj(body, out, 1 << 20)
+        shutil.copyfileobj(answer["Body"], out, 1 << 20)
 
 
 def store(file, url):

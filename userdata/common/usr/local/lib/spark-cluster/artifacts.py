@@ -1,0 +1,377 @@
+#!/usr/bin/python3
+"""Fetch, verify, unpack and share what this node needs. `artifacts.py SECONDS`: all of it, within so many seconds.
+
+Ends with status 0 once everything is in its place; else with status 1, and the cause as the one line on standard
+output. Run again, it leaves alone what is there, and goes on where it was cut off.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import time
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, cast
+
+import polling
+import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+AWS = settings.path("/usr/local/lib/spark-cluster/aws.py")
+DOWNLOADS = Path(settings.path("/var/cache/spark-cluster"))
+# Before a boot has ended, nothing says that what was unpacked has reached the disk: a power cut may have emptied it.
+UNPACKING = Path(settings.path("/var/lib/spark-cluster/unpacking"))
+
+PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 2, 30  # between two rounds over all sources
+TRIES = 4  # of a transfer that breaks off
+GIVE_UP_ROUNDS = 2  # in which no source has the right bytes, if one of them has wrong ones
+
+CHUNK_BYTES = 1 << 16
+PIPE_BYTES = 1 << 20  # the most that a user may have; with the usual 64 KiB reader and writer wait for each other
+F_SETPIPE_SZ = 1031  # fcntl has the name since Python 3.10
+GZIP = 16 + zlib.MAX_WBITS
+SHA256_DIGITS, SHA512_DIGITS = 64, 128
+
+CURL = [
+    *("curl", "--fail", "--location", "--proto", "=https", "--silent", "--show-error", "--connect-timeout", "10"),
+    *("--speed-limit", "10240", "--speed-time", "30", "--continue-at", "-", "--write-out", "%{http_code}"),
+]
+CURL_CANNOT_WRITE, CURL_CANNOT_RESUME, CURL_HTTP_ERROR = 23, 33, 22
+TAR = ("tar", "-x", "--strip-components=1", "--no-same-owner", "--no-same-permissions")
+WITHIN = ("timeout", "--kill-after=10")
+ROOM = ("df", "-h", "--output=avail")
+ALL_THERE, UNCHANGED = "416", "304"
+PASSING_ERRORS = ("408", "429", "5")  # what such an answer begins with
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A gzipped tarball that becomes a folder without the tarball's own first one."""
+
+    name: str  # as people know it
+    file: str
+    sources: Sequence[str]
+    digest: str  # SHA-256 or SHA-512; empty: what its publisher says
+    digest_urls: Sequence[str]  # where its publisher says so
+    folder: Path
+    program: str  # in the folder: what makes it the right one
+
+    @property
+    def copy(self) -> str:
+        """Where the master shares it with the workers."""
+        told = settings.load()
+        return f"s3://{told['bucket']}/artifacts/{self.name.lower()}/{self.file}"
+
+    @property
+    def algorithm(self) -> str:
+        """Of its digest."""
+        return "sha256" if len(self.digest) == SHA256_DIGITS else "sha512"
+
+    def is_there(self) -> bool:
+        """Whether this node has it: unpacked by a boot, or by whoever made the AMI."""
+        return os.access(self.folder / self.program, os.X_OK)
+
+
+def artifacts() -> list[Artifact]:
+    told = settings.load()
+    spark = Artifact(
+        name="Spark",
+        file=told["spark_file"],
+        sources=told["spark_urls"],
+        digest=told["spark_checksum"].lower(),
+        digest_urls=told["checksum_urls"],
+        folder=Path(settings.path(f"/opt/spark-{told['spark_version']}")),
+        program="bin/spark-class",
+    )
+    return [spark]
+
+
+class SourceError(Exception):
+    """Why a source does not give an artifact, for now."""
+
+
+class WrongBytesError(SourceError):
+    """What it gives is something else, and will be until it has another ETag (it may have none)."""
+
+    def __init__(self, message: str, want: str, etag: str) -> None:
+        super().__init__(message)
+        self.want, self.etag = want, etag
+
+
+class TimeIsOverError(SourceError):
+    """The boot's time; no source's fault."""
+
+
+class ArtifactError(Exception):
+    """Why an artifact cannot come to its place, whichever source gives it."""
+
+
+class Inflater:
+    """A gzip file's content, piece by piece; it may have several members, and zeros after the last."""
+
+    def __init__(self) -> None:
+        self.member, self.broken, self.whole = zlib.decompressobj(GZIP), False, False
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """What the next piece of the file adds."""
+        while not self.broken and (data := data.lstrip(b"\0") if self.whole else data):
+            self.whole = False
+            try:
+                yield self.member.decompress(data)
+            except zlib.error:
+                self.broken = True
+            data = self.member.unused_data
+            if self.member.eof:
+                self.member, self.whole = zlib.decompressobj(GZIP), True
+
+
+def log(message: str) -> None:
+    print(f"artifacts: {message}", file=sys.stderr, flush=True)
+
+
+def chunks(file: int) -> Iterator[bytes]:
+    while chunk := os.read(file, CHUNK_BYTES):
+        yield chunk
+
+
+def digest_of(file: Path, algorithm: str) -> str:
+    digest = hashlib.new(algorithm)
+    with file.open("rb") as content:
+        for chunk in chunks(content.fileno()):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+class Fetch:
+    """How one artifact comes to its place."""
+
+    def __init__(self, artifact: Artifact, deadline: float) -> None:
+        self.artifact, self.deadline = artifact, deadline
+        self.tarball = DOWNLOADS / artifact.file
+        self.etag = DOWNLOADS / f"{artifact.file}.etag"
+        self.aside = artifact.folder.with_name(f"{artifact.folder.name}.unpacking")
+        self.wrong: dict[str, WrongBytesError] = {}
+        self.children: list[subprocess.Popen[bytes]] = []
+        self.background = ThreadPoolExecutor(1)
+
+    def run(self) -> None:
+        """Rounds over all sources until one gives the right bytes: a worker without internet waits for the copy."""
+        sources, problem = [self.artifact.copy, *self.artifact.sources], ""
+        seconds = self.deadline - time.monotonic()
+        for ended, _ in enumerate(polling.rounds(seconds, PAUSE_SECONDS, LONGEST_PAUSE_SECONDS), start=1):
+            for source in sources:
+                try:
+                    return self.take(source)
+                except TimeIsOverError:
+                    break
+                except SourceError as error:
+                    problem = str(error)
+                    log(problem)
+                    if isinstance(error, WrongBytesError):
+                        self.wrong[source] = error
+            if self.wrong and (ended >= GIVE_UP_ROUNDS or self.wrong.keys() >= set(sources)):
+                raise ArtifactError(f"checksum of {self.artifact.file} is wrong, {list(self.wrong.values())[-1]}")
+            log(f"no source has {self.artifact.name} yet")
+        raise ArtifactError(f"no source had {self.artifact.file}, last: {problem}")
+
+    def take(self, source: str) -> None:
+        """All of it from one source."""
+        self.etag.unlink(missing_ok=True)
+        known = self.wrong.get(source)
+        if known and known.want == self.wanted(source):
+            if not known.etag:
+                raise known
+            self.etag.write_text(known.etag, encoding="ascii")
+        log(f"trying {source}")
+        if source == self.artifact.copy:
+            self.stream(source)
+            return
+        fresh = not self.tarball.exists()
+        self.download(source, self.tarball, self.etag)
+        want = self.wanted(source)
+        self.verify(source, digest_of(self.tarball, self.artifact.algorithm), want, fresh=fresh)
+        shared = self.background.submit(self.share, want) if settings.load()["role"] == "master" else None
+        with self.tarball.open("rb") as tarball:
+            problem = self.unpack(tarball)
+        self.put_in_place(problem)
+        if shared:
+            shared.result()
+
+    def stream(self, source: str) -> None:
+        """What the master verified is unpacked while it comes, aside until its checksum is right here, too."""
+        wanted, digest = self.background.submit(self.wanted, source), hashlib.new(self.artifact.algorithm)
+        fetching = self.start(AWS, "fetch", source, "-", str(self.etag), stdout=subprocess.PIPE)
+        with cast("IO[bytes]", fetching.stdout) as tarball:
+            problem = self.unpack(tarball, digest)
+        want, failed = wanted.result(), fetching.wait()
+        if failed or digest.hexdigest() != want:
+            shutil.rmtree(self.aside)
+        if failed:
+            raise SourceError(f"{source} could not be had")
+        self.verify(source, digest.hexdigest(), want)
+        self.put_in_place(problem)
+
+    def verify(self, source: str, got: str, want: str, *, fresh: bool = True) -> None:
+        """Compare digests. Only what came whole from one source is that source's fault."""
+        if not want:
+            raise SourceError(f"no checksum of {self.artifact.file} could be had")
+        if got == want:
+            log(f"have it from {source}, checksum right")
+            return
+        self.tarball.unlink(missing_ok=True)
+        message = f"{source} gave {got}, expected {want}"
+        if not fresh:
+            raise SourceError(message)
+        raise WrongBytesError(message, want, self.etag.read_text(encoding="ascii") if self.etag.exists() else "")
+
+    def wanted(self, source: str) -> str:
+        """The digest that is pinned, else that beside the copy, or else its publisher's; empty if there is none."""
+        if self.artifact.digest:
+            return self.artifact.digest
+        urls = [f"{source}.sha512"] if source == self.artifact.copy else self.artifact.digest_urls
+        file = DOWNLOADS / f"{self.artifact.file}.published"
+        for url in urls:
+            file.unlink(missing_ok=True)
+            with contextlib.suppress(SourceError):
+                self.download(url, file)
+                # Either "<digest>  <file>", or gpg's "<file>: <digest in groups over several lines>".
+                text = "".join(file.read_text(encoding="utf-8", errors="replace").split()).rpartition(":")[2]
+                if found := re.search(rf"[0-9a-f]{{{SHA512_DIGITS}}}", text.lower()):
+                    return found.group()
+        return ""
+
+    def download(self, source: str, file: Path, etag: Path | None = None) -> None:
+        """Go on where an earlier transfer stopped, whichever source that was from; nothing, if the ETag is the same."""
+        if source.startswith("s3://"):
+            if self.start(AWS, "fetch", source, str(file), *([str(etag)] if etag else [])).wait():
+                raise SourceError(f"{source} could not be had")
+            return
+        compare = ["--etag-compare", str(etag)] if etag and etag.exists() else []
+        save = ["--etag-save", str(etag)] if etag else []
+        for number in range(1, TRIES + 1):
+            curl = self.start(*CURL, *compare, *save, "--output", str(file), source, stdout=subprocess.PIPE)
+            code, status = curl.communicate()[0].decode(), curl.returncode
+            if code == UNCHANGED:
+                raise SourceError(f"{source} still gives the same")
+            if status == 0 or (status == CURL_HTTP_ERROR and code == ALL_THERE):
+                return
+            if status == CURL_CANNOT_WRITE:
+                raise ArtifactError(f"cannot write {file}: {room()} free")
+            nobody = code in ("", "000")  # or the time is over
+            if nobody or (status == CURL_HTTP_ERROR and not code.startswith(PASSING_ERRORS)):
+                break
+            if status == CURL_CANNOT_RESUME:
+                file.unlink(missing_ok=True)
+            log(f"curl ended with {status} (HTTP {code})")
+            pause = number**2 * random.uniform(1, 1.5)
+            if number == TRIES or time.monotonic() + pause > self.deadline:
+                break
+            time.sleep(pause)
+        raise SourceError(f"{source} gave HTTP {code} (curl {status})")
+
+    def unpack(self, tarball: IO[bytes], digest: hashlib._Hash | None = None) -> str:
+        """What is wrong with it, once all of it is aside; `digest` learns of all bytes."""
+        UNPACKING.touch()
+        keep_on_disk(UNPACKING.parent)
+        shutil.rmtree(self.aside, ignore_errors=True)
+        self.aside.mkdir(parents=True)
+        inflater, gone = Inflater(), False
+        with open(os.memfd_create("tar"), "w+b") as said:  # a full disk has no room for it
+            tar = subprocess.Popen((*TAR, "-C", self.aside), stdin=subprocess.PIPE, stderr=said)
+            self.children.append(tar)
+            try:
+                with cast("IO[bytes]", tar.stdin) as content:
+                    for end in (tarball, content):
+                        with contextlib.suppress(OSError):  # no pipe
+                            fcntl.fcntl(end, F_SETPIPE_SZ, PIPE_BYTES)
+                    for chunk in chunks(tarball.fileno()):
+                        if digest:
+                            digest.update(chunk)
+                        content.writelines(inflater.feed(chunk))
+            except BrokenPipeError:
+                gone = True
+            whole = tar.wait() == 0 and inflater.whole
+            said.seek(0)
+            problem = "" if whole else said.readline().decode(errors="replace").strip() or "it is no whole gzip file"
+        if gone:
+            self.put_in_place(problem)
+        return problem
+
+    def put_in_place(self, problem: str) -> None:
+        """Take what is aside, unless there is a problem with it, for the artifact."""
+        what = self.artifact
+        if problem:
+            shutil.rmtree(self.aside)  # the log needs the room
+            raise ArtifactError(f"cannot unpack: {problem}")
+        if not os.access(self.aside / what.program, os.X_OK):
+            raise ArtifactError(f"{what.file} has no {what.program}")
+        if what.folder.exists():
+            shutil.rmtree(what.folder)
+        self.aside.rename(what.folder)
+
+    def share(self, digest: str) -> None:
+        """The checksum last: a worker that finds it finds the tarball it belongs to."""
+        if len(digest) != SHA512_DIGITS:
+            digest = digest_of(self.tarball, "sha512")
+        beside = DOWNLOADS / f"{self.artifact.file}.sha512"
+        beside.write_text(f"{digest}  {self.artifact.file}\n", encoding="ascii")
+        for file, url in ((self.tarball, self.artifact.copy), (beside, f"{self.artifact.copy}.sha512")):
+            if self.start(AWS, "store", str(file), url).wait():
+                raise ArtifactError(f"cannot share {self.artifact.name} with the workers")
+
+    def start(self, *command: str, stdout: int | None = None) -> subprocess.Popen[bytes]:
+        """A program that ends with the boot's time."""
+        seconds = self.deadline - time.monotonic()
+        if seconds <= 0:
+            raise TimeIsOverError
+        child = subprocess.Popen((*WITHIN, f"{seconds:.1f}", *command), stdout=stdout)
+        self.children.append(child)
+        return child
+
+
+def room() -> str:
+    shown = subprocess.run((*ROOM, DOWNLOADS), capture_output=True, text=True, check=False)
+    return shown.stdout.split()[-1] if shown.stdout else "?"
+
+
+def keep_on_disk(folder: Path) -> None:
+    """Put the names in a folder on the disk."""
+    directory = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def main(seconds: str) -> int:
+    deadline = time.monotonic() + int(seconds)
+    was_cut_off = UNPACKING.exists()
+    DOWNLOADS.mkdir(parents=True, exist_ok=True)
+    for artifact in artifacts():
+        if artifact.is_there() and not was_cut_off:
+            continue
+        fetch = Fetch(artifact, deadline)
+        try:
+            fetch.run()
+        except ArtifactError as failure:
+            for child in fetch.children:
+                child.terminate()
+            print(failure)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(*sys.argv[1:]))
