@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from lab.lab import Lab
 
-LIB = "/usr/local/lib/spark-cluster"
+LIB = "/opt/spark-cluster"
 
 
 @dataclass

@@ -35,7 +35,7 @@ TOKEN_BYTES = 64
 SETTINGS_FILE = "/etc/spark-cluster/settings.json"
 STATE_FOLDER = "/var/lib/spark-cluster"
 BOOT_UNIT = "spark-boot.service"
-FIRST_PROGRAM = "/usr/local/lib/spark-cluster/wait-for-boot"
+FIRST_PROGRAM = "/opt/spark-cluster/wait-for-boot"
 
 _END_OF_FILE = "END-OF-FILE"
 _TOKEN = re.compile(r"\$\{TfToken\[[^]]+\]\}")
@@ -109,7 +109,7 @@ def script(role: str, settings_json: str) -> str:
         "set -Eeuo pipefail",
         "umask 022",
     ]
-    for path, text in {SETTINGS_FILE: settings_json + "\n", **files("start")}.items():
+    for path, text in {SETTINGS_FILE: settings_json + "\n", **files("first_stage")}.items():
         parts += [f"mkdir -p {path.rpartition('/')[0]}", f"cat >{path} <<'{_END_OF_FILE}'", f"{text}{_END_OF_FILE}"]
         if is_program(text):
             parts.append(f"chmod 755 {path}")

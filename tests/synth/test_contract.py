@@ -7,7 +7,7 @@ import re
 from spark_cluster import storage, userdata
 from spark_cluster.master import MASTER_PORT, MASTER_UI_PORT
 
-FILES = userdata.files("start", "common", "master", "worker")
+FILES = userdata.files("first_stage", "common", "master", "worker")
 TEXT = "\n".join(FILES.values())
 
 

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from tests.synth.synthesized import Synthesized
 
 ROLES = ("master", "worker")
-START = "/usr/local/lib/spark-cluster/start"
-WAIT = "/usr/local/lib/spark-cluster/wait-for-boot"
+START = "/opt/spark-cluster/start"
+WAIT = "/opt/spark-cluster/wait-for-boot"
 UNIT = "/etc/systemd/system/spark-boot.service"
-BOOT = "/usr/local/lib/spark-cluster/boot"
+BOOT = "/opt/spark-cluster/boot"
 TYPICAL_REFERENCE = "demo-spark-20261124123456789000000001"
 
 
@@ -105,7 +105,7 @@ def test_run_by_a_shell_it_writes_the_files_as_they_stand_in_the_source(
 ) -> None:
     """The document itself is run, with every path moved below a folder of the test's."""
     text = document(default, role)
-    for folder in ("/etc/spark-cluster", "/etc/systemd", "/usr/local/lib/spark-cluster", "/var/lib"):
+    for folder in ("/etc/spark-cluster", "/etc/systemd", "/opt/spark-cluster", "/var/lib"):
         text = re.sub(
             rf"^((?:mkdir -p|cat >|chmod 755|date \+%s >) ?){folder}",
             rf"\1{tmp_path}{folder}",
@@ -124,7 +124,7 @@ def test_run_by_a_shell_it_writes_the_files_as_they_stand_in_the_source(
     assert began <= int(written.pop("/var/lib/spark-cluster/launched").read_text()) <= time.time()
     settings = json.loads(written.pop(userdata.SETTINGS_FILE).read_text())
     assert settings == filled(default.settings(role))
-    assert {name: path.read_text() for name, path in written.items()} == userdata.files("start")
+    assert {name: path.read_text() for name, path in written.items()} == userdata.files("first_stage")
     for name, path in written.items():
         assert os.access(path, os.X_OK) == userdata.is_program(path.read_text()), name
 
@@ -134,31 +134,31 @@ def test_it_ends_by_waiting_for_the_unit_that_boots(default: Synthesized, role: 
     text = document(default, role)
     assert text.startswith("#!/bin/bash\n")
     assert text.endswith(f"\nexec {WAIT}\n")
-    assert WAIT in userdata.files("start")
-    assert f"\nExecStart={START}\n" in userdata.files("start")[UNIT]
+    assert WAIT in userdata.files("first_stage")
+    assert f"\nExecStart={START}\n" in userdata.files("first_stage")[UNIT]
 
 
 def test_the_unit_that_boots_waits_for_nothing_that_waits_for_it() -> None:
     """cloud-init's last stage waits for it; and it must outlast a slow boot, and a reboot."""
-    unit = userdata.files("start")[UNIT]
+    unit = userdata.files("first_stage")[UNIT]
     assert not re.search(r"^(After|Requires|Wants)=.*cloud", unit, re.MULTILINE)
     assert "\nTimeoutStartSec=infinity\n" in unit
     assert "\nWantedBy=multi-user.target\n" in unit
 
 
 def test_the_first_stage_is_these_files() -> None:
-    assert userdata.files("start").keys() == {
+    assert userdata.files("first_stage").keys() == {
         START,
         WAIT,
         UNIT,
-        "/var/lib/cloud/scripts/per-boot/spark-cluster",
-        "/usr/local/lib/spark-cluster/aws.py",
-        "/usr/local/lib/spark-cluster/settings.py",
+        "/var/lib/cloud/scripts/per-boot/50-wait-for-spark-boot",
+        "/opt/spark-cluster/aws.py",
+        "/opt/spark-cluster/settings.py",
     }
 
 
 def test_no_file_holds_what_ends_a_file_or_stands_for_the_settings() -> None:
-    for name, text in userdata.files("start").items():
+    for name, text in userdata.files("first_stage").items():
         assert "END-OF-FILE" not in text, name
         assert "<settings>" not in text, name
         assert "TfToken" not in text, name
@@ -243,7 +243,7 @@ def test_a_worker_is_told_its_hook_and_nothing_of_the_private_key(default: Synth
 
 def used_by_programs() -> set[str]:
     """Settings that the nodes' programs read: `told["key"]` in Python, an upper-case variable in the bootstrap."""
-    files = userdata.files("start", "common", "master", "worker")
+    files = userdata.files("first_stage", "common", "master", "worker")
     quoted = {
         key
         for name, text in files.items()
@@ -282,13 +282,13 @@ def test_programs_are_told_all_that_they_read_and_read_all_that_they_are_told(de
 
 def test_the_bootstraps_headers_list_the_settings_that_it_reads() -> None:
     for path in (START, BOOT):
-        text = userdata.files("start", "common")[path]
+        text = userdata.files("first_stage", "common")[path]
         header = text[: text.index("\n\n")]
         listed = {word for word in re.findall(r"\b[A-Z][A-Z0-9_]+\b", header) if word.lower() in used_by_programs()}
         body = text[len(header) :]
         missing = {name for name in variables_from_settings(body) if name.lower() in used_by_programs()} - listed
         if path == BOOT:
-            start = userdata.files("start")[START]
+            start = userdata.files("first_stage")[START]
             missing -= set(re.findall(r"\b[A-Z][A-Z0-9_]+\b", start[: start.index("\n\n")]))
         assert missing == set(), path
 
@@ -425,18 +425,18 @@ def test_a_role_does_not_get_the_others_programs(default: Synthesized) -> None:
 
 
 def test_the_two_stages_do_not_overwrite_each_other() -> None:
-    start = userdata.files("start")
+    start = userdata.files("first_stage")
     for role in ROLES:
         assert not start.keys() & userdata.files("common", role).keys()
         assert not userdata.files("common").keys() & userdata.files(role).keys()
 
 
 def test_folders_that_python_leaves_behind_are_no_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("start/a", "start/__pycache__/a.pyc"):
+    for name in ("first_stage/a", "first_stage/__pycache__/a.pyc"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x\n")
     monkeypatch.setattr(userdata, "folder", lambda: tmp_path)
-    assert userdata.files("start") == {"/a": "x\n"}
+    assert userdata.files("first_stage") == {"/a": "x\n"}
 
 
 # --- too large ---------------------------------------------------------------------------------------------------

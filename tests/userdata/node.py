@@ -19,7 +19,7 @@ from spark_cluster.parameters import PLACEHOLDER
 from spark_cluster.settings import MasterSettings, NodeSettings, WorkerSettings
 
 USERDATA = Path(__file__).parents[2] / "userdata"
-LIB = "usr/local/lib/spark-cluster"
+LIB = "opt/spark-cluster"
 SPARK_FILE = "spark-4.3.0-bin-hadoop3.tgz"
 CDN = f"dlcdn.apache.org/spark/spark-4.3.0/{SPARK_FILE}"
 ARCHIVE = f"archive.apache.org/dist/spark/spark-4.3.0/{SPARK_FILE}"
@@ -186,7 +186,7 @@ class Node:
         self.web = folder / "web"
         self.site = folder / "site"
         self.calls_file = folder / "calls"
-        for made in (self.root / LIB, self.root / "etc/spark-cluster", self.root / "usr/bin", self.root / "opt"):
+        for made in (self.root / LIB, self.root / "etc/spark-cluster", self.root / "usr/bin"):
             made.mkdir(parents=True)
         for made in (self.bin, self.bucket, self.web):
             made.mkdir()
@@ -195,7 +195,7 @@ class Node:
             assert found, f"these tests need {tool}"
             (self.bin / tool).symlink_to(found)
         self.stand_ins()
-        for path in (USERDATA / f"start/{LIB}").glob("[!_]*"):
+        for path in (USERDATA / f"first_stage/{LIB}").glob("[!_]*"):
             if path.name != "aws.py":
                 self.write(f"{LIB}/{path.name}", program(path), mode=0o755)
         self.settings = node_settings(role)
@@ -310,6 +310,11 @@ class Node:
         self.site.mkdir(exist_ok=True)
         (self.site / "sitecustomize.py").write_text(SITE)
         return self.run(self.root / LIB / "start", PYTHONPATH=str(self.site), **environment)
+
+    @property
+    def releases(self) -> list[str]:
+        """What is in /opt besides the node's programs."""
+        return sorted(path.name for path in (self.root / "opt").iterdir() if path.name != Path(LIB).name)
 
     @property
     def calls(self) -> list[str]:

@@ -584,6 +584,21 @@ def test_a_readable_file_becomes_private_when_it_is_kept_again(root: Path) -> No
     assert file.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("behind", [True, False])
+def test_aws_is_asked_through_the_proxy_that_the_node_has(
+    told: Callable[..., None], root: Path, monkeypatch: pytest.MonkeyPatch, *, behind: bool
+) -> None:
+    """Whoever asks: neither a unit nor the shell of whoever runs spark-wait knows of it."""
+    told("master")
+    keys = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}
+    monkeypatch.setattr(os, "environ", dict(keys))
+    proxy = {"https_proxy": "http://proxy.example:3128", "no_proxy": "169.254.169.254"}
+    if behind:
+        (root / aws.PROXY_FILE[1:]).write_text("".join(f"{name}={value}\n" for name, value in proxy.items()))
+    aws.client.__wrapped__("s3")
+    assert os.environ == keys | (proxy if behind else {})
+
+
 # Objects
 
 
@@ -736,7 +751,7 @@ def test_a_role_that_is_not_there_yet_may_complete_later(hook: Stubber, clock: C
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
     monkeypatch.setattr(sys, "argv", ["aws.py", *arguments])
-    runpy.run_path(str(USERDATA / "start" / LIB / "aws.py"), run_name="__main__")
+    runpy.run_path(str(USERDATA / "first_stage" / LIB / "aws.py"), run_name="__main__")
 
 
 @pytest.mark.parametrize("arguments", [(), ("nothing",)])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.machinery
 import importlib.util
-import os
 import sys
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -276,16 +275,3 @@ def test_what_is_missing_is_said_when_it_changes(
         "1 of 2 workers are ready",
     ]
     assert said.out == "spark-wait: ready\n"
-
-
-def test_aws_is_asked_through_the_proxy_that_the_node_has(
-    spark_wait: Any, cluster: SimpleNamespace, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("https_proxy", "no_proxy"):
-        monkeypatch.setenv(name, "")
-    (root / "etc/spark-cluster/proxy.env").write_text(
-        "https_proxy=http://proxy.example:3128\nno_proxy=169.254.169.254\n"
-    )
-    spark_wait.main()
-    assert os.environ["https_proxy"] == "http://proxy.example:3128"
-    assert os.environ["no_proxy"] == "169.254.169.254"

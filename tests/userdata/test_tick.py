@@ -304,7 +304,7 @@ def test_ssh_and_the_tick_mean_the_same_folder_and_the_spark_user_cannot_replace
     config = (USERDATA / "master/etc/ssh/ssh_config.d/50-spark-cluster.conf").read_text()
     assert f"UserKnownHostsFile {tick.KNOWN_HOSTS}/%h" in config
     assert not tick.KNOWN_HOSTS.startswith(("/home/spark", "/var/lib/spark/"))
-    start = (USERDATA / "start" / LIB / "start").read_text()
+    start = (USERDATA / "first_stage" / LIB / "start").read_text()
     assert f'"$ROOT{tick.KNOWN_HOSTS}"' in start
 
 

@@ -86,7 +86,7 @@ def test_the_master_s_recovery_state_is_where_systemd_keeps_state_for_it() -> No
     (path,) = [path for path in SPARK if "master" in path.name]
     service = unit(path)["Service"]
     assert service["StateDirectory"] == "spark"
-    conf = (USERDATA / "common/usr/local/lib/spark-cluster/spark_conf.py").read_text()
+    conf = (USERDATA / "common/opt/spark-cluster/spark_conf.py").read_text()
     assert '"spark.deploy.recoveryDirectory": "/var/lib/spark/recovery"' in conf
     assert service["ProtectSystem"] == "full", "which leaves /var writable"
 
@@ -95,16 +95,16 @@ def test_the_master_binds_to_its_name_and_knows_it_without_dns() -> None:
     (path,) = [path for path in SPARK if "master" in path.name]
     service = unit(path)["Service"]
     assert "--host ${MASTER_HOST} " in service["ExecStart"]
-    assert service["ExecStartPre"] == "+/usr/local/lib/spark-cluster/own-name"
+    assert service["ExecStartPre"] == "+/opt/spark-cluster/own-name"
 
 
 @pytest.mark.parametrize("path", SERVICES, ids=by_name)
 def test_every_program_of_a_unit_is_one_of_the_node_s(path: Path) -> None:
     role = path.parts[-5]
     for name, command in unit(path)["Service"].items():
-        if name.startswith("Exec") and command.lstrip("+-").startswith("/usr/local/"):
+        if name.startswith("Exec") and command.lstrip("+-").startswith(("/usr/local/", "/opt/spark-cluster/")):
             program = command.lstrip("+-").split()[0]
-            places = [USERDATA / part / program.lstrip("/") for part in (role, "common", "start")]
+            places = [USERDATA / part / program.lstrip("/") for part in (role, "common", "first_stage")]
             assert any(place.read_text().startswith("#!") for place in places if place.exists()), program
 
 
@@ -114,7 +114,6 @@ def test_every_variable_of_a_unit_is_in_a_file_that_the_node_writes(path: Path) 
     files = re.findall(r"(?m)^EnvironmentFile=-?(\S+)$", path.read_text())
     written = {
         "/etc/spark-cluster/node.env": {"MASTER_HOST", "PRIVATE_IP"},
-        "/etc/spark-cluster/proxy.env": {"http_proxy", "https_proxy", "no_proxy"},
         "/run/spark-cluster/local-dirs.env": {"SPARK_LOCAL_DIRS", "SPARK_WORKER_DIR"},
     }
     assert used <= set().union(*(written[file] for file in files))

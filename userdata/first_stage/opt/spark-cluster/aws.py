@@ -5,6 +5,7 @@ What is eventually consistent (a new role's permissions, a new bucket or paramet
 minutes, with growing pauses and jitter.
 """
 
+import contextlib
 import functools
 import os
 import random
@@ -21,6 +22,7 @@ METADATA_SECONDS = 60
 HOOK_SECONDS = 60  # a pre-baked host may be ready before Auto Scaling has noticed that it runs
 ABSENT_STATUS, ABSENT_CODES = 4, ("NoSuchKey", "304")
 ABSENT_ITEM = 404  # of the metadata service
+PROXY_FILE = "/etc/spark-cluster/proxy.env"
 METADATA_URL = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://169.254.169.254").rstrip("/")
 TRANSIENT_CODES = {
     *("403", "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NoSuchBucket", "ParameterNotFound"),
@@ -62,12 +64,19 @@ def metadata(item):
     raise SystemExit(f"aws: no {item} from the metadata service at {METADATA_URL}: {problem}")
 
 
+def use_proxy():
+    """Take over what `start` wrote of the proxy: a unit or a shell need not know of it."""
+    with contextlib.suppress(FileNotFoundError), open(settings.path(PROXY_FILE), encoding="utf-8") as file:
+        os.environ.update(line.rstrip("\n").partition("=")[::2] for line in file)
+
+
 @functools.lru_cache(None)
 def client(service):
-    """A client of the node's region; AWS_ENDPOINT_URL is honoured on boto3 before 1.28 too."""
+    """A client of the node's region, through its proxy; AWS_ENDPOINT_URL is honoured on boto3 before 1.28 too."""
     import boto3.session  # not there yet when the boot first asks for metadata
     import botocore.config
 
+    use_proxy()
     session = boto3.session.Session(region_name=settings.load()["region"])
     for pause in pauses(EVENTUALLY_SECONDS):  # a client made before its role's credentials are there never has any
         if session.get_credentials():
@@ -145,26 +154,36 @@ def store_log(file):
     store(file, "s3://{}/boot-logs/{}".format(settings.load()["bucket"], metadata("instance-id")))
 
 
-def complete_hook(result):
-    """Tell Auto Scaling how this worker's launch ended: CONTINUE or ABANDON."""
-    from botocore.exceptions import ClientError
+class LifecycleHook:
+    """One of the workers' group, at which Auto Scaling waits for this worker."""
 
-    told = settings.load()
-    answer = {
-        "AutoScalingGroupName": told["group"],
-        "LifecycleHookName": told["launch_hook"],
-        "InstanceId": metadata("instance-id"),
-        "LifecycleActionResult": result,
-    }
-    for pause in pauses(HOOK_SECONDS):
-        try:
-            return eventually(client("autoscaling").complete_lifecycle_action, **answer)
-        except ClientError as error:
-            if "No active Lifecycle Action" not in str(error):
-                raise
-        log("Auto Scaling does not wait for this launch yet, or no longer")
-        time.sleep(pause)
-    return log("the launch was completed before")
+    def __init__(self, name):
+        self.name = name
+
+    def complete(self, result):
+        """Tell Auto Scaling how it ended: CONTINUE or ABANDON."""
+        from botocore.exceptions import ClientError
+
+        answer = {
+            "AutoScalingGroupName": settings.load()["group"],
+            "LifecycleHookName": self.name,
+            "InstanceId": metadata("instance-id"),
+            "LifecycleActionResult": result,
+        }
+        for pause in pauses(HOOK_SECONDS):
+            try:
+                return eventually(client("autoscaling").complete_lifecycle_action, **answer)
+            except ClientError as error:
+                if "No active Lifecycle Action" not in str(error):
+                    raise
+            log(f"Auto Scaling does not wait at {self.name} yet, or no longer")
+            time.sleep(pause)
+        return log(f"{self.name} was completed before")
+
+
+def complete_hook(result):
+    """Tell Auto Scaling how this worker's launch ended."""
+    LifecycleHook(settings.load()["launch_hook"]).complete(result)
 
 
 COMMANDS = {

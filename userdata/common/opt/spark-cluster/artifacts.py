@@ -29,7 +29,7 @@ import settings
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-AWS = settings.path("/usr/local/lib/spark-cluster/aws.py")
+AWS = str(Path(__file__).with_name("aws.py"))
 DOWNLOADS = Path(settings.path("/var/cache/spark-cluster"))
 # Before a boot has ended, nothing says that what was unpacked has reached the disk: a power cut may have emptied it.
 UNPACKING = Path(settings.path("/var/lib/spark-cluster/unpacking"))
