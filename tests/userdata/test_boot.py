@@ -470,13 +470,25 @@ def test_what_an_interrupted_unpacking_left_does_not_count_as_spark(worker: Node
 
 def test_what_a_power_cut_may_have_emptied_does_not_count_as_spark(worker: Node) -> None:
     """It was unpacked and had its name, but that boot never came to its end."""
-    worker.write("/var/lib/spark-cluster/unpacking")
+    worker.write("/var/lib/spark-cluster/unpacking/spark-4.3.0")
     worker.write("/opt/spark-4.3.0/bin/spark-class", "", mode=0o755)
     worker.write("/opt/spark-4.3.0/jars/emptied.jar")
     assert_succeeded(worker, worker.boot())
     assert (worker.root / "opt/spark/bin/spark-class").read_text() == "#!/bin/bash\n"
     assert not (worker.root / "opt/spark/jars").exists()
     assert not (worker.root / "var/lib/spark-cluster/unpacking").exists()
+
+
+def test_what_came_with_the_ami_is_kept_whatever_else_was_cut_off(worker: Node) -> None:
+    worker.write("/var/lib/spark-cluster/unpacking/another")
+    worker.write("/opt/spark-4.3.0/bin/spark-class", "#!/bin/bash\n", mode=0o755)
+    assert_succeeded(worker, worker.boot())
+    assert worker.calls_of("curl") == []
+
+
+def test_fails_with_the_system_s_own_words_where_nothing_can_be_written(worker: Node) -> None:
+    worker.write("/var/lib/spark-cluster/unpacking", "no folder")
+    assert_failed(worker, worker.boot(), "install_spark", "File exists")
 
 
 def test_until_the_boot_has_ended_what_is_unpacked_counts_as_unsure(worker: Node) -> None:

@@ -52,7 +52,7 @@ CURL_CANNOT_WRITE, CURL_CANNOT_RESUME, CURL_HTTP_ERROR = 23, 33, 22
 TAR = ("tar", "-x", "--strip-components=1", "--no-same-owner", "--no-same-permissions")
 WITHIN = ("timeout", "--kill-after=10")
 ROOM = ("df", "-h", "--output=avail")
-ALL_THERE, UNCHANGED = "416", "304"
+ALL_THERE, UNCHANGED, NOBODY = "416", "304", "000"  # nobody was reached, or the time is over
 PASSING_ERRORS = ("408", "429", "5")  # what such an answer begins with
 
 
@@ -79,9 +79,14 @@ class Artifact:
         """Of its digest."""
         return "sha256" if len(self.digest) == SHA256_DIGITS else "sha512"
 
+    @property
+    def unsure(self) -> Path:
+        """Is there from before it is unpacked until that boot has ended."""
+        return UNPACKING / self.folder.name
+
     def is_there(self) -> bool:
         """Whether this node has it: unpacked by a boot, or by whoever made the AMI."""
-        return os.access(self.folder / self.program, os.X_OK)
+        return os.access(self.folder / self.program, os.X_OK) and not self.unsure.exists()
 
 
 def artifacts() -> list[Artifact]:
@@ -262,15 +267,14 @@ class Fetch:
         save = ["--etag-save", str(etag)] if etag else []
         for number in range(1, TRIES + 1):
             curl = self.start(*CURL, *compare, *save, "--output", str(file), source, stdout=subprocess.PIPE)
-            code, status = curl.communicate()[0].decode(), curl.returncode
+            code, status = curl.communicate()[0].decode() or NOBODY, curl.returncode
             if code == UNCHANGED:
                 raise SourceError(f"{source} still gives the same")
             if status == 0 or (status == CURL_HTTP_ERROR and code == ALL_THERE):
                 return
             if status == CURL_CANNOT_WRITE:
                 raise ArtifactError(f"cannot write {file}: {room()} free")
-            nobody = code in ("", "000")  # or the time is over
-            if nobody or (status == CURL_HTTP_ERROR and not code.startswith(PASSING_ERRORS)):
+            if code == NOBODY or (status == CURL_HTTP_ERROR and not code.startswith(PASSING_ERRORS)):
                 break
             if status == CURL_CANNOT_RESUME:
                 file.unlink(missing_ok=True)
@@ -283,8 +287,8 @@ class Fetch:
 
     def unpack(self, tarball: IO[bytes], digest: hashlib._Hash | None = None) -> str:
         """What is wrong with it, once all of it is aside; `digest` learns of all bytes."""
-        UNPACKING.touch()
-        keep_on_disk(UNPACKING.parent)
+        self.artifact.unsure.touch()
+        keep_on_disk(UNPACKING)
         shutil.rmtree(self.aside, ignore_errors=True)
         self.aside.mkdir(parents=True)
         inflater, gone = Inflater(), False
@@ -336,7 +340,7 @@ class Fetch:
         seconds = self.deadline - time.monotonic()
         if seconds <= 0:
             raise TimeIsOverError
-        child = subprocess.Popen((*WITHIN, f"{seconds:.1f}", *command), stdout=stdout)
+        child = subprocess.Popen((*WITHIN, f"{max(seconds, 0.1):.1f}", *command), stdout=stdout)
         self.children.append(child)
         return child
 
@@ -355,21 +359,25 @@ def keep_on_disk(folder: Path) -> None:
         os.close(directory)
 
 
-def main(seconds: str) -> int:
-    deadline = time.monotonic() + int(seconds)
-    was_cut_off = UNPACKING.exists()
-    DOWNLOADS.mkdir(parents=True, exist_ok=True)
+def fetch_all(deadline: float) -> None:
+    for folder in (DOWNLOADS, UNPACKING):
+        folder.mkdir(parents=True, exist_ok=True)
     for artifact in artifacts():
-        if artifact.is_there() and not was_cut_off:
-            continue
-        fetch = Fetch(artifact, deadline)
-        try:
-            fetch.run()
-        except ArtifactError as failure:
-            for child in fetch.children:
-                child.terminate()
-            print(failure)
-            return 1
+        if not artifact.is_there():
+            fetch = Fetch(artifact, deadline)
+            try:
+                fetch.run()
+            finally:
+                for child in fetch.children:
+                    child.terminate()
+
+
+def main(seconds: str) -> int:
+    try:
+        fetch_all(time.monotonic() + int(seconds))
+    except (ArtifactError, OSError) as failure:
+        print(failure)
+        return 1
     return 0
 
 
