@@ -47,7 +47,7 @@ def main() -> None:
     groups.install()
     _register_images()
     threading.Thread(target=_reconcile, args=(lock, hosts, groups), daemon=True).start()
-    app = Gate(Objects(DomainDispatcherApplication(create_backend_app)), lock, hosts.launched)
+    app = Gate(Objects(DomainDispatcherApplication(create_backend_app)), lock)
     run_simple(SERVICES, AWS_PORT, app, threaded=True, request_handler=MotoRequestHandler)
 
 

@@ -25,7 +25,7 @@ class Faults:
     """All faults at a time; by default there are none but those of a healthy AWS.
 
     Attributes:
-        late_permissions: by cluster, for how many seconds after their launch its nodes are refused everything.
+        late_permissions: by cluster, for how many seconds from its first call on a node is refused everything.
         throttled: by cluster, the share of its nodes' calls to SSM and Auto Scaling that are throttled.
         unavailable: clusters whose nodes' calls to EC2 and Auto Scaling fail.
         late_records: by cluster, for how many further seconds a change of its zone is pending.

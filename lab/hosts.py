@@ -132,24 +132,16 @@ class Hosts:
     """The hosts of all instances."""
 
     _running: dict[str, _Running] = field(default_factory=dict)
-    _launched: dict[str, float] = field(default_factory=dict)
-
-    def launched(self, instance_id: str) -> float:
-        """When an instance was launched."""
-        return self._launched.get(instance_id, 0.0)
 
     def install(self) -> None:
         """Make moto's instances wait for their hosts."""
         from moto.ec2.models.instances import InstanceBackend  # noqa: PLC0415 - heavy, and only this process has it
-
-        hosts = self
 
         @replaces(InstanceBackend, "run_instances")
         def run_pending(run_instances: Any, backend: Any, *args: Any, **kwargs: Any) -> Any:
             reservation = run_instances(backend, *args, **kwargs)
             for instance in reservation.instances:
                 _set(instance, _PENDING)
-                hosts._launched[instance.id] = time.time()
             return reservation
 
         def change(state: tuple[str, int], *from_states: str) -> Any:
@@ -167,7 +159,7 @@ class Hosts:
         def reboot(_: Any, backend: Any, instance_ids: list[str]) -> Any:
             instances = backend.get_multi_instances_by_id(instance_ids)
             for instance in instances:
-                hosts._running[instance.id].signal(_REBOOT)
+                self._running[instance.id].signal(_REBOOT)
             return instances
 
         changes = {

@@ -82,11 +82,11 @@ class Gate:
     at once and the lab changes what it holds in between.
     """
 
-    def __init__(self, app: App, lock: RLock, launched: Callable[[str], float]) -> None:
-        """Put permissions before `app`; `launched` tells when an instance was launched."""
+    def __init__(self, app: App, lock: RLock) -> None:
+        """Put permissions before `app`."""
         self._app = app
         self._lock = lock
-        self._launched = launched
+        self._first_calls: dict[str, float] = {}  # of each instance
         self._done: dict[str, tuple[str, Any, list[bytes]]] = {}
 
     def __call__(self, environ: Environ, respond: Respond) -> Iterable[bytes]:
@@ -145,7 +145,8 @@ class Gate:
 
     def _check_faults(self, session: _Session, service: str) -> None:
         now = faults.read()
-        if time.time() < self._launched(session.instance) + now.late_permissions.get(session.cluster, 0.0):
+        first = self._first_calls.setdefault(session.instance, time.time())
+        if time.time() < first + now.late_permissions.get(session.cluster, 0.0):
             raise _denied(service, "permissions are not in force yet")
         if service in {"ssm", "autoscaling"} and random.random() < now.throttled.get(session.cluster, 0.0):  # noqa: S311
             code = "ThrottlingException" if service == "ssm" else "Throttling"
