@@ -136,11 +136,13 @@ def test_a_script_may_come_from_the_bucket(jobs: Node, script: Path) -> None:
     assert "from the bucket" in done.stdout
 
 
-def test_a_script_comes_through_the_proxy_that_the_node_has(jobs: Node, script: Path) -> None:
+def test_a_job_gets_no_proxy_from_the_cluster(jobs: Node, script: Path) -> None:
+    """Its script comes through that: aws.py knows of it."""
     jobs.write("etc/spark-cluster/proxy.env", "https_proxy=http://proxy.example:3128\nno_proxy=169.254.169.254\n")
-    jobs.mock(f"{jobs.root}/{LIB}/aws.py", 'echo "proxy $https_proxy not $no_proxy"; touch "$3"')
+    jobs.put_object("data/jobs/job.py", b"")
+    jobs.mock("runuser", 'echo "proxy ${https_proxy:-none}"')
     done = spark_job(jobs, "s3://demo-bucket/data/jobs/job.py")
-    assert "proxy http://proxy.example:3128 not 169.254.169.254" in done.stdout
+    assert "proxy none" in done.stdout
 
 
 def test_a_user_of_the_host_becomes_root_by_sudo_and_keeps_the_options(jobs: Node, script: Path) -> None:
