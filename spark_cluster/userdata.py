@@ -35,7 +35,7 @@ TOKEN_BYTES = 64
 SETTINGS_FILE = "/etc/spark-cluster/settings.json"
 STATE_FOLDER = "/var/lib/spark-cluster"
 BOOT_UNIT = "spark-boot.service"
-FIRST_PROGRAM = "/opt/spark-cluster/wait-for-boot"
+FIRST_PROGRAM = "/var/lib/cloud/scripts/per-boot/wait-for-spark-boot"
 
 _END_OF_FILE = "END-OF-FILE"
 _TOKEN = re.compile(r"\$\{TfToken\[[^]]+\]\}")

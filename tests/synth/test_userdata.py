@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 ROLES = ("master", "worker")
 START = "/opt/spark-cluster/start"
-WAIT = "/opt/spark-cluster/wait-for-boot"
+WAIT = "/var/lib/cloud/scripts/per-boot/wait-for-spark-boot"
 UNIT = "/etc/systemd/system/spark-boot.service"
 BOOT = "/opt/spark-cluster/boot"
 TYPICAL_REFERENCE = "demo-spark-20261124123456789000000001"
@@ -151,8 +151,8 @@ def test_the_first_stage_is_these_files() -> None:
         START,
         WAIT,
         UNIT,
-        "/var/lib/cloud/scripts/per-boot/50-wait-for-spark-boot",
         "/opt/spark-cluster/aws.py",
+        "/opt/spark-cluster/polling.py",
         "/opt/spark-cluster/settings.py",
     }
 

@@ -9,10 +9,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import aws
 import boto3
 import files
-import node_secrets
 import polling
 import pytest
 import settings
@@ -83,8 +81,6 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(aws, "time", clock)
-    monkeypatch.setattr(node_secrets, "time", clock)
     monkeypatch.setattr(polling, "time", clock)
     return clock
 

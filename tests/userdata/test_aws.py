@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import aws
 import files
 import node_secrets
+import polling
 import pytest
 from botocore.exceptions import (
     ClientError,
@@ -153,7 +154,7 @@ def test_what_lasts_is_raised_at_once(clock: Clock, lasting: Exception) -> None:
 def test_trying_again_has_growing_pauses_and_ends_after_five_minutes(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(aws.random, "uniform", lambda low, high: (low + high) / 2)
+    monkeypatch.setattr(polling.random, "uniform", lambda low, high: (low + high) / 2)
     with pytest.raises(ClientError, match="AccessDenied"):
         aws.eventually(Faulty(fault("AccessDenied"), for_ever=True))
     assert clock.pauses[:7] == [0.5, 1, 2, 4, 8, 15, 15]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.userdata.node import ARCHIVE, AWS, CDN, CONF, LIB, ORIGIN, SPARK, SPARK_FILE, Node, sha512, tar
+from tests.userdata.node import ARCHIVE, AWS, CDN, CONF, LIB, ORIGIN, SPARK, SPARK_FILE, USERDATA, Node, sha512, tar
 
 if TYPE_CHECKING:
     from subprocess import CompletedProcess
@@ -897,7 +897,7 @@ def test_packages_are_noted_before_they_are_installed(worker: Node) -> None:
     assert "java-17-amazon-corretto-headless" in worker.calls
 
 
-# wait-for-boot
+WAIT = USERDATA / "first_stage/var/lib/cloud/scripts/per-boot/wait-for-spark-boot"
 
 
 def wait_for_boot(node: Node, *, enabled: bool = True, failed: bool = False, status: int = 0) -> CompletedProcess[str]:
@@ -910,7 +910,7 @@ def wait_for_boot(node: Node, *, enabled: bool = True, failed: bool = False, sta
           start) echo "of this boot" >>"$SPARK_CLUSTER_ROOT/var/log/spark-cluster-boot.log"; exit {status} ;;
         esac""",
     )
-    return node.run(node.root / LIB / "wait-for-boot")
+    return node.run("bash", WAIT)
 
 
 @pytest.mark.parametrize("status", [0, 1])

@@ -10,10 +10,10 @@ import secrets
 import subprocess
 import sys
 import tempfile
-import time
 
 import aws
 import files
+import polling
 import settings
 
 
@@ -36,12 +36,11 @@ def put_parameter(name: str, value: str, *, secret: bool) -> None:
 
 def wait_for_parameter(name: str, seconds: int) -> str:
     """A parameter's value once the master has filled it."""
-    for pause in aws.pauses(seconds):
+    for _ in polling.rounds(seconds, *aws.PAUSES):
         value = get_parameter(name)
         if is_filled(value):
             return value
         aws.log(f"the master has not filled {name} yet")
-        time.sleep(pause)
     raise SystemExit(f"node_secrets: the master did not fill {name} within {seconds} s")
 
 

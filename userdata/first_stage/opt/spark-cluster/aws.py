@@ -8,15 +8,15 @@ minutes, with growing pauses and jitter.
 import contextlib
 import functools
 import os
-import random
 import shutil
 import sys
-import time
 import urllib.error
 import urllib.request
 
 import settings
+from polling import rounds
 
+PAUSES = 0.5, 15  # the first and the longest, in seconds
 EVENTUALLY_SECONDS = 300
 METADATA_SECONDS = 60
 HOOK_SECONDS = 60  # a pre-baked host may be ready before Auto Scaling has noticed that it runs
@@ -37,19 +37,11 @@ def log(message):
     print(f"aws: {message}", file=sys.stderr, flush=True)
 
 
-def pauses(seconds):
-    """Growing pauses with jitter, until `seconds` are over."""
-    end, pause = time.monotonic() + seconds, 0.5
-    while time.monotonic() + pause < end:
-        yield pause * random.uniform(0.5, 1.5)
-        pause = min(pause * 2, 15)
-
-
 def metadata(item):
     """One item of the instance metadata service, IMDSv2, never through a proxy; `None` at once where there is none."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     problem = None
-    for pause in pauses(METADATA_SECONDS):
+    for _ in rounds(METADATA_SECONDS, *PAUSES):
         try:
             ask = {"X-aws-ec2-metadata-token-ttl-seconds": "300"}
             request = urllib.request.Request(f"{METADATA_URL}/latest/api/token", method="PUT", headers=ask)
@@ -60,12 +52,11 @@ def metadata(item):
             if getattr(error, "code", None) == ABSENT_ITEM:
                 return None
             problem = error
-            time.sleep(pause)
     raise SystemExit(f"aws: no {item} from the metadata service at {METADATA_URL}: {problem}")
 
 
 def use_proxy():
-    """Take over what `start` wrote of the proxy: a unit or a shell need not know of it."""
+    """What `start` wrote of it: no unit, no shell need know."""
     with contextlib.suppress(FileNotFoundError), open(settings.path(PROXY_FILE), encoding="utf-8") as file:
         os.environ.update(line.rstrip("\n").partition("=")[::2] for line in file)
 
@@ -78,11 +69,10 @@ def client(service):
 
     use_proxy()
     session = boto3.session.Session(region_name=settings.load()["region"])
-    for pause in pauses(EVENTUALLY_SECONDS):  # a client made before its role's credentials are there never has any
+    for _ in rounds(EVENTUALLY_SECONDS, *PAUSES):  # a client made before its role's credentials are there never has any
         if session.get_credentials():
             break
         log("the instance's role has no credentials yet")
-        time.sleep(pause)
 
     config = botocore.config.Config(retries={"mode": "standard", "max_attempts": 3}, connect_timeout=5, read_timeout=30)
     endpoint = os.environ.get("AWS_ENDPOINT_URL")
@@ -93,19 +83,20 @@ def eventually(call, seconds=EVENTUALLY_SECONDS, **arguments):
     """What `call` answers, once transient faults are over."""
     from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
-    for pause in pauses(seconds):
+    problem = None
+    for _ in rounds(seconds, *PAUSES):
         try:
             return call(**arguments)
         except ClientError as error:
             if error.response["Error"]["Code"] not in TRANSIENT_CODES:
                 raise
-            log(f"{error}, trying again")
+            problem = error
         except ParamValidationError:
             raise
         except BotoCoreError as error:
-            log(f"{error}, trying again")
-        time.sleep(pause)
-    return call(**arguments)
+            problem = error
+        log(f"{problem}, trying again")
+    raise problem  # type: ignore[misc]  # there was a round
 
 
 def bucket_and_key(url):
@@ -116,7 +107,7 @@ def bucket_and_key(url):
 def fetch(url, file, etag_file=""):
     """Download an object, to standard output where the file is `-`; status 4 where there is none.
 
-    Its ETag is left in a file, if one is named; an object whose ETag that file has already counts as none.
+    Its ETag is left in its file; an object whose ETag that has already counts as none.
     """
     from botocore.exceptions import ClientError
 
@@ -155,7 +146,7 @@ def store_log(file):
 
 
 class LifecycleHook:
-    """One of the workers' group, at which Auto Scaling waits for this worker."""
+    """Auto Scaling waits at it for this worker."""
 
     def __init__(self, name):
         self.name = name
@@ -170,14 +161,13 @@ class LifecycleHook:
             "InstanceId": metadata("instance-id"),
             "LifecycleActionResult": result,
         }
-        for pause in pauses(HOOK_SECONDS):
+        for _ in rounds(HOOK_SECONDS, *PAUSES):
             try:
                 return eventually(client("autoscaling").complete_lifecycle_action, **answer)
             except ClientError as error:
                 if "No active Lifecycle Action" not in str(error):
                     raise
             log(f"Auto Scaling does not wait at {self.name} yet, or no longer")
-            time.sleep(pause)
         return log(f"{self.name} was completed before")
 
 

@@ -1,21 +1,15 @@
 """The one way in which a node's programs look again and again."""
 
-from __future__ import annotations
-
 import random
 import time
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 JITTER = 0.2  # so that many nodes that began at once do not ask at once
 
 
-def rounds(seconds: float, pause_seconds: float, longest_pause_seconds: float = 0) -> Iterator[None]:
+def rounds(seconds, pause_seconds, longest_pause_seconds=0):
     """A round at once, and one after each pause, a fifth more or less; the last when `seconds` are over.
 
-    Each pause is twice as long as the one before it, up to the longest; all are the same where that is not given.
+    Each pause is twice as long as the one before, up to the longest; without that all are the same.
     """
     end = time.monotonic() + seconds
     while True:
