@@ -5,6 +5,7 @@ One of each kind runs always; the rest where the environment variable LONG is se
 
 from __future__ import annotations
 
+import base64
 import os
 import time
 from typing import TYPE_CHECKING, Any
@@ -70,7 +71,7 @@ def master(lab: Lab, demo: Cluster) -> Iterator[Host]:
         SubnetId=one["SubnetId"],
         SecurityGroupIds=[group["GroupId"] for group in one["SecurityGroups"]],
         IamInstanceProfile={"Arn": one["IamInstanceProfile"]["Arn"]},
-        UserData=user_data["UserData"]["Value"],
+        UserData=base64.b64decode(user_data["UserData"]["Value"]),  # boto3 encodes it
         MinCount=1,
         MaxCount=1,
     )
