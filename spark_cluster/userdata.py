@@ -51,7 +51,7 @@ def folder() -> Path:
 def files(*parts: str) -> dict[str, str]:
     """Path on the node and text of each file of some parts of `userdata/`.
 
-    `start/`, `common/`, `master/` and `worker/` are each laid out as the node's own file system.
+    `first_stage/`, `common/`, `master/` and `worker/` are each laid out as the node's own file system.
     """
     found: dict[str, str] = {}
     for part in parts:

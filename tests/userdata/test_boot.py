@@ -438,8 +438,10 @@ def test_fails_when_no_source_has_it(worker: Node) -> None:
 def test_fails_at_once_when_the_disk_is_full(worker: Node) -> None:
     worker.answer_first(CDN, "23 200")
     worker.mock("df", "printf 'Avail\\n   0\\n'")
+    partial = worker.write(f"/var/cache/spark-cluster/{SPARK_FILE}", b"half of it")
     done = worker.boot()
     assert_failed(worker, done, "install_spark", f"/var/cache/spark-cluster/{SPARK_FILE}: 0 free")
+    assert not partial.exists(), "the log needs the room"
     assert worker.calls_of("sleep") == []
 
 
@@ -477,6 +479,14 @@ def test_what_a_power_cut_may_have_emptied_does_not_count_as_spark(worker: Node)
     assert (worker.root / "opt/spark/bin/spark-class").read_text() == "#!/bin/bash\n"
     assert not (worker.root / "opt/spark/jars").exists()
     assert not (worker.root / "var/lib/spark-cluster/unpacking").exists()
+
+
+def test_no_service_runs_from_what_is_unpacked_anew(worker: Node) -> None:
+    """A boot that was cut off while it waited for its service has enabled that."""
+    worker.write("/var/lib/spark-cluster/unpacking/spark-4.3.0")
+    assert_succeeded(worker, worker.boot())
+    calls = [call for call in worker.calls if "systemctl" in call or "artifacts/spark" in call]
+    assert calls[0] == "systemctl disable --quiet --now spark-worker.service"
 
 
 def test_what_came_with_the_ami_is_kept_whatever_else_was_cut_off(worker: Node) -> None:
@@ -565,6 +575,17 @@ def test_a_copy_of_another_file_is_taken_once_the_master_has_replaced_it(worker:
     worker.mock("sleep", f'cp "{worker.bucket}/new" "{worker.bucket}/{IN_BUCKET}"')
     assert_succeeded(worker, worker.boot())
     assert copies_asked_for(worker) == 2
+
+
+def test_a_copy_of_another_file_is_not_fetched_again_while_no_checksum_is_to_be_had(worker: Node) -> None:
+    worker.settings["spark_checksum"] = ""
+    worker.put_object(IN_BUCKET, OTHER)
+    worker.put_object(f"{IN_BUCKET}.sha512", sha512(SPARK).encode())
+    no_internet(worker)
+    worker.mock("sleep", f'rm -f "{worker.bucket}/{IN_BUCKET}.sha512"')
+    done = worker.boot()
+    assert_failed(worker, done, "install_spark", f"s3://demo-bucket/{IN_BUCKET} gave {sha512(OTHER)}")
+    assert copies_asked_for(worker) == 1
 
 
 def test_a_copy_that_came_before_its_checksum_is_taken_with_it(worker: Node) -> None:

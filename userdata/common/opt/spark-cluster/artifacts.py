@@ -49,6 +49,7 @@ CURL = [
     *("--speed-limit", "10240", "--speed-time", "30", "--continue-at", "-", "--write-out", "%{http_code}"),
 ]
 CURL_CANNOT_WRITE, CURL_CANNOT_RESUME, CURL_HTTP_ERROR = 23, 33, 22
+OUT_OF_TIME = 124  # of timeout
 TAR = ("tar", "-x", "--strip-components=1", "--no-same-owner", "--no-same-permissions")
 WITHIN = ("timeout", "--kill-after=10")
 ROOM = ("df", "-h", "--output=avail")
@@ -195,7 +196,7 @@ class Fetch:
         """All of it from one source."""
         self.etag.unlink(missing_ok=True)
         known = self.wrong.get(source)
-        if known and known.want == self.wanted(source):
+        if known and self.wanted(source) in (known.want, ""):
             if not known.etag:
                 raise known
             self.etag.write_text(known.etag, encoding="ascii")
@@ -204,9 +205,11 @@ class Fetch:
             self.stream(source)
             return
         fresh = not self.tarball.exists()
-        self.download(source, self.tarball, self.etag)
-        want = self.wanted(source)
-        self.verify(source, digest_of(self.tarball, self.artifact.algorithm), want, fresh=fresh)
+        at_once = self.download(source, self.tarball, self.etag)
+        got, want = digest_of(self.tarball, self.artifact.algorithm), self.wanted(source)
+        if want and got != want:
+            self.tarball.unlink()
+        self.verify(source, got, want, alone=fresh and at_once)
         shared = self.background.submit(self.share, want) if settings.load()["role"] == "master" else None
         with self.tarball.open("rb") as tarball:
             problem = self.unpack(tarball)
@@ -228,16 +231,15 @@ class Fetch:
         self.verify(source, digest.hexdigest(), want)
         self.put_in_place(problem)
 
-    def verify(self, source: str, got: str, want: str, *, fresh: bool = True) -> None:
-        """Compare digests. Only what came whole from one source is that source's fault."""
+    def verify(self, source: str, got: str, want: str, *, alone: bool = True) -> None:
+        """Compare digests. Only what came from a source alone, and in one piece, is that source's fault."""
         if not want:
             raise SourceError(f"no checksum of {self.artifact.file} could be had")
         if got == want:
             log(f"have it from {source}, checksum right")
             return
-        self.tarball.unlink(missing_ok=True)
         message = f"{source} gave {got}, expected {want}"
-        if not fresh:
+        if not alone:
             raise SourceError(message)
         raise WrongBytesError(message, want, self.etag.read_text(encoding="ascii") if self.etag.exists() else "")
 
@@ -257,12 +259,15 @@ class Fetch:
                     return found.group()
         return ""
 
-    def download(self, source: str, file: Path, etag: Path | None = None) -> None:
-        """Go on where an earlier transfer stopped, whichever source that was from; nothing, if the ETag is the same."""
+    def download(self, source: str, file: Path, etag: Path | None = None) -> bool:
+        """Go on where an earlier transfer stopped, whichever source that was from; nothing, if the ETag is the same.
+
+        Returns:
+            Whether it came in one piece.
+        """
         if source.startswith("s3://"):
-            if self.start(AWS, "fetch", source, str(file), *([str(etag)] if etag else [])).wait():
-                raise SourceError(f"{source} could not be had")
-            return
+            self.download_object(source, file, etag)
+            return True
         compare = ["--etag-compare", str(etag)] if etag and etag.exists() else []
         save = ["--etag-save", str(etag)] if etag else []
         for number in range(1, TRIES + 1):
@@ -271,9 +276,11 @@ class Fetch:
             if code == UNCHANGED:
                 raise SourceError(f"{source} still gives the same")
             if status == 0 or (status == CURL_HTTP_ERROR and code == ALL_THERE):
-                return
+                return number == 1
             if status == CURL_CANNOT_WRITE:
-                raise ArtifactError(f"cannot write {file}: {room()} free")
+                raise cannot_write(file)
+            if status == OUT_OF_TIME:
+                raise SourceError(f"{source} did not give it within the boot's time")
             if code == NOBODY or (status == CURL_HTTP_ERROR and not code.startswith(PASSING_ERRORS)):
                 break
             if status == CURL_CANNOT_RESUME:
@@ -284,6 +291,13 @@ class Fetch:
                 break
             time.sleep(pause)
         raise SourceError(f"{source} gave HTTP {code} (curl {status})")
+
+    def download_object(self, source: str, file: Path, etag: Path | None) -> None:
+        """From S3, all of it or nothing."""
+        if self.start(AWS, "fetch", source, str(file), *([str(etag)] if etag else [])).wait():
+            if shutil.disk_usage(DOWNLOADS).free < CHUNK_BYTES:
+                raise cannot_write(file)
+            raise SourceError(f"{source} could not be had")
 
     def unpack(self, tarball: IO[bytes], digest: hashlib._Hash | None = None) -> str:
         """What is wrong with it, once all of it is aside; `digest` learns of all bytes."""
@@ -306,9 +320,13 @@ class Fetch:
                         content.writelines(inflater.feed(chunk))
             except BrokenPipeError:
                 gone = True
-            whole = tar.wait() == 0 and inflater.whole
+            status = tar.wait()
             said.seek(0)
-            problem = "" if whole else said.readline().decode(errors="replace").strip() or "it is no whole gzip file"
+            reason = said.readline().decode(errors="replace").strip()
+        if status:
+            problem = reason or f"tar ended with status {status}"
+        else:
+            problem = "" if inflater.whole else "it is no whole gzip file"
         if gone:
             self.put_in_place(problem)
         return problem
@@ -332,8 +350,18 @@ class Fetch:
         beside = DOWNLOADS / f"{self.artifact.file}.sha512"
         beside.write_text(f"{digest}  {self.artifact.file}\n", encoding="ascii")
         for file, url in ((self.tarball, self.artifact.copy), (beside, f"{self.artifact.copy}.sha512")):
-            if self.start(AWS, "store", str(file), url).wait():
+            try:
+                failed = self.start(AWS, "store", str(file), url).wait()
+            except TimeIsOverError:
+                failed = OUT_OF_TIME
+            if failed:
                 raise ArtifactError(f"cannot share {self.artifact.name} with the workers")
+
+    def end(self) -> None:
+        """Leave nothing behind that runs, nor begin anything."""
+        self.deadline = 0
+        for child in self.children:
+            child.terminate()
 
     def start(self, *command: str, stdout: int | None = None) -> subprocess.Popen[bytes]:
         """A program that ends with the boot's time."""
@@ -345,9 +373,11 @@ class Fetch:
         return child
 
 
-def room() -> str:
+def cannot_write(file: Path) -> ArtifactError:
+    """How much room there was; what was written goes, since the log needs some."""
     shown = subprocess.run((*ROOM, DOWNLOADS), capture_output=True, text=True, check=False)
-    return shown.stdout.split()[-1] if shown.stdout else "?"
+    file.unlink(missing_ok=True)
+    return ArtifactError(f"cannot write {file}: {shown.stdout.split()[-1] if shown.stdout else '?'} free")
 
 
 def keep_on_disk(folder: Path) -> None:
@@ -368,8 +398,7 @@ def fetch_all(deadline: float) -> None:
             try:
                 fetch.run()
             finally:
-                for child in fetch.children:
-                    child.terminate()
+                fetch.end()
 
 
 def main(seconds: str) -> int:

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """What this node was told by its user data. As a program: prints the settings as bash assignments.
 
-The contract is spark_cluster/settings.py; a test compares it with KEYS.
+The contract is spark_cluster/settings.py; a test compares the two.
 """
 
 import json
