@@ -84,9 +84,9 @@ def demo(lab: Lab, demo_deployment: Deployment) -> Cluster:
 
 @pytest.fixture(scope="session")
 def background(
-    lab: Lab, demo: Cluster, private_key: str, parameter_key: str
+    request: pytest.FixtureRequest, lab: Lab, demo: Cluster, private_key: str, parameter_key: str
 ) -> Iterator[dict[str, tuple[Deployment, Future[Done]]]]:
-    """The deploys that go on while the tests of `demo` run."""
+    """The deploys that go on while the tests of `demo` run: those that some test of this run waits for."""
     subnets = lab.client("ec2").describe_subnets()["Subnets"]
     ami = lab.ami_ids()
     lab.client("ssm").put_parameter(Name="/team/spark-key", Value=parameter_key, Type="SecureString")
@@ -108,10 +108,13 @@ def background(
         ):
             return deployments["choices"].deploy()
 
+    deploys = {"choices": deploy_into_a_slow_aws, "broken": deployments["broken"].deploy}
+    asked_for = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
     with ThreadPoolExecutor() as pool:
         yield {
-            "choices": (deployments["choices"], pool.submit(deploy_into_a_slow_aws)),
-            "broken": (deployments["broken"], pool.submit(deployments["broken"].deploy)),
+            name: (deployments[name], pool.submit(deploy))
+            for name, deploy in deploys.items()
+            if f"{name}_deployment" in asked_for
         }
 
 
@@ -122,6 +125,12 @@ def choices_deployment(background: dict[str, tuple[Deployment, Future[Done]]]) -
     done = future.result()
     assert done.returncode == 0, done.stdout[-4000:]
     return deployment
+
+
+@pytest.fixture(scope="session")
+def broken_deployment(background: dict[str, tuple[Deployment, Future[Done]]]) -> Done:
+    """How the deploy ended of a cluster whose workers' Spark never starts."""
+    return background["broken"][1].result()
 
 
 @pytest.fixture(scope="session")

@@ -8,18 +8,15 @@ from lab.cluster import Cluster
 from lab.hosts import all_hosts
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
-    from lab.deployment import Deployment, Done
+    from lab.deployment import Done
     from lab.lab import Lab
 
 
 def test_workers_whose_spark_never_starts_are_abandoned_and_replaced_and_the_deploy_fails(
-    lab: Lab, background: dict[str, tuple[Deployment, Future[Done]]]
+    lab: Lab, broken_deployment: Done
 ) -> None:
-    done = background["broken"][1].result()
-    assert done.returncode != 0
-    assert "aws_autoscaling_group" in done.stdout
+    assert broken_deployment.returncode != 0
+    assert "aws_autoscaling_group" in broken_deployment.stdout
     broken = Cluster(lab, "broken")
     assert broken.state()["status"] == "ALIVE"
     assert "InService" not in broken.members().values()
