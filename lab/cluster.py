@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 LIB = "/opt/spark-cluster"
 
+TICK_SECONDS = 35
+"""`spark-tick.timer`: half a minute, its jitter, and the run itself."""
+
 
 @dataclass
 class Cluster:
@@ -70,6 +73,10 @@ class Cluster:
     def listed(self) -> set[str]:
         """The hosts in the master's list of workers."""
         return set(run(self.master(), "cat", "/opt/spark/conf/workers").stdout.split())
+
+    def wait_until_listed(self, addresses: set[str]) -> None:
+        """Wait until that list holds these hosts alone: its master writes it once in a tick."""
+        until(lambda: self.listed() == addresses, 2 * TICK_SECONDS, f"{addresses} as the list of workers")
 
     def ssh(self, address: str, command: str) -> subprocess.CompletedProcess[str]:
         """From the master, as the spark user, without a prompt."""

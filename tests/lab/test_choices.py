@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-from functools import partial
 from typing import TYPE_CHECKING
 
-from lab.cluster import Cluster, ask_aws, boot_log_on, until
+from lab.cluster import Cluster, ask_aws, boot_log_on
 from lab.lab import refused, requests, run
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-LISTED_SECONDS = 70  # two ticks of the master: in the first, a worker may be about to register
 
 
 def public_half(private_key: str, folder: Path) -> str:
@@ -76,17 +73,13 @@ def test_boot_ends_well_with_throttled_apis_and_permissions_and_record_a_minute_
         assert "ready after" in boot_log_on(host)
 
 
-def lists_its_workers(cluster: Cluster) -> bool:
-    return cluster.listed() == set(cluster.workers())
-
-
 def test_clusters_in_one_vpc_do_not_see_each_other(
     demo: Cluster, debian: Cluster, baked: Cluster, keyless: Cluster
 ) -> None:
     clusters = [demo, debian, baked, keyless]
     for cluster in clusters:
         assert cluster.alive() == set(cluster.workers())
-        until(partial(lists_its_workers, cluster), LISTED_SECONDS, "the list of workers")
+        cluster.wait_until_listed(set(cluster.workers()))
     worker = next(iter(demo.workers().values()))
     other = f"aws.client('s3').list_objects_v2(Bucket={baked.bucket()!r})"
     others = "aws.client('ssm').get_parameter(Name='/spark-cluster/baked/spark-secret', WithDecryption=True)"

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from lab.hosts import Host
     from lab.lab import Lab
 
-TICK_SECONDS = 35
-"""`spark-tick.timer`: half a minute, its jitter, and the run itself."""
-
 OUTAGE_SECONDS = 60
 
 COUNT = """
@@ -99,7 +96,7 @@ def test_others_begin_meanwhile(
 
 def test_ssh_from_the_master_to_every_listed_host_needs_no_prompt_and_starts_no_second_worker(demo: Cluster) -> None:
     listed = set(demo.workers())
-    until(lambda: demo.listed() == listed, 2 * TICK_SECONDS, "the list of workers")
+    demo.wait_until_listed(listed)
     for address in listed:
         done = demo.ssh(address, "hostname -I")
         assert address in done.stdout, done.stderr
@@ -175,14 +172,14 @@ def test_list_of_workers_follows_the_group_and_an_outage_of_the_api_changes_noth
         demo.set_size(3)
         until(lambda: len(demo.workers()) == 3, 240, "a third worker in service")
         three = demo.workers()
-        until(lambda: demo.listed() == set(three), 2 * TICK_SECONDS, "three workers listed")
+        demo.wait_until_listed(set(three))
         with faults.injected(unavailable=["demo"]):
             demo.set_size(1)
             time.sleep(OUTAGE_SECONDS)
             assert len(demo.workers()) == 1
             assert demo.listed() == set(three)
         one = set(demo.workers())
-        until(lambda: demo.listed() == one, 2 * TICK_SECONDS, "one worker listed")
+        demo.wait_until_listed(one)
     finally:
         printed = stop(master, watcher, "conf/workers")
     seen = [set(json.loads(line).split()) for line in printed.splitlines()]
