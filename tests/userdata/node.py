@@ -188,8 +188,9 @@ class Node:
         self.calls_file = folder / "calls"
         for made in (self.root / LIB, self.root / "etc/spark-cluster", self.root / "usr/bin"):
             made.mkdir(parents=True)
-        for made in (self.bin, self.bucket, self.web):
+        for made in (self.bin, self.bucket, self.web, self.site):
             made.mkdir()
+        (self.site / "sitecustomize.py").write_text(SITE)
         for tool in TOOLS:
             found = shutil.which(tool)
             assert found, f"these tests need {tool}"
@@ -307,8 +308,6 @@ class Node:
         """Run the first stage, which runs all else; so many seconds after the host was launched."""
         self.write("/etc/spark-cluster/settings.json", json.dumps(self.settings))
         self.write("/var/lib/spark-cluster/launched", f"{int(time.time()) - seconds_gone}\n")
-        self.site.mkdir(exist_ok=True)
-        (self.site / "sitecustomize.py").write_text(SITE)
         return self.run(self.root / LIB / "start", PYTHONPATH=str(self.site), **environment)
 
     @property

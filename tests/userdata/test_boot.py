@@ -464,6 +464,18 @@ def test_fails_with_tar_s_own_reason_when_the_disk_fills_while_unpacking(worker:
     assert worker.releases == [], "the log needs the room"
 
 
+def test_what_tar_has_not_read_to_its_end_is_never_taken(worker: Node) -> None:
+    """Nobody knows its digest."""
+    worker.put_object(IN_BUCKET, tar({"spark-4.3.0/jars/x.jar": os.urandom(4_000_000)}, "w:gz"))
+    worker.mock(
+        "tar",
+        '[[ $* == *--strip-components* ]] || exec /bin/tar "$@"\n'
+        'mkdir -p "${@: -1}/bin"\ntouch "${@: -1}/bin/spark-class"\nchmod 755 "${@: -1}/bin/spark-class"',
+    )
+    assert_failed(worker, worker.boot(), "install_spark", "cannot unpack")
+    assert worker.releases == []
+
+
 def test_what_an_interrupted_unpacking_left_does_not_count_as_spark(worker: Node) -> None:
     worker.write("/opt/spark-4.3.0.unpacking/bin/spark-class", "", mode=0o755)
     assert_succeeded(worker, worker.boot())

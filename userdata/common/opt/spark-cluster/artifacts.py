@@ -63,17 +63,12 @@ class Artifact:
 
     name: str  # as people know it
     file: str
+    copy: str  # where the master shares it with the workers
     sources: Sequence[str]
     digest: str  # SHA-256 or SHA-512; empty: what its publisher says
     digest_urls: Sequence[str]  # where its publisher says so
     folder: Path
     program: str  # in the folder: what makes it the right one
-
-    @property
-    def copy(self) -> str:
-        """Where the master shares it with the workers."""
-        told = settings.load()
-        return f"s3://{told['bucket']}/artifacts/{self.name.lower()}/{self.file}"
 
     @property
     def algorithm(self) -> str:
@@ -95,6 +90,7 @@ def artifacts() -> list[Artifact]:
     spark = Artifact(
         name="Spark",
         file=told["spark_file"],
+        copy=f"s3://{told['bucket']}/artifacts/spark/{told['spark_file']}",
         sources=told["spark_urls"],
         digest=told["spark_checksum"].lower(),
         digest_urls=told["checksum_urls"],
@@ -183,6 +179,7 @@ class Fetch:
                 except TimeIsOverError:
                     break
                 except SourceError as error:
+                    shutil.rmtree(self.aside, ignore_errors=True)
                     problem = str(error)
                     log(problem)
                     if isinstance(error, WrongBytesError):
@@ -223,10 +220,8 @@ class Fetch:
         fetching = self.start(AWS, "fetch", source, "-", str(self.etag), stdout=subprocess.PIPE)
         with cast("IO[bytes]", fetching.stdout) as tarball:
             problem = self.unpack(tarball, digest)
-        want, failed = wanted.result(), fetching.wait()
-        if failed or digest.hexdigest() != want:
-            shutil.rmtree(self.aside)
-        if failed:
+        want = wanted.result()
+        if fetching.wait():
             raise SourceError(f"{source} could not be had")
         self.verify(source, digest.hexdigest(), want)
         self.put_in_place(problem)
@@ -305,7 +300,7 @@ class Fetch:
         keep_on_disk(UNPACKING)
         shutil.rmtree(self.aside, ignore_errors=True)
         self.aside.mkdir(parents=True)
-        inflater, gone = Inflater(), False
+        inflater, went_away = Inflater(), False
         with open(os.memfd_create("tar"), "w+b") as said:  # a full disk has no room for it
             tar = subprocess.Popen((*TAR, "-C", self.aside), stdin=subprocess.PIPE, stderr=said)
             self.children.append(tar)
@@ -319,29 +314,35 @@ class Fetch:
                             digest.update(chunk)
                         content.writelines(inflater.feed(chunk))
             except BrokenPipeError:
-                gone = True
+                went_away = True
             status = tar.wait()
             said.seek(0)
             reason = said.readline().decode(errors="replace").strip()
-        if status:
-            problem = reason or f"tar ended with status {status}"
+        if went_away or status:
+            reason = reason or f"tar ended with status {status}"
+        elif not inflater.whole:
+            reason = "it is no whole gzip file"
         else:
-            problem = "" if inflater.whole else "it is no whole gzip file"
-        if gone:
-            self.put_in_place(problem)
-        return problem
+            reason = ""
+        if went_away:  # nobody knows the digest of what it has not read
+            raise self.cannot_unpack(reason)
+        return reason
 
     def put_in_place(self, problem: str) -> None:
         """Take what is aside, unless there is a problem with it, for the artifact."""
         what = self.artifact
         if problem:
-            shutil.rmtree(self.aside)  # the log needs the room
-            raise ArtifactError(f"cannot unpack: {problem}")
+            raise self.cannot_unpack(problem)
         if not os.access(self.aside / what.program, os.X_OK):
             raise ArtifactError(f"{what.file} has no {what.program}")
         if what.folder.exists():
             shutil.rmtree(what.folder)
         self.aside.rename(what.folder)
+
+    def cannot_unpack(self, reason: str) -> ArtifactError:
+        """What was unpacked goes: the log needs the room."""
+        shutil.rmtree(self.aside)
+        return ArtifactError(f"cannot unpack: {reason}")
 
     def share(self, digest: str) -> None:
         """The checksum last: a worker that finds it finds the tarball it belongs to."""
@@ -349,13 +350,13 @@ class Fetch:
             digest = digest_of(self.tarball, "sha512")
         beside = DOWNLOADS / f"{self.artifact.file}.sha512"
         beside.write_text(f"{digest}  {self.artifact.file}\n", encoding="ascii")
-        for file, url in ((self.tarball, self.artifact.copy), (beside, f"{self.artifact.copy}.sha512")):
-            try:
-                failed = self.start(AWS, "store", str(file), url).wait()
-            except TimeIsOverError:
-                failed = OUT_OF_TIME
-            if failed:
-                raise ArtifactError(f"cannot share {self.artifact.name} with the workers")
+        both = ((self.tarball, self.artifact.copy), (beside, f"{self.artifact.copy}.sha512"))
+        try:
+            failed = any(self.start(AWS, "store", str(file), url).wait() for file, url in both)
+        except TimeIsOverError:
+            failed = True
+        if failed:
+            raise ArtifactError(f"cannot share {self.artifact.name} with the workers")
 
     def end(self) -> None:
         """Leave nothing behind that runs, nor begin anything."""
