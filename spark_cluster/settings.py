@@ -2,7 +2,7 @@
 
 One dataclass for each role makes `/etc/spark-cluster/settings.json`, the table in `docs/architecture.md` and what the
 tests tell a node. A node refuses a key that it does not know, and the lack of one that it does
-(`userdata/first_stage/…/settings.py`; a test compares the two).
+(`userdata/common/…/contract.py`; a test compares the two).
 """
 
 import re

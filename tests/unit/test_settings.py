@@ -8,8 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import contract
 import pytest
-import settings as of_the_node
 from cdktf import Token
 
 from spark_cluster import checks, settings
@@ -22,22 +22,12 @@ KINDS = {"text": str, "number": (int, float), "list of texts": list, "texts by n
 
 @pytest.mark.parametrize("role", ROLES)
 def test_the_node_knows_each_key_and_its_kind(role: str) -> None:
-    assert of_the_node.kinds(role) == {key: KINDS[kind] for key, kind in settings.kinds(ROLES[role]).items()}
-
-
-@pytest.fixture
-def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(of_the_node, "ROOT", str(tmp_path))
-    file = tmp_path / "etc/spark-cluster/settings.json"
-    file.parent.mkdir(parents=True)
-    return file
+    assert contract.kinds(role) == {key: KINDS[kind] for key, kind in settings.kinds(ROLES[role]).items()}
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_the_node_takes_what_the_constructs_make(file: Path, role: str) -> None:
-    told = node_settings(role)
-    file.write_text(json.dumps(told))
-    assert of_the_node.load() == told
+def test_the_node_takes_what_the_constructs_make(role: str) -> None:
+    contract.check(json.loads(json.dumps(node_settings(role))))
 
 
 def without(key: str) -> dict[str, Any]:
@@ -55,10 +45,9 @@ def without(key: str) -> dict[str, Any]:
         (without("role"), "role must be one of"),
     ],
 )
-def test_the_node_names_the_key_that_is_not_as_agreed(file: Path, told: dict[str, Any], problem: str) -> None:
-    file.write_text(json.dumps(told))
-    with pytest.raises(SystemExit, match=re.escape(problem)):
-        of_the_node.load()
+def test_the_node_names_the_key_that_is_not_as_agreed(told: dict[str, Any], problem: str) -> None:
+    with pytest.raises(contract.SettingsError, match=re.escape(problem)):
+        contract.check(told)
 
 
 def test_the_table_in_the_docs_is_that_of_the_contract() -> None:

@@ -54,6 +54,7 @@ TOOLS = [
     "sha256sum",
     "sha512sum",
     "sort",
+    "stat",
     "tail",
     "tar",
     "tee",

@@ -156,6 +156,16 @@ def test_the_log_has_times_in_utc_wherever_the_host_is(worker: Node) -> None:
 # Settings and proxies
 
 
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [({"colour": "blue"}, "colour is unknown to this node's programs"), ({"group": 7}, "group must be")],
+)
+def test_what_a_node_was_told_is_checked_first(worker: Node, change: dict[str, object], cause: str) -> None:
+    worker.settings |= change
+    assert worker.boot().returncode != 0
+    assert f"boot failed: check_settings: {worker.root}/etc/spark-cluster/settings.json: {cause}" in worker.last_line
+
+
 def test_fails_without_settings(worker: Node) -> None:
     done = worker.run(worker.root / LIB / "start")
     assert done.returncode != 0
@@ -907,10 +917,23 @@ def test_what_fails_while_the_system_goes_down_is_no_failure(worker: Node) -> No
 
 def test_packages_that_were_cut_off_are_installed_again_though_they_look_whole(worker: Node) -> None:
     worker.write("/var/lib/spark-cluster/installing", "java-17-amazon-corretto-headless\npython3.11\n")
+    began = int((worker.root / "var/lib/spark-cluster/installing").stat().st_mtime)
+    installed = {"glibc": began - 9, "alsa-lib": began + 1, "gpg-pubkey": began + 1, "python3.11": began + 2}
+    worker.mock("rpm", "".join(f"echo {at} {name}\n" for name, at in installed.items()))
     assert_succeeded(worker, worker.boot())
-    names = "java-17-amazon-corretto-headless python3.11"
-    assert worker.calls_of("dnf") == [f"dnf install -y -q {names}", f"dnf reinstall -y -q {names}"]
+    assert worker.calls_of("rpm") == [r"rpm -qa --qf %{INSTALLTIME} %{NAME}\n"]
+    assert worker.calls_of("dnf") == [
+        "dnf install -y -q java-17-amazon-corretto-headless python3.11",
+        "dnf reinstall -y -q alsa-lib python3.11",
+    ]
     assert not (worker.root / "var/lib/spark-cluster/installing").exists()
+
+
+def test_what_was_cut_off_before_it_began_is_only_installed(worker: Node) -> None:
+    worker.write("/var/lib/spark-cluster/installing", "python3.11\n")
+    worker.mock("rpm", "echo 1 glibc")
+    assert_succeeded(worker, worker.boot())
+    assert worker.calls_of("dnf") == ["dnf install -y -q python3.11"]
 
 
 def test_dpkg_is_mended_where_it_was_cut_off(worker: Node) -> None:

@@ -1,0 +1,53 @@
+#!/usr/bin/python3
+"""Checks what this node was told: every setting of its role, each of its kind, and no other.
+
+The contract is spark_cluster/settings.py; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import settings
+
+NUMBERS = {"boot_timeout_seconds", "executor_cores"}
+LISTS = {"checksum_urls", "no_proxy", "spark_urls"}
+MAPPINGS = {"spark_defaults"}
+TEXTS = {
+    *("role", "programs_key", "programs_sha256", "region", "bucket", "group", "master_host", "python_version"),
+    *("spark_version", "spark_file", "spark_checksum", "secret_parameter", "fleet_public_key_parameter"),
+    *("parameter_placeholder", "setup_script", "http_proxy"),
+}
+ONLY = {"master": {"fleet_private_key_parameter", "parameter_kms_key"}, "worker": {"launch_hook"}}
+
+
+class SettingsError(Exception):
+    """What this node was told is not as agreed; the message names the setting."""
+
+
+def kinds(role: object) -> dict[str, Any]:
+    """What each setting that a role is told must hold."""
+    if role not in ONLY:
+        raise SettingsError(f"role must be one of {', '.join(ONLY)}, got {role!r}")
+    keys = ((NUMBERS, (int, float)), (LISTS, list), (MAPPINGS, dict), (TEXTS | ONLY[str(role)], str))
+    return {key: kind for names, kind in keys for key in names}
+
+
+def check(told: dict[str, Any]) -> None:
+    """Raises `SettingsError` for the first that is not as agreed."""
+    known = kinds(told.get("role"))
+    for key in sorted(known.keys() - told.keys()):
+        raise SettingsError(f"{key} is missing")
+    for key in sorted(told.keys() - known.keys()):
+        raise SettingsError(f"{key} is unknown to this node's programs")
+    for key, kind in known.items():
+        if not isinstance(told[key], kind):
+            raise SettingsError(f"{key} must be of another kind, got {told[key]!r}")
+
+
+if __name__ == "__main__":
+    try:
+        check(settings.load())
+    except SettingsError as error:
+        print(error)  # for the boot's last line
+        raise SystemExit(1) from None
