@@ -255,6 +255,18 @@ def test_an_api_error_leaves_the_old_files_and_fails_the_unit_with_one_line(
     assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
 
 
+def test_a_keeper_that_fails_keeps_no_other_from_its_own(workers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_group(2)
+
+    def fails(_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(tick, "KEEPERS", (fails, tick.keep_workers_file))
+    with pytest.raises(SystemExit, match=r"^tick: OSError: no space left, in fails$"):
+        tick.main()
+    assert len(workers.read_text().splitlines()) == 2
+
+
 # Known hosts
 
 
@@ -295,7 +307,7 @@ def test_no_host_key_is_forgotten_because_of_an_api_error(
 ) -> None:
     file = known_host(root, "10.0.0.200", -60)
     monkeypatch.setattr(worker_group, "group", lambda: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(SystemExit, match="ZeroDivisionError"):
         tick.main()
     assert file.exists()
 

@@ -102,15 +102,26 @@ def keep_executor_memory(seen: Observation) -> None:
 KEEPERS = (keep_workers_file, forget_hosts, keep_executor_memory)
 
 
+def told(error: Exception) -> str:
+    """One line that names the cause, in place of a stack."""
+    return f"tick: {type(error).__name__}: {error}"
+
+
 def main() -> None:
-    """One reading, and what each keeper makes of it."""
-    seen = observe()
+    """One reading, and what each keeper makes of it; one that fails keeps no other from its own."""
+    try:
+        seen = observe()
+    except Exception as error:  # noqa: BLE001
+        raise SystemExit(f"{told(error)}, the files stay as they are") from None
+    problems = []
     for keeper in KEEPERS:
-        keeper(seen)
+        try:
+            keeper(seen)
+        except Exception as error:  # noqa: BLE001
+            problems.append(f"{told(error)}, in {keeper.__name__}")
+    if problems:
+        raise SystemExit("\n".join(problems))
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except Exception as error:  # noqa: BLE001 - one line that names the cause, in place of a stack
-        raise SystemExit(f"tick: {type(error).__name__}: {error}, the files stay as they are") from None
+    main()
