@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from spark_cluster.provider import import_lazily
+from spark_cluster.lazy_provider import import_lazily
 
 import_lazily()  # Before anything else imports the provider: about 2 s in place of 10.
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from spark_cluster import provider
+from spark_cluster import lazy_provider
 
-provider.import_lazily()
+lazy_provider.import_lazily()
 
 # ruff: noqa: E402 - the provider comes first
 from cdktf import App, TerraformStack

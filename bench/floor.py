@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib
 import sys
 
-from spark_cluster import provider
+from spark_cluster import lazy_provider
 
-provider.import_lazily()
+lazy_provider.import_lazily()
 
 from cdktf import App  # noqa: E402 - the provider comes first
 
 app = App()
 for module in sys.argv[1:]:
-    importlib.import_module(f"{provider.PACKAGE}.{module}")
+    importlib.import_module(f"{lazy_provider.PACKAGE}.{module}")
 app.synth()

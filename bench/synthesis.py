@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from spark_cluster import provider
+from spark_cluster import lazy_provider
 
 HERE = Path(__file__).parent
 ROUNDS = 5
@@ -24,7 +24,7 @@ CLUSTERS = (1, 10, 50)
 WHAT_MAIN_IMPORTS = f"""
 import json, runpy, sys
 runpy.run_path("main.py", run_name="__main__")
-prefix = "{provider.PACKAGE}."
+prefix = "{lazy_provider.PACKAGE}."
 print(json.dumps(sorted({{name.split(".")[1] for name in sys.modules if name.startswith(prefix)}})))
 """
 
@@ -42,7 +42,7 @@ def main() -> None:
         for _ in range(ROUNDS):
             for name, command in commands.items():
                 taken[name].append(seconds(outdir, *command))
-            taken["eager"].append(seconds(outdir, "main.py", **{provider.OPT_OUT: "1"}))
+            taken["eager"].append(seconds(outdir, "main.py", **{lazy_provider.OPT_OUT: "1"}))
     report(taken, len(modules))
 
 
@@ -55,7 +55,7 @@ def seconds(outdir: str, *command: str, **variables: str) -> float:
 
 def python(outdir: str, *command: str, **variables: str) -> str:
     """Run Python in the checkout and give back the last line it printed."""
-    environment = {key: value for key, value in os.environ.items() if key != provider.OPT_OUT}
+    environment = {key: value for key, value in os.environ.items() if key != lazy_provider.OPT_OUT}
     environment |= {"CDKTF_OUTDIR": outdir, **variables}
     done = subprocess.run(
         [sys.executable, *command], cwd=HERE.parent, env=environment, stdout=subprocess.PIPE, text=True, check=True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from spark_cluster.provider import import_lazily
+from spark_cluster.lazy_provider import import_lazily
 
 import_lazily()
 

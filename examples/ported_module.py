@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spark_cluster.provider import import_lazily
+from spark_cluster.lazy_provider import import_lazily
 
 import_lazily()
 

@@ -10,7 +10,7 @@ import os
 import runpy
 import sys
 
-from spark_cluster.provider import import_lazily
+from spark_cluster.lazy_provider import import_lazily
 
 import_lazily()
 

@@ -1,7 +1,7 @@
 """A Spark standalone cluster on AWS as one Terraform construct.
 
-The names below are imported when they are first used (PEP 562), so that `spark_cluster.provider` can be imported, and
-the AWS provider made lazy, before anything loads the provider.
+The names below are imported when they are first used (PEP 562), so that `spark_cluster.lazy_provider` can be
+imported, and the AWS provider made lazy, before anything loads the provider.
 """
 
 from __future__ import annotations

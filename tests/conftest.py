@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from spark_cluster import provider
+from spark_cluster import lazy_provider
 
-provider.import_lazily()
+lazy_provider.import_lazily()

@@ -174,7 +174,7 @@ def test_nothing_but_the_settings_is_an_expression(default: Synthesized, role: s
 
 def test_the_same_bytes_in_every_process(tmp_path: Path) -> None:
     program = f"""
-from spark_cluster.provider import import_lazily
+from spark_cluster.lazy_provider import import_lazily
 import_lazily()
 import json
 from cdktf import TerraformStack, Testing

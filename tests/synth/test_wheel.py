@@ -17,9 +17,9 @@ import pytest
 CHECKOUT = Path(__file__).parents[2]
 
 CONSUMER = """
-from spark_cluster import provider
+from spark_cluster import lazy_provider
 
-provider.import_lazily()
+lazy_provider.import_lazily()
 
 import spark_cluster
 from cdktf import App, TerraformStack

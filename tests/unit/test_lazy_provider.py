@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from spark_cluster import provider
+from spark_cluster import lazy_provider
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-PACKAGE = provider.PACKAGE
+PACKAGE = lazy_provider.PACKAGE
 
 
 def drop_provider() -> dict[str, ModuleType]:
@@ -41,7 +41,7 @@ def package_like_the_provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         (root / module).mkdir(parents=True, exist_ok=True)
         (root / module / "__init__.py").write_text(text, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delenv(provider.OPT_OUT, raising=False)
+    monkeypatch.delenv(lazy_provider.OPT_OUT, raising=False)
     real = drop_provider()
     yield
     drop_provider()
@@ -63,7 +63,7 @@ def set_jsii(monkeypatch: pytest.MonkeyPatch, **reference_map: object) -> dict[s
 
 
 def test_imports_a_module_when_it_is_used_and_no_other() -> None:
-    assert provider.import_lazily()
+    assert lazy_provider.import_lazily()
 
     package = importlib.import_module(PACKAGE)
     assert imported_modules() == set()
@@ -73,7 +73,7 @@ def test_imports_a_module_when_it_is_used_and_no_other() -> None:
 
 
 def test_every_way_of_importing_gives_the_same_class() -> None:
-    provider.import_lazily()
+    lazy_provider.import_lazily()
     seen: dict[str, Any] = {}
     exec(  # noqa: S102 - each form of the statement, not of a function that imports
         f"import {PACKAGE} as by_alias, {PACKAGE}.vpc\n"
@@ -89,7 +89,7 @@ def test_every_way_of_importing_gives_the_same_class() -> None:
 
 
 def test_imports_all_that_a_star_asks_for() -> None:
-    provider.import_lazily()
+    lazy_provider.import_lazily()
     seen: dict[str, Any] = {}
     exec(f"from {PACKAGE} import *", seen)  # noqa: S102 - a star is allowed at module level only
 
@@ -97,7 +97,7 @@ def test_imports_all_that_a_star_asks_for() -> None:
 
 
 def test_lists_what_can_be_imported() -> None:
-    provider.import_lazily()
+    lazy_provider.import_lazily()
     package = importlib.import_module(PACKAGE)
 
     assert {"instance", "s3_bucket", "vpc", "__name__", "__path__"} <= set(dir(package))
@@ -105,7 +105,7 @@ def test_lists_what_can_be_imported() -> None:
 
 
 def test_looks_like_the_package_it_stands_for(tmp_path: Path) -> None:
-    provider.import_lazily()
+    lazy_provider.import_lazily()
     package = importlib.import_module(PACKAGE)
 
     assert inspect.ismodule(package)
@@ -115,7 +115,7 @@ def test_looks_like_the_package_it_stands_for(tmp_path: Path) -> None:
 
 
 def test_fails_on_a_module_the_provider_does_not_have() -> None:
-    provider.import_lazily()
+    lazy_provider.import_lazily()
     package = importlib.import_module(PACKAGE)
 
     with pytest.raises(AttributeError, match=f"module '{PACKAGE}' has no attribute 'vpcs'"):
@@ -125,7 +125,7 @@ def test_fails_on_a_module_the_provider_does_not_have() -> None:
 
 
 def test_tells_jsii_in_which_module_a_type_is(modules_of_types: dict[str, str]) -> None:
-    provider.import_lazily()
+    lazy_provider.import_lazily()
 
     assert modules_of_types == {
         "@cdktf/provider-aws.instance": f"{PACKAGE}.instance",
@@ -135,11 +135,11 @@ def test_tells_jsii_in_which_module_a_type_is(modules_of_types: dict[str, str]) 
 
 
 def test_may_be_called_again() -> None:
-    provider.import_lazily()
+    lazy_provider.import_lazily()
     package = importlib.import_module(PACKAGE)
     vpc = package.vpc
 
-    assert provider.import_lazily()
+    assert lazy_provider.import_lazily()
     assert importlib.import_module(PACKAGE) is package
     assert package.vpc is vpc
     assert imported_modules() == {"_jsii", "vpc"}
@@ -148,7 +148,7 @@ def test_may_be_called_again() -> None:
 def test_leaves_a_provider_alone_that_is_already_imported(modules_of_types: dict[str, str]) -> None:
     package = importlib.import_module(PACKAGE)
 
-    assert not provider.import_lazily()
+    assert not lazy_provider.import_lazily()
     assert importlib.import_module(PACKAGE) is package
     assert type(package) is ModuleType
     assert imported_modules() == {"_jsii", "instance", "s3_bucket", "vpc"}
@@ -158,7 +158,7 @@ def test_leaves_a_provider_alone_that_is_already_imported(modules_of_types: dict
 def test_leaves_import_as_it_is_where_the_environment_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPARK_CLUSTER_EAGER_PROVIDER", "1")
 
-    assert not provider.import_lazily()
+    assert not lazy_provider.import_lazily()
     assert PACKAGE not in sys.modules
     importlib.import_module(f"{PACKAGE}.vpc")
     assert imported_modules() == {"_jsii", "instance", "s3_bucket", "vpc"}
@@ -167,7 +167,7 @@ def test_leaves_import_as_it_is_where_the_environment_says_so(monkeypatch: pytes
 def test_an_empty_variable_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPARK_CLUSTER_EAGER_PROVIDER", "")
 
-    assert provider.import_lazily()
+    assert lazy_provider.import_lazily()
 
 
 @pytest.mark.parametrize("reference_map", [{}, {"_submodule_fqn_map": ["of", "another", "form"]}])
@@ -176,7 +176,7 @@ def test_leaves_import_as_it_is_where_jsii_has_no_such_map(
 ) -> None:
     set_jsii(monkeypatch, **reference_map)
 
-    assert not provider.import_lazily()
+    assert not lazy_provider.import_lazily()
     assert PACKAGE not in sys.modules
 
 
@@ -184,7 +184,7 @@ def test_leaves_import_as_it_is_where_jsii_has_no_reference_map(monkeypatch: pyt
     monkeypatch.setitem(sys.modules, "jsii", ModuleType("jsii"))
     monkeypatch.delitem(sys.modules, "jsii._reference_map", raising=False)
 
-    assert not provider.import_lazily()
+    assert not lazy_provider.import_lazily()
     assert PACKAGE not in sys.modules
 
 
@@ -192,13 +192,13 @@ def test_leaves_the_error_to_the_import_where_there_is_no_provider(monkeypatch: 
     monkeypatch.setattr(sys, "path", [])
     importlib.invalidate_caches()
 
-    assert not provider.import_lazily()
+    assert not lazy_provider.import_lazily()
     with pytest.raises(ModuleNotFoundError):
         importlib.import_module(f"{PACKAGE}.vpc")
 
 
 def test_importing_the_library_changes_nothing_in_its_host() -> None:
-    program = "import sys, spark_cluster, spark_cluster.provider; print(*sys.modules)"
+    program = "import sys, spark_cluster, spark_cluster.lazy_provider; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     loaded = {name.partition(".")[0] for name in done.stdout.split()}

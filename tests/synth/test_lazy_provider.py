@@ -1,4 +1,4 @@
-"""What `tests/unit/test_provider.py` tests with a package like the provider, with the provider itself."""
+"""What `tests/unit/test_lazy_provider.py` tests with a package like the provider, with the provider itself."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 PROLOGUE = """
 import json, os, sys
-from spark_cluster import provider
-lazy = provider.import_lazily()
+from spark_cluster import lazy_provider
+lazy = lazy_provider.import_lazily()
 """
 
 STACK = """

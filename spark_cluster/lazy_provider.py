@@ -34,9 +34,9 @@ def import_lazily() -> bool:
 
     It is a choice of the app: call it before anything imports the provider, `spark_cluster.SparkCluster` included.
 
-        from spark_cluster import provider
+        from spark_cluster import lazy_provider
 
-        provider.import_lazily()
+        lazy_provider.import_lazily()
 
         from spark_cluster import SparkCluster
 
