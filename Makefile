@@ -61,7 +61,7 @@ lab-packages: setup ## install Debian's packages that demo and test-lab need
 
 .PHONY: test test-all lint format test-unit test-synth test-userdata test-deploy test-lab test-long checkov bench
 test: lint ## linters, types, and the tests that need neither root nor Terraform
-	pytest tests/unit tests/synth tests/userdata $(ARGS)
+	pytest --numprocesses=auto --dist=worksteal tests/unit tests/synth tests/userdata $(ARGS)
 
 test-all: test checkov test-deploy test-lab ## all that CI runs
 
