@@ -115,7 +115,7 @@ class ClusterStorage(Construct):
         self.grant_read_write_data(worker_role)
         self._grant(master_role, "artifacts", ARTIFACTS_PREFIX, (*_READ, *_WRITE))
         self._grant(worker_role, "artifacts", ARTIFACTS_PREFIX, _READ)
-        self._grant(master_role, "boot_logs", BOOT_LOGS_PREFIX, ("s3:PutObject",))
+        self._grant(master_role, "boot_logs", BOOT_LOGS_PREFIX, (*_READ, "s3:PutObject"))
         self._grant(worker_role, "boot_logs", BOOT_LOGS_PREFIX, ("s3:PutObject",))
 
     def grant_read_data(self, grantee: Grantee) -> None:

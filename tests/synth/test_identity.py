@@ -100,7 +100,7 @@ def test_the_masters_policies_are_these_and_no_other(default: Synthesized) -> No
         ],
         "data": [allow(LIST, bucket), allow(READ_WRITE, f"{bucket}/data/*")],
         "artifacts": [allow(LIST, bucket), allow(READ_WRITE, f"{bucket}/artifacts/*")],
-        "boot_logs": [allow(LIST, bucket), allow(["s3:PutObject"], f"{bucket}/boot-logs/*")],
+        "boot_logs": [allow(LIST, bucket), allow(["s3:GetObject", "s3:PutObject"], f"{bucket}/boot-logs/*")],
     }
 
 
@@ -244,7 +244,7 @@ def test_both_roles_use_data_and_leave_a_boot_log(default: Synthesized, role: st
     for action in ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"):
         assert may.allow(action, f"{bucket_arn(default)}/data/a/b")
     assert may.allow("s3:PutObject", f"{bucket_arn(default)}/boot-logs/i-1")
-    assert not may.allow("s3:GetObject", f"{bucket_arn(default)}/boot-logs/i-1")
+    assert may.allow("s3:GetObject", f"{bucket_arn(default)}/boot-logs/i-1") == (role == "master"), "spark-status"
     assert may.allow("s3:ListBucket", bucket_arn(default))
     assert not may.allow("s3:PutBucketPolicy", bucket_arn(default))
     assert not may.allow("s3:DeleteObjectVersion", f"{bucket_arn(default)}/data/a")

@@ -109,8 +109,8 @@ def owners(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     given: list[tuple[str, str]] = []
 
     def chown(descriptor: int, user: str, group: str) -> None:
-        assert user == group
-        given.append((str(Path(f"/proc/self/fd/{descriptor}").readlink()).removesuffix(".new"), user))
+        owner = user if user == group else f"{user}:{group}"
+        given.append((str(Path(f"/proc/self/fd/{descriptor}").readlink()).removesuffix(".new"), owner))
 
     monkeypatch.setattr(files, "shutil", SimpleNamespace(chown=chown))
     return given

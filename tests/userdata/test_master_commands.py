@@ -1,14 +1,23 @@
-"""What a master has besides its services: own-name, spark-job, spark-wait."""
+"""What a master has besides its services: own-name, and the commands for people."""
 
 from __future__ import annotations
 
 import importlib.machinery
 import importlib.util
+import os
+import secrets
+import shutil
 import sys
+from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import aws
+import drivers
+import polling
 import pytest
+import settings
 import spark_state
 import worker_group
 
@@ -16,8 +25,6 @@ from tests.userdata.node import LIB, USERDATA, Node
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
-    from subprocess import CompletedProcess
 
     from tests.userdata.conftest import Clock
 
@@ -69,105 +76,310 @@ def test_the_name_comes_back_when_etc_hosts_was_written_anew(master: Node) -> No
     assert own_name(master) == ["127.0.0.1 localhost ip-10-0-0-7", "10.0.0.7 master.demo-spark"]
 
 
-# spark-job
+# drivers: Spark's own commands, and spark-job
 
 
-@pytest.fixture
-def jobs(master: Node) -> Node:
-    """A master that can run jobs: the stand-in of runuser shows the application, and how it is called."""
-    master.mock("id", '[[ $1 != -u ]] || echo "${AS:-0}"')
-    master.mock("sudo", 'AS=0 exec "${@:2}"')
-    master.mock(
-        "runuser",
-        'printf "argument <%s>\\n" "$@"; for each; do [[ $each != */job.py ]] || cat "$each"; done; exit ${ENDS:-0}',
+def load(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A command for people as a module: it has no suffix."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    loader = importlib.machinery.SourceFileLoader(name.replace("-", "_"), str(BIN / name))
+    spec = importlib.util.spec_from_loader(loader.name, loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+# A file for each unit that there is, with a line for each time it is asked for; the last stays.
+SYSTEMCTL = """
+case $1 in
+  list-units) cat "$UNITS/list" ;;
+  show)
+    state=$UNITS/${@: -1}
+    [[ -e $state ]] || state=$UNITS/unknown
+    head -n 1 "$state" | tr , '\\n'
+    [[ $(wc -l <"$state") == 1 ]] || sed -i 1d "$state" ;;
+esac
+"""
+
+
+class Drivers:
+    """The master's commands for drivers, with stand-ins for systemd; what was started is kept."""
+
+    def __init__(self, node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.node = node
+        self.units = node.root / "units"
+        self.units.mkdir()
+        (self.units / "list").touch()
+        (self.units / "unknown").write_text(UNKNOWN + "\n")
+        self.scratch = node.root / "var/lib/spark-driver"
+        self.scratch.mkdir(parents=True)
+        self.arguments = node.root / "arguments"
+        self.job = load("spark-job", monkeypatch)
+        node.mock("runuser", "exit ${RUNUSER:-0}")
+        node.mock("journalctl", '[[ $1 == --sync ]] || echo "what the driver said"')
+        node.mock("systemctl", SYSTEMCTL)
+        node.mock("systemd-run", 'printf "%s\\0" "$@" >"$ARGUMENTS"; cp -pr "$SCRATCH" "$AT_START"; exit ${STARTS:-0}')
+        self.at_start = node.root / "scratch-at-start"
+        monkeypatch.setenv("SCRATCH", str(self.scratch))
+        monkeypatch.setenv("AT_START", str(self.at_start))
+        variables = {"PATH": node.bin, "CALLS": node.calls_file, "UNITS": self.units, "ARGUMENTS": self.arguments}
+        for key, value in variables.items():
+            monkeypatch.setenv(key, str(value))
+        monkeypatch.setattr(settings, "ROOT", str(node.root))
+        monkeypatch.setattr(os, "geteuid", lambda: 0)
+        monkeypatch.setattr(shutil, "chown", lambda *_: None)
+        monkeypatch.setattr(secrets, "token_hex", lambda _: "4f2a91")
+        monkeypatch.setattr(polling.time, "sleep", lambda _: None)
+        monkeypatch.setattr(aws, "fetch", self.fetch)
+
+    def fetch(self, url: str, file: str) -> None:
+        found = self.node.bucket / url.removeprefix("s3://demo-bucket/")
+        if not found.exists():
+            raise SystemExit(aws.ABSENT_STATUS)
+        Path(file).write_bytes(found.read_bytes())
+
+    def put(self, name: str, *states: str) -> None:
+        """What systemd says of a driver, one time after the other; the last stays."""
+        (self.units / f"spark-driver-{name}.service").write_text("".join(f"{state}\n" for state in states))
+        with (self.units / "list").open("a") as file:
+            file.write(f"spark-driver-{name}.service loaded active running a driver\n")
+
+    def started(self) -> tuple[list[str], list[str]]:
+        """Options of systemd-run, and what it was to start."""
+        arguments = self.arguments.read_text().split("\0")[:-1]
+        at = arguments.index("--")
+        return arguments[:at], arguments[at + 1 :]
+
+
+def told_state(sub: str, *, active: str = "active", code: int = 1, status: int = 0, result: str = "success") -> str:
+    return (
+        f"LoadState=loaded,ActiveState={active},SubState={sub},Result={result},ExecMainCode={code},"
+        f"ExecMainStatus={status},ExecMainStartTimestamp=Fri 2026-11-27 22:15:00 UTC"
     )
-    master.write("opt/spark/bin/spark-submit", "", mode=0o755)
-    return master
 
 
-def spark_job(node: Node, *arguments: str | Path, **environment: str) -> CompletedProcess[str]:
-    return node.run("bash", BIN / "spark-job", *arguments, TMPDIR=str(node.root / "tmp"), **environment)
+UNKNOWN = told_state("dead", active="inactive", code=0).replace("loaded", "not-found")
+RUNS = told_state("running", code=0)
+ENDED = told_state("exited")
 
 
 @pytest.fixture
-def script(jobs: Node) -> Path:
-    (jobs.root / "tmp").mkdir()
-    return jobs.write("home/someone/job.py", "print('the job')\n", mode=0o600)
+def people(master: Node, monkeypatch: pytest.MonkeyPatch) -> Drivers:
+    return Drivers(master, monkeypatch)
 
 
-def arguments_of(done: CompletedProcess[str]) -> list[str]:
-    return [line[len("argument <") : -1] for line in done.stdout.splitlines() if line.startswith("argument <")]
+@pytest.fixture
+def script(people: Drivers) -> Path:
+    return people.node.write("home/someone/job.py", "print('the job')\n", mode=0o600)
 
 
-def test_a_script_runs_as_the_spark_user_with_its_arguments(jobs: Node, script: Path) -> None:
-    done = spark_job(jobs, script, "two words", "", "*")
-    assert done.returncode == 0, done.stderr
-    user, flag, dashes, submit, application, *arguments = arguments_of(done)
-    assert [user, flag, dashes] == ["-u", "spark", "--"]
-    assert submit == f"{jobs.root}/opt/spark/bin/spark-submit"
-    assert application.endswith("/job.py")
-    assert arguments == ["two words", "", "*"]
-    assert "print('the job')" in done.stdout
+def test_a_job_is_a_unit_of_its_own_with_its_arguments_as_they_are(
+    people: Drivers, script: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    people.put("job-4f2a91", RUNS, RUNS, RUNS, ENDED)
+    options = ["--conf", "spark.driver.extraJavaOptions=-Da=1 -Db='ä'", "--name=a b", "-v", "--py-files", "x.py"]
+    arguments = ["two words", "", "*", "-x", "$HOME", "50%"]
+    assert people.job.main([*options, str(script), *arguments]) == 0
+    unit, program = people.started()
+    assert {"--unit=spark-driver-job-4f2a91.service", "--uid=spark-driver", "--remain-after-exit"} <= set(unit)
+    assert {"--property=LogRateLimitIntervalSec=0", "--slice=spark-drivers.slice"} <= set(unit)
+    assert program == ["/opt/spark/bin/spark-submit", *options, str(script), *arguments[:4], "$$HOME", "50%"]
+    said = capfd.readouterr()
+    assert said.out == "what the driver said\n" * 2
+    assert said.err.splitlines()[-1] == "spark-job: job-4f2a91 ended with status 0"
+    assert "spark-job --follow job-4f2a91" in said.err
 
 
-def test_the_spark_user_can_read_a_script_that_only_its_owner_could(jobs: Node, script: Path) -> None:
-    jobs.mock("runuser", 'for each; do [[ $each != */job.py ]] || ls -ld "$each" "${each%/*}"; done')
-    modes = [line.split()[0][:10] for line in spark_job(jobs, script).stdout.splitlines()]
-    assert sorted(modes) == ["-rw-r--r--", "drwxr-xr-x"]
+def test_a_driver_is_followed_from_where_another_session_left_it(
+    people: Drivers, capfd: pytest.CaptureFixture[str]
+) -> None:
+    people.put("etl-1", RUNS, RUNS, ENDED)
+    people.node.mock("journalctl", "[[ $1 == --sync ]] || printf 'one\\ntwo\\n'")
+    assert people.job.main(["--follow", "etl-1", "3"]) == 0
+    assert capfd.readouterr().out == "two\n"
 
 
-def test_options_of_spark_submit_stand_before_the_application(jobs: Node, script: Path) -> None:
-    done = spark_job(jobs, script, "1", SPARK_SUBMIT_OPTIONS="--conf spark.cores.max=2  --name mine")
-    arguments = arguments_of(done)[4:]
-    assert arguments[:4] == ["--conf", "spark.cores.max=2", "--name", "mine"]
-    assert arguments[4].endswith("/job.py")
+def test_what_is_left_in_the_journal_is_shown_once_the_driver_has_ended(people: Drivers, script: Path) -> None:
+    people.put("job-4f2a91", ENDED)
+    people.job.main([str(script)])
+    assert [call.split()[1] for call in people.node.calls_of("journalctl")] == ["--sync", "--no-pager"]
 
 
-@pytest.mark.parametrize("status", ["0", "1", "3", "143"])
-def test_the_job_s_status_is_its_own_and_nothing_is_left(jobs: Node, script: Path, status: str) -> None:
-    assert spark_job(jobs, script, ENDS=status).returncode == int(status)
-    assert list((jobs.root / "tmp").iterdir()) == []
+def test_a_script_that_the_drivers_user_cannot_read_is_copied(
+    people: Drivers, script: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNUSER", "1")
+    people.put("job-4f2a91", ENDED)
+    people.job.main([str(script)])
+    assert people.started()[1][1:] == [f"{people.scratch}/job-4f2a91/job.py"]
+    copy = people.at_start / "job-4f2a91/job.py"
+    assert copy.read_text() == "print('the job')\n"
+    assert copy.stat().st_mode & 0o777 == 0o644
 
 
-def test_a_script_may_come_from_the_bucket(jobs: Node, script: Path) -> None:
-    jobs.put_object("data/jobs/job.py", b"print('from the bucket')\n")
-    done = spark_job(jobs, "s3://demo-bucket/data/jobs/job.py", "1")
-    assert done.returncode == 0, done.stderr
-    assert "from the bucket" in done.stdout
+def test_a_driver_runs_where_it_was_called_from_if_it_may_write_there(
+    people: Drivers, script: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(script.parent)
+    people.put("job-4f2a91", ENDED)
+    assert people.job.main(["job.py"]) == 0
+    assert f"--working-directory={script.parent}" in people.started()[0]
+    monkeypatch.setenv("RUNUSER", "1")
+    people.job.main(["job.py"])
+    assert "--working-directory=/home/spark-driver" in people.started()[0]
 
 
-def test_a_job_gets_no_proxy_from_the_cluster(jobs: Node, script: Path) -> None:
-    """Its script comes through that: aws.py knows of it."""
-    jobs.write("etc/spark-cluster/proxy.env", "https_proxy=http://proxy.example:3128\nno_proxy=169.254.169.254\n")
-    jobs.put_object("data/jobs/job.py", b"")
-    jobs.mock("runuser", 'echo "proxy ${https_proxy:-none}"')
-    done = spark_job(jobs, "s3://demo-bucket/data/jobs/job.py")
-    assert "proxy none" in done.stdout
+def test_a_script_may_come_from_the_bucket(people: Drivers) -> None:
+    people.node.put_object("data/jobs/etl v2.py", b"print('from the bucket')\n")
+    people.put("etl-v2-4f2a91", ENDED)
+    assert people.job.main(["s3://demo-bucket/data/jobs/etl v2.py", "1"]) == 0
+    copy = "etl-v2-4f2a91/etl v2.py"
+    assert people.started()[1] == ["/opt/spark/bin/spark-submit", f"{people.scratch}/{copy}", "1"]
+    assert (people.at_start / copy).read_text() == "print('from the bucket')\n"
 
 
-def test_a_user_of_the_host_becomes_root_by_sudo_and_keeps_the_options(jobs: Node, script: Path) -> None:
-    program = jobs.write("usr/local/bin/spark-job", (BIN / "spark-job").read_bytes(), mode=0o755)
-    done = jobs.run(program, script, "1", AS="1000", TMPDIR=str(jobs.root / "tmp"))
-    assert done.returncode == 0, done.stderr
-    (call,) = jobs.calls_of("sudo")
-    assert call == "sudo --preserve-env=SPARK_SUBMIT_OPTIONS /usr/local/bin/spark-job /home/someone/job.py 1"
+@pytest.mark.parametrize("source", ["local:/opt/spark/examples/src/main/python/pi.py", "https://example.com/a.jar"])
+def test_what_spark_knows_how_to_get_is_left_to_it(people: Drivers, source: str) -> None:
+    people.node.mock("systemd-run", 'printf "%s\\0" "$@" >"$ARGUMENTS"')
+    name = "pi-4f2a91" if source.endswith("pi.py") else "a-4f2a91"
+    people.put(name, ENDED)
+    assert people.job.main([source]) == 0
+    assert people.started()[1][1:] == [source]
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "line"),
+    [
+        (told_state("failed", active="failed", status=3, result="exit-code"), 3, "ended with status 3"),
+        (
+            told_state("failed", active="failed", code=2, status=9, result="oom-kill"),
+            137,
+            "ended with status 137, oom-kill",
+        ),
+        (told_state("failed", active="failed", status=143, result="exit-code"), 143, "ended with status 143"),
+    ],
+)
+def test_it_ends_with_the_status_of_the_job(
+    people: Drivers, script: Path, capfd: pytest.CaptureFixture[str], state: str, status: int, line: str
+) -> None:
+    people.put("job-4f2a91", RUNS, state)
+    assert people.job.main([str(script)]) == status
+    assert capfd.readouterr().err.splitlines()[-1] == f"spark-job: job-4f2a91 {line}"
+
+
+def test_a_driver_that_was_stopped_meanwhile(people: Drivers, script: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    people.put("job-4f2a91", RUNS, RUNS, UNKNOWN)
+    assert people.job.main([str(script)]) == 143
+    assert capfd.readouterr().err.splitlines()[-1] == "spark-job: job-4f2a91 was stopped"
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "usage: spark-job SOURCE"),
-        (("/no/such/file.py",), "there is no file /no/such/file.py"),
-        (("/",), "there is no file /"),
-        (("s3://demo-bucket/data/no-such-job.py",), "cannot have s3://demo-bucket/data/no-such-job.py"),
+        (["--name", "x"], "there is no SOURCE behind the options"),
+        (["/no/such/file.py"], "there is no file /no/such/file.py"),
+        (["/"], "there is no file /"),
+        (["s3://demo-bucket/data/no-such-job.py"], "there is no s3://demo-bucket/data/no-such-job.py"),
+        (["--follow", "etl-1"], "there is no driver etl-1"),
+        (["--stop", "etl-1"], "no driver etl-1 runs"),
+        (["--follow"], "usage: spark-job --follow NAME [LINES]"),
     ],
 )
-def test_fails_where_there_is_no_script(jobs: Node, script: Path, arguments: tuple[str, ...], message: str) -> None:
-    done = spark_job(jobs, *arguments)
-    assert done.returncode == 2
-    assert f"spark-job: {message}" in done.stderr
-    assert jobs.calls_of("runuser") == []
-    assert list((jobs.root / "tmp").iterdir()) == []
+def test_says_what_cannot_be_done(
+    people: Drivers, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        people.job.main(arguments)
+    assert ended.value.code == 2
+    assert f"spark-job: {message}" in capsys.readouterr().err
+    assert not people.arguments.exists()
+
+
+def test_without_arguments_it_says_what_it_takes(people: Drivers, capsys: pytest.CaptureFixture[str]) -> None:
+    assert people.job.main([]) == 2
+    assert people.job.main(["--help"]) == 0
+    said = capsys.readouterr()
+    assert said.out == said.err
+    assert "spark-job --follow NAME [LINES]" in said.out
+
+
+def test_lists_drivers_and_how_they_ended(people: Drivers, capsys: pytest.CaptureFixture[str]) -> None:
+    people.put("etl-000001", told_state("failed", active="failed", status=3, result="exit-code"))
+    people.put("pyspark-000002", RUNS)
+    assert people.job.main(["--list"]) == 0
+    heading, *rows = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["NAME", "STARTED", "STATE"]
+    assert [(row.split()[0], row.split("UTC")[1].strip()) for row in rows] == [
+        ("etl-000001", "ended: 3"),
+        ("pyspark-000002", "runs"),
+    ]
+
+
+def test_stops_a_driver(people: Drivers) -> None:
+    people.put("etl-000001", RUNS)
+    assert people.job.main(["--stop", "etl-000001"]) == 0
+    assert people.node.calls_of("systemctl")[-1] == "systemctl stop spark-driver-etl-000001.service"
+
+
+def test_scratch_of_drivers_that_ended_goes_and_systemd_s_list_has_an_end(
+    people: Drivers, script: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drivers, "KEPT", 1)
+    people.put("old-000001", ENDED)
+    people.put("old-000002", ENDED)
+    people.put("runs-000003", RUNS)
+    people.put("job-4f2a91", ENDED)
+    for name in ("old-000001", "old-000002", "runs-000003", "of-an-earlier-boot", "begins-000004"):
+        (people.scratch / name).mkdir()
+        (people.scratch / name / "block").touch()
+        if name != "begins-000004":
+            os.utime(people.scratch / name, (1, 1))
+    people.job.main([str(script)])
+    assert {path.name for path in people.scratch.iterdir()} == {"runs-000003", "begins-000004"}
+    forgotten = [call.split()[-1] for call in people.node.calls_of("systemctl") if " stop " in call]
+    assert "spark-driver-old-000001.service" in forgotten
+    assert "spark-driver-runs-000003.service" not in forgotten
+
+
+@pytest.mark.parametrize("command", drivers.COMMANDS)
+def test_spark_s_own_commands_run_in_the_terminal_as_the_drivers_user(people: Drivers, command: str) -> None:
+    assert (BIN / command).read_text().splitlines()[-1] == f'exec /opt/spark-cluster/drivers.py {command} "$@"'
+    assert drivers.main(command, "--conf", "spark.a=b c") == 0
+    unit, program = people.started()
+    assert {"--pty", "--pipe", "--wait", "--collect", "--uid=spark-driver"} <= set(unit)
+    assert f"--setenv=SPARK_LOCAL_DIRS={people.scratch}/{command}-4f2a91" in unit
+    assert program == [f"/opt/spark/bin/{command}", "--conf", "spark.a=b c"]
+    assert list(people.scratch.iterdir()) == []
+
+
+def test_they_end_with_the_status_of_the_driver(people: Drivers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STARTS", "3")
+    assert drivers.main("pyspark") == 3
+
+
+def test_another_command_is_refused(people: Drivers) -> None:
+    with pytest.raises(SystemExit, match=r"^usage: drivers.py pyspark\|spark-shell"):
+        drivers.main("sh")
+
+
+@pytest.mark.parametrize("command", ["spark-job", "pyspark"])
+def test_whoever_is_not_root_becomes_it_by_sudo(people: Drivers, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    called = []
+
+    def replace(_: str, arguments: list[str]) -> None:
+        called.append(arguments)
+        raise SystemExit
+
+    monkeypatch.setattr(os, "execvp", replace)
+    with pytest.raises(SystemExit):
+        people.job.main(["job.py", "a b"]) if command == "spark-job" else drivers.main(command, "a b")
+    (arguments,) = called
+    assert arguments[:2] == ["sudo", "--"]
+    assert arguments[2].startswith("/")
+    assert arguments[3:] == (["job.py", "a b"] if command == "spark-job" else [command, "a b"])
 
 
 # spark-wait
@@ -177,13 +389,8 @@ def test_fails_where_there_is_no_script(jobs: Node, script: Path, arguments: tup
 def spark_wait(monkeypatch: pytest.MonkeyPatch, clock: Clock, told: Callable[..., None]) -> Any:
     """The program as a module, on a clock that nobody waits for."""
     told("master")
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    loader = importlib.machinery.SourceFileLoader("spark_wait", str(BIN / "spark-wait"))
-    spec = importlib.util.spec_from_loader("spark_wait", loader)
-    assert spec
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    loader.exec_module(module)
+    module = load("spark-wait", monkeypatch)
+    monkeypatch.setattr(module, "time", clock)
     return module
 
 
@@ -250,9 +457,9 @@ def test_gives_up_with_what_is_missing(
     message: str,
 ) -> None:
     vars(cluster).update(change)
-    assert spark_wait.main("60") == 1
-    assert capsys.readouterr().err.splitlines() == [f"spark-wait: {message}", "spark-wait: gave up after 60 s"]
-    assert 55 < sum(clock.pauses) < 70
+    assert spark_wait.main("40") == 1
+    assert capsys.readouterr().err.splitlines() == [f"spark-wait: {message}", "spark-wait: gave up after 40 s"]
+    assert 36 < sum(clock.pauses) < 48
 
 
 def test_what_is_missing_is_said_when_it_changes(
@@ -277,3 +484,19 @@ def test_what_is_missing_is_said_when_it_changes(
         "1 of 2 workers are ready",
     ]
     assert said.out == "spark-wait: ready\n"
+
+
+def test_something_is_said_each_minute(
+    spark_wait: Any, cluster: SimpleNamespace, clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.alive = ["10.0.0.1"]
+    said = []
+
+    def sleep(seconds: float) -> None:
+        clock.now += seconds
+        said.extend([clock.now] * len(capsys.readouterr().err.splitlines()))
+
+    clock.sleep = sleep  # type: ignore[method-assign]
+    assert spark_wait.main("600") == 1
+    assert max(later - earlier for earlier, later in pairwise(said)) <= 60
+    assert len(said) < 20

@@ -113,13 +113,13 @@ def test_a_value_reaches_spark_as_it_was_given(
     )
 
 
-def test_the_secret_stands_only_in_a_private_file_of_the_spark_user(
+def test_the_secret_stands_only_in_a_file_of_the_spark_user_that_drivers_may_read(
     configure: Callable[..., dict[str, str]], root: Path, owners: list[tuple[str, str]]
 ) -> None:
     configure()
     file = root / "opt/spark/conf/spark-defaults.conf"
-    assert file.stat().st_mode & 0o777 == 0o600
-    assert owners == [(str(file), "spark")]
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert owners == [(str(file), "spark:spark-driver")]
     holders = [path for path in root.rglob("*") if path.is_file() and SECRET in path.read_text()]
     assert sorted(holders) == sorted([file, root / "etc/spark-cluster/spark-secret"])
 

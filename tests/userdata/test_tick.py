@@ -316,8 +316,8 @@ def test_ssh_and_the_tick_mean_the_same_folder_and_the_spark_user_cannot_replace
     config = (USERDATA / "master/etc/ssh/ssh_config.d/50-spark-cluster.conf").read_text()
     assert f"UserKnownHostsFile {tick.KNOWN_HOSTS}/%h" in config
     assert not tick.KNOWN_HOSTS.startswith(("/home/spark", "/var/lib/spark/"))
-    start = (USERDATA / "first_stage" / LIB / "start").read_text()
-    assert f'"$ROOT{tick.KNOWN_HOSTS}"' in start
+    boot = (USERDATA / "common" / LIB / "boot").read_text()
+    assert f'"$ROOT{tick.KNOWN_HOSTS}"' in boot
 
 
 def test_something_odd_among_the_host_keys_does_not_stop_the_rest(root: Path, executor: Path) -> None:

@@ -8,7 +8,7 @@ import shutil
 import settings
 
 
-def keep(file: str, text: str, mode: int = 0o600, owner: str | None = None) -> None:
+def keep(file: str, text: str, mode: int = 0o600, owner: str | None = None, group: str | None = None) -> None:
     """Write a file in one step. It is never readable for more than `mode` says, and no link is followed."""
     file = settings.path(file)
     fresh = f"{file}.new"
@@ -17,6 +17,6 @@ def keep(file: str, text: str, mode: int = 0o600, owner: str | None = None) -> N
     with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as out:
         os.fchmod(out.fileno(), mode)
         if owner:
-            shutil.chown(out.fileno(), owner, owner)
+            shutil.chown(out.fileno(), owner, group or owner)
         out.write(text)
     os.replace(fresh, file)

@@ -101,7 +101,8 @@ def main() -> None:
     lines = "".join("{} {}\n".format(key, value.replace("\\", "\\\\")) for key, value in properties.items())
     conf = "/opt/spark/conf"
     os.makedirs(settings.path(conf), exist_ok=True)
-    keep(f"{conf}/spark-defaults.conf", lines, owner="spark")
+    # It holds the secret, without which no driver can reach its executors.
+    keep(f"{conf}/spark-defaults.conf", lines, mode=0o640, owner="spark", group="spark-driver")
     keep(f"{conf}/spark-env.sh", environment(role, told["python_version"]), mode=0o644)
     address = metadata("local-ipv4")
     if address is None:
