@@ -48,6 +48,32 @@ output: setup ## the outputs of the deployed cluster, its ready commands among t
 destroy: setup ## remove it again
 	cdktf destroy $(ARGS)
 
+# --- the deployed cluster ----------------------------------------------------------------------------------------
+
+# `yes` for the cluster that `make demo ARGS=--keep` left running on this machine.
+DEMO ?=
+ON_MASTER = python $(if $(DEMO),-m lab.demo on-master,tools/on_master.py)
+
+.PHONY: shell ui submit status wait
+shell: setup ## open a shell on the master of the deployed cluster
+	$(ON_MASTER) shell
+
+ui: setup ## forward its web page to http://localhost:8080
+	$(ON_MASTER) ui
+
+# As they were typed: make would take a $ in them for a variable of its own.
+submit: export JOB_AS_GIVEN := $(value JOB)
+submit: export ARGS_AS_GIVEN := $(value ARGS)
+submit: export OPTIONS_AS_GIVEN := $(value OPTIONS)
+submit: setup ## run JOB=job.py on it with ARGS='2026-01-01' (OPTIONS of spark-submit), and end with the job's status
+	$(ON_MASTER) submit
+
+status: setup ## show on one screen how it is
+	$(ON_MASTER) status
+
+wait: setup ## wait until every worker that it wants is ready
+	$(ON_MASTER) wait
+
 # --- a cluster on this machine -----------------------------------------------------------------------------------
 
 .PHONY: demo lab-packages
@@ -55,7 +81,7 @@ demo: setup ## a cluster of real hosts on this machine, with no AWS account; wan
 	python -m lab.demo $(ARGS)
 
 lab-packages: setup ## install Debian's packages that demo and test-lab need
-	bash tools/install_lab_packages
+	python -m lab.demo packages
 
 # --- checks ------------------------------------------------------------------------------------------------------
 

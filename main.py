@@ -71,7 +71,7 @@ class SparkStack(TerraformStack):
             spark_version=settings["spark_version"],
             force_destroy=settings["force_destroy"],
         )
-        self._outputs(cluster, region, settings["profile"])
+        self._outputs(cluster, settings["profile"])
 
     def _subnets(self, vpc_id: str, instance_types: list[str]) -> list[str]:
         """The default VPC's subnet in one zone: not every zone has every instance type."""
@@ -102,22 +102,21 @@ class SparkStack(TerraformStack):
         ).ids
         return ids
 
-    def _outputs(self, cluster: SparkCluster, region: str, profile: str | None) -> None:
-        session = f"aws ssm start-session --region {region} --target {cluster.master_instance_id}"
-        if profile:
-            session += f" --profile {profile}"
-        command = f"{session} --document-name AWS-StartInteractiveCommand --parameters"
+    def _outputs(self, cluster: SparkCluster, profile: str | None) -> None:
+        commands = cluster.commands
         for name, value in {
+            "region": cluster.location.region,
             "master_url": cluster.master_url,
             "master_ui_url": cluster.master_ui_url,
+            "master_instance_id": cluster.master_instance_id,
             "bucket_name": cluster.bucket_name,
             "group_name": cluster.group_name,
             "security_group_id": cluster.security_group_id,
-            "shell_command": session,
-            "ui_command": f"{session} --document-name AWS-StartPortForwardingSession "
-            "--parameters portNumber=8080,localPortNumber=8080",
-            "submit_command": f"""{command} 'command=["sudo /usr/local/bin/spark-job s3://{cluster.bucket_name}/data/job.py"]'""",
-            "wait_command": f"""{command} 'command=["sudo /usr/local/bin/spark-wait"]'""",
+            "shell_command": commands.shell(profile),
+            "ui_command": commands.ui(profile),
+            "submit_command": commands.submit(profile=profile),
+            "status_command": commands.status(profile),
+            "wait_command": commands.wait(profile),
         }.items():
             TerraformOutput(self, name, value=value, static_id=True)
 

@@ -2,24 +2,29 @@
 
     make demo                           ends with `cdktf destroy`
     make demo ARGS=--keep               leaves the cluster running
+    make submit DEMO=yes JOB=job.py     a job of yours on a kept cluster; so do make shell, ui, status and wait
     make demo ARGS='exec HOST COMMAND'  a command, or a shell, on a host of a kept cluster: master, worker-1, ...
     make demo ARGS=down                 takes a kept cluster down
 
-Needs Linux, root, Terraform, Debian's packages for containers (what is missing is said), and this project's Python
-environment. What is made once is kept in ~/.cache/spark-cluster-lab; logs of the last run are in its folder run/.
+Needs Linux, root, Terraform and this project's Python environment; Debian's packages that are missing it installs. What
+is made once is kept in ~/.cache/spark-cluster-lab; logs of the last run are in its folder run/.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lab.cluster import Cluster
@@ -49,15 +54,28 @@ _STATE = RUN / "demo.json"
 
 
 def main(args: Sequence[str]) -> int:
-    """Run one of the three forms."""
+    """Run one of the forms."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # So that everything is taken down.
+    _install_packages()
     if list(args) == ["packages"]:
-        print(" ".join(missing_packages()))
+        if packages := missing_packages():
+            raise SystemExit(f"of Debian's packages there are missing {' '.join(packages)}: as root this installs them")
         return 0
     if problems := lacking():
         raise SystemExit("\n".join(["this machine cannot run the lab:", *(f"- {problem}" for problem in problems)]))
-    forms = {"exec": _exec, "down": _down}
+    forms = {"exec": _exec, "on-master": _on_master, "down": _down}
     return forms[args[0]](args[1:]) if args and args[0] in forms else _demo(args)
+
+
+def _install_packages() -> None:
+    packages = missing_packages()
+    if not packages or os.geteuid() or shutil.which("apt-get") is None:
+        return
+    _say(f"installing Debian's packages {' '.join(packages)} ...")
+    apt_get = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y")
+    for action in (["update"], ["install", "--no-install-recommends", *packages]):
+        if subprocess.run([*apt_get, *action], check=False).returncode:
+            raise SystemExit(f"apt-get {action[0]} failed")
 
 
 def _exec(args: Sequence[str]) -> int:
@@ -68,6 +86,25 @@ def _exec(args: Sequence[str]) -> int:
         raise SystemExit(f"usage: make demo ARGS='exec HOST [COMMAND ...]', HOST being one of: {there}")
     inside = Host(hosts[args[0]]).command(*(args[1:] or ["bash", "--login"]))
     return subprocess.run(inside, check=False).returncode
+
+
+def _on_master(args: Sequence[str]) -> int:
+    """Run `tools/on_master.py` for a kept cluster."""
+    lab = Lab.find()
+    if lab is None or not lab.enclosure.alive:
+        raise SystemExit("there is no kept cluster: make demo ARGS=--keep")
+    command = [sys.executable, "tools/on_master.py", *args]
+    return subprocess.run(command, cwd=ROOT, env={**os.environ, **outside(_deployment(lab))}, check=False).returncode
+
+
+def outside(deployment: Deployment) -> dict[str, str]:
+    """The environment in which `tools/on_master.py` finds this deployment, and the lab's `aws`."""
+    programs = (str(Path(sys.executable).parent), str(ROOT / "lab/bin"), os.environ["PATH"])
+    return {"PATH": os.pathsep.join(programs), "STACK": str(deployment.stack_folder)}
+
+
+def _deployment(lab: Lab) -> Deployment:
+    return lab.deployment(ROOT / "main.py", "spark-cluster")
 
 
 def _down(args: Sequence[str]) -> int:
@@ -99,12 +136,15 @@ def _demo(args: Sequence[str]) -> int:
                 with _step("taking the lab down"):
                     lab.end()
         if options.keep:
-            _say("the cluster runs on. A shell on a node: make demo ARGS='exec master'; its end: make demo ARGS=down")
+            _say("the cluster runs on:")
+            _say("  make submit DEMO=yes JOB=job.py   a job of yours; so do make shell, ui, status and wait")
+            _say("  make demo ARGS='exec worker-1'    a shell on a worker")
+            _say("  make demo ARGS=down               its end")
     return 0
 
 
 def _show(lab: Lab, *, keep: bool) -> None:
-    deployment = lab.deployment(ROOT / "main.py", "spark-cluster")
+    deployment = _deployment(lab)
     with _step("cdktf deploy, which ends when the workers are in service"), _progress(lab, deployment):
         done = deployment.deploy()
         if done.returncode:
@@ -154,10 +194,9 @@ def run_job(lab: Lab, outputs: dict[str, Any], master: Host) -> str:
 
 def inner_command(output: str) -> str:
     """What a ready command runs on the master: the part that Session Manager is given."""
-    found = re.search(r"""command=\["(.*)"\]""", output)
-    if found is None:
-        raise RuntimeError(f"no inner command in {output}")
-    return found[1]
+    words = shlex.split(output)
+    (command,) = json.loads(words[words.index("--parameters") + 1])["command"]
+    return str(command)
 
 
 def _boot_logs(lab: Lab) -> str:

@@ -99,6 +99,11 @@ class Deployment:
             )
         return Done(done.returncode, COLOURS.sub("", log.read_text()))
 
+    @property
+    def stack_folder(self) -> Path:
+        """Where Terraform runs."""
+        return self.folder / "cdktf.out/stacks" / self.stack
+
     def log(self, command: str) -> Path:
         """The file that has what a command printed."""
         return self.folder / f"{command}.log"
@@ -109,8 +114,9 @@ class Deployment:
         cdktf 0.21 may end before it has printed the last of what Terraform says, so Terraform is asked again.
         """
         command = [*self.enter, "terraform", "plan", "-no-color", "-input=false"]
-        folder = self.folder / "cdktf.out/stacks" / self.stack
-        done = subprocess.run(command, cwd=folder, env=self._environment(), capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=self.stack_folder, env=self._environment(), capture_output=True, text=True, check=False
+        )
         return " ".join(re.sub("[│╷╵]", "", done.stderr).split())
 
     def _environment(self) -> dict[str, str]:
@@ -155,6 +161,5 @@ class Deployment:
 
     def synthesized(self) -> dict[str, Any]:
         """The Terraform JSON that was deployed."""
-        text = (self.folder / "cdktf.out/stacks" / self.stack / "cdk.tf.json").read_text()
-        document: dict[str, Any] = json.loads(text)
+        document: dict[str, Any] = json.loads((self.stack_folder / "cdk.tf.json").read_text())
         return document

@@ -73,7 +73,7 @@ def lacking() -> list[str]:
         return [f"the lab boots Linux hosts with systemd-nspawn: it needs Linux, this is {sys.platform}"]
     found = [] if os.geteuid() == 0 else ["the lab makes namespaces and mounts: run it as root, with sudo"]
     if packages := missing_packages():
-        found.append(f"programs are missing: on Debian 12, `make lab-packages` installs {' '.join(packages)}")
+        found.append(f"programs are missing, which Debian has in {' '.join(packages)}")
     if reason := missing():
         found.append(f"a deploy needs Terraform and its AWS provider: {reason}")
     return found

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from constructs import Construct
 
-from spark_cluster import checks
+from spark_cluster import checks, userdata
+from spark_cluster.commands import MASTER_UI_PORT, Commands
 from spark_cluster.fleet_key import ClusterFleetKey, FleetKey, Generated
 from spark_cluster.identity import Allow, NodeRole
 from spark_cluster.image import NodeImage
 from spark_cluster.location import Location
-from spark_cluster.master import MASTER_PORT, MASTER_UI_PORT, Master, MasterInstance
+from spark_cluster.master import MASTER_PORT, Master, MasterInstance
 from spark_cluster.network import ClusterNetwork
 from spark_cluster.node import NodeCommon
 from spark_cluster.parameters import PLACEHOLDER, NodeParameter
@@ -45,6 +46,7 @@ class SparkCluster(Construct):
         master_url: what `spark-submit --master` takes, from inside the VPC.
         master_ui_url: the master's web page, from inside the VPC.
         master_instance_id: the master's id, for Session Manager.
+        commands: what a person runs on their own machine: a shell on the master, its page, a job, its status.
         bucket_name: the bucket.
         security_group_id: the group of all nodes.
         group_name: the workers' Auto Scaling group.
@@ -94,44 +96,66 @@ class SparkCluster(Construct):
         Args:
             scope: the stack, or a construct in it.
             id: its id: part of every address, so changing it replaces the cluster.
-            name: at most 24 lower-case letters, digits and inner hyphens. Unique in the region and in the VPC: the zone
-                is `<name>-spark`, the group `<name>-spark-workers`, the parameters `/spark-cluster/<name>/…`.
-            vpc_id: the VPC; `enable_dns_support` and `enable_dns_hostnames` must be on.
+            name: at most 24 lower-case letters, digits and single inner hyphens. Unique in the region and in the VPC:
+                the zone is `<name>-spark`, the group `<name>-spark-workers`, the parameters `/spark-cluster/<name>/…`.
+                Changing it: makes another cluster with another, empty bucket.
+            vpc_id: the VPC; its `enable_dns_support` and `enable_dns_hostnames` must be on.
+                Changing it: make a second cluster instead; a security group cannot move while nodes use it.
             subnet_ids: the workers' subnets; one zone is cheapest and fastest for shuffles.
+                Changing it: in place for new workers; replaces the master if the first changes and it is in that one.
             master: the master's instance type, subnet and volume.
             workers: the workers' instance types, sizes, price and volume.
-            scaling: what changes the number of workers. Default: by average CPU (`scaling.Cpu`).
-            fleet_key: where the SSH key of the fleet lives. Default: the master makes it (`fleet_key.Generated`).
-            spark_version: a release of Apache Spark. Changing it replaces the master and refreshes the workers.
+            scaling: what changes the number of workers. Default: by average CPU, `scaling.Cpu()`.
+                Changing it: in place; from one class to the other it also refreshes the workers (detailed monitoring).
+            fleet_key: where the SSH key of the fleet lives. Default: the master makes it, `fleet_key.Generated()`.
+                Changing it: to or from `NoKey` it replaces the master and refreshes the workers.
+            spark_version: a release of Apache Spark.
+                Changing it: replaces the master and refreshes the workers.
             spark_checksum: SHA-256 or SHA-512 of `spark-<version>-bin-hadoop3.tgz`. Default: the one known for the
                 release, else the SHA-512 that Apache's own hosts publish.
-            spark_archive: a distribution of your own in place of Apache's.
+                Changing it: replaces the master and refreshes the workers.
+            spark_archive: a distribution of your own. Default: Apache's.
+                Changing it: replaces the master and refreshes the workers.
             spark_defaults: Spark properties that win over the cluster's (docs/spark-defaults.md lists those).
+                Default: none. Changing it: replaces the master and refreshes the workers.
             python_version: the Python of drivers and executors; the AMI's packages must have it.
+                Changing it: replaces the master and refreshes the workers.
             setup_script: a script with its `#!` line, run as root on every node, once Spark is installed and configured
-                in /opt/spark and before it starts; where it fails the boot fails. It is run again where a reboot cut
-                the boot off. Default: none.
-            http_proxy: proxy for packages, downloads and AWS, without user or password. Default: none.
+                in /opt/spark and before it starts; if it fails the boot fails. It is run again if a reboot cut the boot
+                off. Default: none. Changing it: replaces the master and refreshes the workers.
+            http_proxy: proxy for packages, downloads and AWS, without user or password.
+                Default: none. Changing it: replaces the master and refreshes the workers.
             no_proxy: names reached without the proxy, besides the metadata service and the cluster itself.
+                Default: none. Changing it: replaces the master and refreshes the workers.
             security_group_ids: your own groups, added to every node.
-            allow_all_egress: whether nodes may reach every address.
-            associate_public_ip_address: Default: as the subnet says.
+                Default: none. Changing it: in place on the master; refreshes the workers.
+            allow_all_egress: whether nodes may reach every address. Default: they may. Changing it: in place.
+            associate_public_ip_address: whether nodes have a public address. Default: as the subnet says.
+                Changing it: replaces the master and refreshes the workers.
             key_name: an EC2 key pair for the AMI's own user. Default: none; Session Manager needs none.
-            ebs_optimized: Default: as the instance type has it.
-            ami_id: an AMI of the dnf or apt family with cloud-init. Default: the newest Amazon Linux 2023.
-            account_id: the account named in policies. Default: the deployer's.
-            permissions_boundary_arn: boundary of both roles. Default: none.
+                Changing it: replaces the master and refreshes the workers.
+            ebs_optimized: whether EBS has a bandwidth of its own. Default: as the instance type has it.
+                Changing it: replaces the master and refreshes the workers.
+            ami_id: an AMI of the dnf or apt family with cloud-init. Default: the newest Amazon Linux 2023, which
+                reaches new workers without a plan, and never replaces the master.
+                Changing it: replaces the master and refreshes the workers.
+            account_id: the account named in policies. Default: the deployer's. Changing it: in place.
+            permissions_boundary_arn: boundary of both roles. Default: none. Changing it: in place.
             bucket_kms_key_arn: key of the bucket. Default: S3's own AES-256.
+                Changing it: in place, for new objects; docs/keys.md has what to do with the old ones.
             parameter_kms_key_arn: key of the secrets. Default: the account's `aws/ssm` key.
+                Changing it: choose it at the first deploy, the parameters keep the key they were made with.
             volume_kms_key_arn: key of the root volumes; its policy must let Auto Scaling's service-linked role use it.
-                Default: the account's default key for EBS.
-            force_destroy: whether destroying the cluster deletes the objects in its bucket.
+                Default: the account's default key for EBS. Changing it: replaces the master and refreshes the workers.
+            force_destroy: whether destroying the cluster deletes the objects in its bucket. Default: a bucket that
+                holds objects is kept. Changing it: in place.
             boot_timeout_seconds: how long a worker's boot may last, from 120 to 7200: the launch hook's time-out;
-                Terraform waits 15 minutes longer. Changing it replaces the group and the master.
-            tags: of every resource, instance and volume, besides `Name`.
+                Terraform waits 15 minutes longer. Changing it: replaces the master and the group with all workers.
+            tags: of every resource, instance and volume, besides `Name`. Default: none.
+                Changing it: in place, and refreshes the workers; the SSM parameters keep those of their creation.
 
         Raises:
-            ValueError: where an argument is wrong: the message names it, the rule and the value got.
+            ValueError: an argument is wrong; the message names it, the rule and the value.
         """
         super().__init__(scope, id)
         tags = {} if tags is None else tags
@@ -274,6 +298,9 @@ class SparkCluster(Construct):
         self.master_url = f"spark://{self.network.master_host}:{MASTER_PORT}"
         self.master_ui_url = f"http://{self.network.master_host}:{MASTER_UI_PORT}"
         self.master_instance_id = self.master.instance_id
+        self.commands = Commands(
+            self.location.region, self.master_instance_id, self.storage.bucket_name, userdata.escape
+        )
         self.bucket_name = self.storage.bucket_name
         self.security_group_id = self.network.security_group_id
         self.spark_secret_parameter_name = self.spark_secret.address.name
@@ -284,7 +311,7 @@ class SparkCluster(Construct):
         The role may read the secret of `spark.authenticate`. The ports of the master and the executors open to
         `security_group_id`, and that group gets a rule for the nodes' connections back to the driver, which must be
         pinned: `spark.driver.port=40000`, `spark.driver.blockManager.port=40040`, `spark.blockManager.port=40100`
-        (README, "Submit from outside").
+        (docs/submitting.md, "From a scheduler").
 
         Args:
             grantee: the program's role; its id is part of the rules' addresses.

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from spark_cluster.settings import MasterSettings
 
 MASTER_PORT = 7077
-MASTER_UI_PORT = 8080
 
 
 @dataclass(frozen=True)
@@ -27,12 +26,14 @@ class Master:
     """The master's own arguments.
 
     Attributes:
-        instance_type: its EC2 instance type, of the workers' architecture. Changing it stops and starts the master.
-        subnet_id: its subnet. Default: the first of the cluster's `subnet_ids`. Changing it replaces the master.
+        instance_type: its EC2 instance type, of the workers' architecture.
+            Changing it: stops and starts the master; another architecture (Graviton or not) needs a new cluster.
+        subnet_id: its subnet. Default: the first of the cluster's `subnet_ids`. Changing it: replaces the master.
         root_volume_gib: size of its root volume in GiB.
+            Changing it: larger in place, its file system grows at the next reboot; EC2 refuses a smaller one.
 
     Raises:
-        ValueError: where one of them is not of that form.
+        ValueError: one of them is not of that form.
     """
 
     instance_type: str = "m6i.large"

@@ -66,7 +66,7 @@ class SparkArchive:
         checksum: its SHA-256 or SHA-512, in hexadecimal.
 
     Raises:
-        ValueError: where either is not of that form.
+        ValueError: either is not of that form.
     """
 
     url: str

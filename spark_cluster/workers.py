@@ -60,16 +60,22 @@ class Workers:
     Attributes:
         instance_types: EC2 instance types that Auto Scaling chooses from. Of one architecture, and of one shape, since
             an executor is made to fill the smallest of them. Several types make spot capacity likelier.
-        min_size: smallest number of workers.
-        max_size: largest number of workers.
+            Changing it: refreshes the workers; with `ami_id` those that fit stay.
+        min_size: smallest number of workers. Changing it: in place.
+        max_size: largest number of workers. Changing it: in place.
         desired_size: how many are started at first; afterwards scaling or an operator decides. Default: `min_size`.
+            Changing it: nothing, after the first deploy.
         spot_max_price: most to pay for an hour of one spot worker, in US dollars, as text. Default: the on-demand
-            price, which AWS recommends.
+            price, which AWS recommends
+            (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-best-practices.html).
+            Changing it: refreshes the workers; with `ami_id` those that fit stay.
         on_demand_base_capacity: how many workers are on-demand instances before the rest is spot.
+            Changing it: refreshes the workers; with `ami_id` those that fit stay.
         root_volume_gib: size of a worker's root volume in GiB, where shuffle data goes on types without instance store.
+            Changing it: refreshes the workers.
 
     Raises:
-        ValueError: where one of them is not of that form, or the sizes are out of order.
+        ValueError: one of them is not of that form, or the sizes are out of order.
     """
 
     instance_types: Sequence[str] = ("m6i.xlarge", "m6a.xlarge", "m5.xlarge", "m5a.xlarge")

@@ -25,7 +25,16 @@ if TYPE_CHECKING:
 
 APPS = Path(__file__).parent / "apps"
 NEXT_SPARK_VERSION = "4.2.1"
-ORDER = ["test_cluster", "test_reboots", "test_lab", "test_choices", "test_failures", "test_downloads", "test_changes"]
+ORDER = [
+    "test_cluster",
+    "test_people",
+    "test_reboots",
+    "test_lab",
+    "test_choices",
+    "test_failures",
+    "test_downloads",
+    "test_changes",
+]
 """The tests of one module leave its cluster to the next."""
 
 

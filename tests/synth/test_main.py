@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -80,19 +81,27 @@ def test_outputs_are_addresses_and_commands_that_can_be_pasted(default_app: Synt
     outputs = {name: body["value"] for name, body in default_app.json["output"].items()}
     master = f"${{{default_app.address('aws_instance', 'spark_master_instance')}.id}}"
     bucket = f"${{{default_app.address('aws_s3_bucket', 'spark_storage_bucket')}.bucket}}"
-    session = f"aws ssm start-session --region us-east-1 --target {master}"
-    command = f"{session} --document-name AWS-StartInteractiveCommand --parameters"
+    region = outputs["region"]
+    assert re.fullmatch(r"\$\{data\.aws_region\.spark_location_region_\w+\.id\}", region)
+    session = f"aws ssm start-session --region {region} --target {master}"
+
+    def on_the_master(command: str) -> str:
+        return f"""{session} --document-name AWS-StartInteractiveCommand --parameters '{{"command": ["{command}"]}}'"""
+
+    page = '{"portNumber": ["8080"], "localPortNumber": ["8080"]}'
     assert outputs == {
+        "region": region,
+        "master_instance_id": master,
         "master_url": "spark://master.demo-spark:7077",
         "master_ui_url": "http://master.demo-spark:8080",
         "bucket_name": bucket,
         "group_name": "demo-spark-workers",
         "security_group_id": f"${{{default_app.address('aws_security_group', 'spark_network_security_group')}.id}}",
         "shell_command": session,
-        "ui_command": f"{session} --document-name AWS-StartPortForwardingSession "
-        "--parameters portNumber=8080,localPortNumber=8080",
-        "submit_command": f"""{command} 'command=["sudo /usr/local/bin/spark-job s3://{bucket}/data/job.py"]'""",
-        "wait_command": f"""{command} 'command=["sudo /usr/local/bin/spark-wait"]'""",
+        "ui_command": f"{session} --document-name AWS-StartPortForwardingSession --parameters '{page}'",
+        "submit_command": on_the_master(f"sudo /usr/local/bin/spark-job s3://{bucket}/data/job.py"),
+        "status_command": on_the_master("sudo /usr/local/bin/spark-status"),
+        "wait_command": on_the_master("sudo /usr/local/bin/spark-wait"),
     }
 
 
@@ -122,7 +131,6 @@ def test_context_sets_what_a_deploy_wants_otherwise(tmp_path: Path) -> None:
     assert instance_types(stack) == ["r7g.2xlarge"]
     assert stack.the("aws_s3_bucket")["force_destroy"] is False
     assert stack.settings("master")["spark_version"] == "4.2.1"
-    assert "--region eu-central-1" in stack.json["output"]["shell_command"]["value"]
     assert stack.json["output"]["shell_command"]["value"].endswith("--profile work")
 
 

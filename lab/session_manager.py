@@ -1,0 +1,99 @@
+"""An `aws` for people on a lab: what `make shell`, `ui`, `submit`, `status` and `wait` ask of the AWS command line.
+
+In place of Session Manager it runs on the host what that would run there. Like Session Manager it hands no status on
+(https://github.com/aws/session-manager-plugin/issues/59).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import socket
+import subprocess
+import sys
+import threading
+from socketserver import BaseRequestHandler, ThreadingTCPServer
+from typing import TYPE_CHECKING
+
+from lab.hosts import Host
+from lab.lab import Lab
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main(args: Sequence[str]) -> int:
+    """Run `aws ssm start-session` or `aws s3 cp`, with the options that the commands for people have."""
+    parser = argparse.ArgumentParser(prog="aws", description=__doc__)
+    services = parser.add_subparsers(required=True)
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--region")
+    common.add_argument("--profile")
+
+    session = services.add_parser("ssm").add_subparsers(required=True).add_parser("start-session", parents=[common])
+    session.set_defaults(run=_start_session)
+    session.add_argument("--target", required=True)
+    session.add_argument("--document-name")
+    session.add_argument("--parameters", type=json.loads)
+
+    copy = services.add_parser("s3").add_subparsers(required=True).add_parser("cp", parents=[common])
+    copy.set_defaults(run=_copy)
+    copy.add_argument("--only-show-errors", action="store_true")
+    copy.add_argument("file")
+    copy.add_argument("url")
+
+    options = parser.parse_args(args)
+    lab = Lab.find()
+    if lab is None or not lab.enclosure.alive:
+        raise SystemExit("there is no lab: make demo ARGS=--keep")
+    options.run(lab, options)
+    return 0
+
+
+def _start_session(lab: Lab, options: argparse.Namespace) -> None:
+    if options.document_name == "AWS-StartPortForwardingSession":
+        (port,), (local_port,) = options.parameters["portNumber"], options.parameters["localPortNumber"]
+        _forward(lab, options.target, int(port), int(local_port))
+        return
+    command = ["bash", "--login"]
+    if options.document_name == "AWS-StartInteractiveCommand":
+        command = ["sh", "-c", *options.parameters["command"]]
+    subprocess.run(Host(options.target).command(*command), check=False, stderr=subprocess.STDOUT)  # as in a terminal
+
+
+def _copy(lab: Lab, options: argparse.Namespace) -> None:
+    lab.enclosure.join_network()
+    bucket, _, key = options.url.removeprefix("s3://").partition("/")
+    lab.client("s3").upload_file(options.file, bucket, key)
+
+
+def _forward(lab: Lab, instance_id: str, port: int, local_port: int) -> None:
+    class Connection(BaseRequestHandler):
+        def handle(self) -> None:
+            lab.enclosure.join_network()  # of this thread alone
+            (found,) = lab.client("ec2").describe_instances(InstanceIds=[instance_id])["Reservations"]
+            with socket.create_connection((found["Instances"][0]["PrivateIpAddress"], port)) as there:
+                back = threading.Thread(target=_pump, args=(there, self.request))
+                back.start()
+                _pump(self.request, there)
+                back.join()
+
+    ThreadingTCPServer.allow_reuse_address = True
+    with ThreadingTCPServer(("127.0.0.1", local_port), Connection) as server:
+        server.daemon_threads = True
+        sys.stdout.write(f"Port {local_port} opened for {instance_id}. Waiting for connections...\n")
+        sys.stdout.flush()
+        server.serve_forever()
+
+
+def _pump(source: socket.socket, destination: socket.socket) -> None:
+    while data := source.recv(65536):
+        destination.sendall(data)
+    destination.shutdown(socket.SHUT_WR)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)

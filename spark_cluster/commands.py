@@ -1,0 +1,108 @@
+"""Commands that a person runs on their own machine, through Session Manager: no SSH, no open port, no key."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+MASTER_UI_PORT = 8080
+PROGRAMS = "/usr/local/bin"  # which the path that sudo sets may lack
+
+
+@dataclass(frozen=True)
+class Commands:
+    """Each a line for a shell with the AWS command line and its Session Manager plugin.
+
+    They are quoted for a POSIX shell, and what a job is given arrives as it is. A `profile` is one of the caller's AWS
+    configuration; without it the environment's credentials are used. Values that only Terraform knows are tokens, as in
+    every attribute of a construct: `TerraformOutput` makes text of them.
+
+    Attributes:
+        region: the cluster's region.
+        master_instance_id: the instance to open a session on.
+        bucket_name: the cluster's bucket.
+        escape: what is done to what a caller gives; in `SparkCluster.commands` what Terraform would take for a template
+            becomes text.
+    """
+
+    region: str
+    master_instance_id: str
+    bucket_name: str
+    escape: Callable[[str], str] = str
+
+    def shell(self, profile: str | None = None) -> str:
+        """Open a shell on the master: `pyspark`, `spark-job`, `spark-status` and the others are on its path."""
+        return self._session(profile)
+
+    def ui(self, profile: str | None = None, *, local_port: int = MASTER_UI_PORT) -> str:
+        """Forward the master's web page to a port of this machine: http://localhost:8080."""
+        ports = {"portNumber": [str(MASTER_UI_PORT)], "localPortNumber": [str(local_port)]}
+        return self._document("AWS-StartPortForwardingSession", ports, profile)
+
+    def submit(
+        self,
+        source: str | None = None,
+        arguments: Sequence[str] = (),
+        *,
+        options: Sequence[str] = (),
+        profile: str | None = None,
+    ) -> str:
+        """Run an application on the cluster and show its output.
+
+        Its last line, `spark-job: NAME ended with status 0`, is the one place that tells the status: Session Manager
+        does not hand it on (https://github.com/aws/session-manager-plugin/issues/59).
+
+        Args:
+            source: what spark-job takes: `s3://BUCKET/KEY`, or a path on the master. By default `data/job.py` of the
+                cluster's bucket.
+            arguments: of the application.
+            options: of spark-submit, such as `("--conf", "spark.cores.max=8")`.
+            profile: of the AWS configuration.
+        """
+        job = f"s3://{self.bucket_name}/data/job.py" if source is None else self._quote(source)
+        return self._on_the_master(
+            ["spark-job", *map(self._quote, options), job, *map(self._quote, arguments)], profile
+        )
+
+    def follow(self, name: str, after_lines: int = 0, *, profile: str | None = None) -> str:
+        """Show the output of a job that goes on after its session, and how it ended.
+
+        Args:
+            name: the driver's, as `submit` shows it.
+            after_lines: how many lines at the start of the output to leave out.
+            profile: of the AWS configuration.
+        """
+        return self._on_the_master(["spark-job", "--follow", self._quote(name), str(after_lines)], profile)
+
+    def status(self, profile: str | None = None) -> str:
+        """Show on one screen how the cluster is."""
+        return self._on_the_master(["spark-status"], profile)
+
+    def wait(self, profile: str | None = None, *, seconds: int | None = None) -> str:
+        """Wait until the master has every worker that its group wants.
+
+        Args:
+            profile: of the AWS configuration.
+            seconds: at most so many; by default as long as a boot may last.
+        """
+        return self._on_the_master(["spark-wait", *([] if seconds is None else [str(seconds)])], profile)
+
+    def _session(self, profile: str | None) -> str:
+        session = f"aws ssm start-session --region {self.region} --target {self.master_instance_id}"
+        return session if profile is None else f"{session} --profile {self._quote(profile)}"
+
+    def _document(self, name: str, parameters: dict[str, list[str]], profile: str | None) -> str:
+        told = shlex.quote(json.dumps(parameters, ensure_ascii=False))
+        return f"{self._session(profile)} --document-name {name} --parameters {told}"
+
+    def _on_the_master(self, command: list[str], profile: str | None) -> str:
+        line = " ".join(["sudo", f"{PROGRAMS}/{command[0]}", *command[1:]])
+        return self._document("AWS-StartInteractiveCommand", {"command": [line]}, profile)
+
+    def _quote(self, text: str) -> str:
+        return shlex.quote(self.escape(text))

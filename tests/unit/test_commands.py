@@ -1,0 +1,278 @@
+"""Commands for a person's own machine, run by a real shell; `aws` is a stand-in that runs what the master would."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from spark_cluster.commands import Commands
+from spark_cluster.userdata import escape
+from tools import on_master
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CHECKOUT = Path(__file__).parents[2]
+
+# As the command line does it, it takes the options; as the agent does it, a shell of its own gets the command.
+AWS = f"""#!{sys.executable}
+import json, os, subprocess, sys
+with open(os.environ["CALLS"], "a") as calls:
+    print(json.dumps(sys.argv[1:]), file=calls)
+arguments = sys.argv[1:]
+if arguments[:2] == ["ssm", "start-session"] and "--parameters" in arguments:
+    parameters = json.loads(arguments[arguments.index("--parameters") + 1])
+    if "command" in parameters:
+        (command,) = parameters["command"]
+        print("Starting session with SessionId: someone-0abc\\r")
+        sys.stdout.flush()
+        subprocess.run(["sh", "-c", command])
+        print("Exiting session with sessionId: someone-0abc.\\r")
+"""
+
+SUDO = f"""#!{sys.executable}
+import json, os, sys
+print("on the master:", json.dumps(sys.argv[1:], ensure_ascii=False))
+print(os.environ.get("ANSWERS", ""), end="\\r\\n")
+"""
+
+TERRAFORM = """#!/bin/sh
+cat "$OUTPUTS"
+"""
+
+HARD = [
+    "2026-01-01",
+    "two words",
+    "",
+    "it's",
+    '"',
+    "$HOME",
+    "${PATH}",
+    "`id`",
+    "\\",
+    "a\\nb",
+    "*",
+    "ümläut",
+    "--conf",
+    "%{if}",
+]
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A person's own machine, with what the commands start as stand-ins."""
+    for name, text in {"aws": AWS, "sudo": SUDO, "terraform": TERRAFORM}.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
+    monkeypatch.setenv("LANG", "C.UTF-8")
+    return tmp_path
+
+
+def run(command: str) -> str:
+    return subprocess.run(["sh", "-c", command], stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def on_the_master(printed: str) -> list[str]:
+    (line,) = [line for line in printed.splitlines() if line.startswith("on the master: ")]
+    arguments: list[str] = json.loads(line.partition(": ")[2])
+    return arguments
+
+
+def calls(machine: Path) -> list[list[str]]:
+    return [json.loads(line) for line in (machine / "calls").read_text().splitlines()]
+
+
+COMMANDS = Commands("eu-central-1", "i-0abc", "demo-bucket")
+SESSION = ["ssm", "start-session", "--region", "eu-central-1", "--target", "i-0abc"]
+
+
+def test_shell_and_page_are_sessions(machine: Path) -> None:
+    run(COMMANDS.shell())
+    run(COMMANDS.ui(local_port=9090))
+    shell, page = calls(machine)
+    assert shell == SESSION
+    assert page[:-1] == [*SESSION, "--document-name", "AWS-StartPortForwardingSession", "--parameters"]
+    assert json.loads(page[-1]) == {"portNumber": ["8080"], "localPortNumber": ["9090"]}
+
+
+def test_a_job_gets_what_it_was_given(machine: Path) -> None:
+    options = ["--conf", "spark.driver.extraJavaOptions=-Da='b c' -Dd=$e"]
+    printed = run(COMMANDS.submit("s3://demo-bucket/data/a job.py", HARD, options=options))
+    assert on_the_master(printed) == ["/usr/local/bin/spark-job", *options, "s3://demo-bucket/data/a job.py", *HARD]
+
+
+def test_without_a_source_it_is_the_job_in_the_bucket(machine: Path) -> None:
+    assert on_the_master(run(COMMANDS.submit())) == ["/usr/local/bin/spark-job", "s3://demo-bucket/data/job.py"]
+
+
+def test_status_and_wait_run_on_the_master(machine: Path) -> None:
+    assert on_the_master(run(COMMANDS.status())) == ["/usr/local/bin/spark-status"]
+    assert on_the_master(run(COMMANDS.wait())) == ["/usr/local/bin/spark-wait"]
+    assert on_the_master(run(COMMANDS.wait(seconds=60))) == ["/usr/local/bin/spark-wait", "60"]
+
+
+@pytest.mark.parametrize("command", ["shell", "ui", "status", "wait", "submit"])
+def test_each_takes_a_profile(machine: Path, command: str) -> None:
+    run(getattr(COMMANDS, command)(profile="my work's"))
+    (call,) = calls(machine)
+    assert call[call.index("--profile") + 1] == "my work's"
+
+
+def test_terraform_takes_nothing_in_it_for_a_template(machine: Path) -> None:
+    escaped = Commands("eu-central-1", "i-0abc", "demo-bucket", escape).submit(arguments=HARD)
+    assert escaped.replace("$${", "${").replace("%%{", "%{") == COMMANDS.submit(arguments=HARD)
+    assert "$${PATH}" in escaped
+
+
+# make
+
+
+@pytest.fixture
+def make(machine: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`make` in a folder from which a cluster was deployed, without the environments, which others make."""
+    folder = machine / "deployed"
+    (folder / "cdktf.out/stacks/spark-cluster").mkdir(parents=True)
+    (folder / "cdktf.out/stacks/spark-cluster/cdk.tf.json").write_text("{}")
+    (folder / "cdktf.json").write_text('{"context": {"profile": "work"}}')
+    (folder / "tools").symlink_to(CHECKOUT / "tools")
+    (folder / "Makefile").symlink_to(CHECKOUT / "Makefile")
+    (folder / "job.py").write_text("print()\n")
+    values = {"region": "eu-central-1", "master_instance_id": "i-0abc", "bucket_name": "demo-bucket", "group_name": "x"}
+    (machine / "outputs").write_text(json.dumps({name: {"value": value} for name, value in values.items()}))
+    monkeypatch.setenv("OUTPUTS", str(machine / "outputs"))
+
+    def call(target: str, *variables: str, answers: str = "") -> subprocess.CompletedProcess[str]:
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
+        return subprocess.run(
+            ["make", "--no-print-directory", "--assume-old=setup", target, *variables],
+            cwd=folder,
+            env={**environment, "ANSWERS": answers},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return call
+
+
+def test_make_submit_uploads_the_file_runs_it_and_ends_with_its_status(machine: Path, make: Callable[..., Any]) -> None:
+    given = "ARGS=2026-01-01 'two  words' \"it's\" '$HOME' '${PATH}' '#' ümläut"
+    done = make(
+        "submit", "JOB=job.py", given, "OPTIONS=--conf 'spark.a=b c'", answers="spark-job: job-1 ended with status 3"
+    )
+    assert done.returncode == 2, done.stderr  # make's own, for a recipe that failed
+    assert "Error 3" in done.stderr
+    upload, session = calls(machine)
+    source = upload[-3]
+    assert source.startswith("s3://demo-bucket/data/jobs/")
+    assert source.endswith("/job.py")
+    assert upload[:5] == ["s3", "cp", "--only-show-errors", "--region", "eu-central-1"]
+    assert upload[-2:] == ["--profile", "work"]
+    assert session[session.index("--profile") + 1] == "work"
+    expected = ["/usr/local/bin/spark-job", "--conf", "spark.a=b c", source]
+    arguments = ["2026-01-01", "two  words", "it's", "$HOME", "${PATH}", "#", "ümläut"]
+    assert on_the_master(done.stdout) == [*expected, *arguments]
+
+
+def test_make_submit_is_content_with_a_job_that_is(make: Callable[..., Any]) -> None:
+    done = make("submit", "JOB=job.py", answers="spark-job: job-1 ended with status 0")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("variables", "answers", "message"),
+    [
+        (["JOB=job.py"], "", "the session ended before the job began"),
+        (["JOB=no.py"], "", "there is no file no.py"),
+        ([], "", "JOB must be a Python script or a jar"),
+    ],
+)
+def test_make_submit_says_what_went_wrong(
+    make: Callable[..., Any], variables: list[str], answers: str, message: str
+) -> None:
+    done = make("submit", *variables, answers=answers)
+    assert done.returncode != 0
+    assert message in done.stderr
+
+
+class Sessions:
+    """What sessions with the master show, one after the other, and which commands they were for."""
+
+    def __init__(self, *shown: str) -> None:
+        self.shown, self.commands = list(shown), list[str]()
+
+    def __call__(self, command: str) -> list[str]:
+        self.commands.append(command)
+        return self.shown.pop(0).splitlines()
+
+
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long `on_master` has slept; time does not pass meanwhile."""
+    slept: list[float] = []
+    monkeypatch.setattr(on_master, "time", SimpleNamespace(sleep=slept.append, monotonic=lambda: 0.0))
+    return slept
+
+
+def test_a_job_that_outlasts_its_session_is_followed_in_another_from_its_next_line(
+    slept: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begins, ends = "\nStarting session with SessionId: me-0abc\n", "\n\nExiting session with sessionId: me-0abc.\n"
+    sessions = Sessions(
+        f"{begins}spark-job: job-1 runs, and goes on\none\ntwo{ends}",
+        f"{begins}three{ends}",
+        f"{begins}four\nspark-job: job-1 ended with status 3{ends}",
+    )
+    monkeypatch.setattr(on_master, "shown", sessions)
+    assert on_master.follow(Commands("eu-central-1", "i-0abc", "demo-bucket"), "the first", "work") == 3
+    assert slept == [1, 10]
+    assert sessions.commands[0] == "the first"
+    assert "spark-job --follow job-1 2" in sessions.commands[1]
+    assert "spark-job --follow job-1 3" in sessions.commands[2]
+    assert "--profile work" in sessions.commands[1]
+
+
+def test_a_job_that_no_session_reaches_any_more_is_given_up(
+    slept: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(on_master, "shown", Sessions("spark-job: job-1 runs, and goes on", "", "", ""))
+    with pytest.raises(SystemExit, match="`make shell`, then `spark-job --follow job-1`"):
+        on_master.follow(Commands("eu-central-1", "i-0abc", "demo-bucket"), "the first", None)
+    assert slept == [1, 10, 60]
+
+
+@pytest.mark.parametrize(
+    ("target", "answers", "is_good"),
+    [
+        ("status", "master        spark://master.demo-spark:7077 answers", True),
+        ("status", "master        does not answer: refused", False),
+        ("wait", "spark-wait: ready", True),
+        ("wait", "spark-wait: gave up after 60 s", False),
+    ],
+)
+def test_make_tells_whether_all_is_well(make: Callable[..., Any], target: str, answers: str, is_good: bool) -> None:  # noqa: FBT001
+    done = make(target, answers=answers)
+    assert answers in done.stdout
+    assert (done.returncode == 0) is is_good
+
+
+def test_make_shell_opens_a_session(machine: Path, make: Callable[..., Any]) -> None:
+    assert make("shell").returncode == 0
+    assert make("ui").returncode == 0
+    assert calls(machine)[0] == [*SESSION, "--profile", "work"]
+
+
+def test_make_says_where_there_is_no_cluster(machine: Path, make: Callable[..., Any]) -> None:
+    (machine / "outputs").write_text("{}")
+    assert "lacks the outputs bucket_name, master_instance_id, region" in make("status").stderr
+    (machine / "deployed/cdktf.out/stacks/spark-cluster/cdk.tf.json").unlink()
+    assert "`make deploy` makes the cluster" in make("status").stderr
