@@ -131,7 +131,7 @@ bench: setup ## how long synthesis takes, and a worker's boot in the lab, each a
 
 .PHONY: docs
 docs: setup ## make anew what docs/ has from the code
-	python tools/settings_table.py
+	python tools/tables.py
 
 # --- environments ------------------------------------------------------------------------------------------------
 

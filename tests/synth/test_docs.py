@@ -1,0 +1,72 @@
+"""README and docs/: their Python synthesizes, their tables are fresh, their links lead somewhere."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spark_cluster import SparkCluster
+from tests.synth.conftest import new_stack
+from tests.synth.synthesized import Synthesized
+
+CHECKOUT = Path(__file__).parents[2]
+PAGES = sorted([*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/**/*.md")])
+BLOCKS = [
+    pytest.param(textwrap.dedent(block), id=f"{page.relative_to(CHECKOUT)}-{number}")
+    for page in PAGES
+    for number, block in enumerate(re.findall(r"(?ms)^ *```python\n(.*?)^ *```", page.read_text()), 1)
+]
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_its_python_synthesizes(block: str, tmp_path: Path) -> None:
+    """A whole app, or lines that go into one whose stack is `stack` and whose cluster, if it has one, is `cluster`."""
+    assert not re.search(r"\.\.\.", block), "something is left out"
+    if "app.synth()" in block:
+        subprocess.run([sys.executable, "-c", block], cwd=tmp_path, check=True)
+        (written,) = tmp_path.glob("cdktf.out/stacks/*/cdk.tf.json")
+        assert '"aws_autoscaling_group"' in written.read_text()
+        return
+    stack = new_stack(tmp_path)
+    names: dict[str, Any] = {"stack": stack}
+    if re.search(r"\bcluster\.", block):
+        subnets = ["subnet-0123456789abcdef0"]
+        names["cluster"] = SparkCluster(stack, "spark", name="analytics", vpc_id="vpc-01234567", subnet_ids=subnets)
+    exec(block, names)  # noqa: S102 - our own
+    assert Synthesized(stack).the("aws_autoscaling_group")
+
+
+def test_there_is_python_to_try() -> None:
+    assert {"README.md-1", "docs/stacks.md-1", "docs/stacks.md-2"} <= {block.id for block in BLOCKS}
+
+
+def test_its_tables_are_fresh() -> None:
+    check = [sys.executable, "tools/tables.py", "--check"]
+    environment = {"PYTHONPATH": str(CHECKOUT), "PATH": os.environ["PATH"]}
+    done = subprocess.run(check, cwd=CHECKOUT, check=False, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
+def test_its_links_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target), link
+
+
+def anchors(page: Path) -> set[str]:
+    """What GitHub makes of a page's headings."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

@@ -1,0 +1,129 @@
+"""Write the tables that docs/ has from the code; with `--check` only say which are stale."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from dataclasses import is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from griffe import Docstring
+
+from spark_cluster import lazy_provider, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DOCS = Path(__file__).parents[1] / "docs"
+TYPES = {"checks.Whole": "int", "checks.Flag": "bool", " | None": ""}
+CONSTRUCT = {"self", "scope", "id"}
+"""Arguments that every construct has."""
+
+_PAGE = re.compile(r"docs/([\w-]+)\.md")
+_DEFAULT = re.compile(r" ?Default: (.*?)\.(?= |$)")
+_CHANGE = re.compile(r" ?Changing it: (.*)\.$")
+
+
+def main(*arguments: str) -> int:
+    """Write or check; the status is 1 if a page was stale and is to be checked only."""
+    lazy_provider.import_lazily()
+    stale = []
+    for page in sorted(DOCS.glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        fresh = text
+        for name, table in TABLES.items():
+            place = re.compile(rf"(?<=<!-- {name} -->\n).*?(?=<!-- /{name} -->)", re.DOTALL)
+            if place.search(fresh):
+                fresh = place.sub(f"{table()}\n".replace("\\", r"\\"), fresh)
+        if fresh != text:
+            stale.append(page.name)
+            if "--check" not in arguments:
+                page.write_text(fresh, encoding="utf-8")
+    if stale and "--check" in arguments:
+        sys.stderr.write(f"tables are stale in {', '.join(stale)}: run `make docs`\n")
+        return 1
+    return 0
+
+
+def of_cluster() -> str:
+    """The arguments of SparkCluster."""
+    from spark_cluster import SparkCluster  # noqa: PLC0415 - once the provider is lazy
+
+    return _arguments(SparkCluster.__init__)
+
+
+def of_values() -> str:
+    """The arguments of each class whose objects are arguments of SparkCluster."""
+    from spark_cluster import Master, SparkArchive, Workers, fleet_key, scaling  # noqa: PLC0415
+
+    classes = {
+        "Master": Master,
+        "Workers": Workers,
+        "scaling.Cpu": scaling.Cpu,
+        "scaling.Manual": scaling.Manual,
+        "fleet_key.Generated": fleet_key.Generated,
+        "fleet_key.SsmParameter": fleet_key.SsmParameter,
+        "fleet_key.PrivateKey": fleet_key.PrivateKey,
+        "fleet_key.NoKey": fleet_key.NoKey,
+        "SparkArchive": SparkArchive,
+    }
+    return "\n\n".join(f"## `{name}`\n\n{_about(one)}{_arguments(one)}".rstrip() for name, one in classes.items())
+
+
+def _about(described: type) -> str:
+    return f"{_one_line(_sections(described)['text'])}\n\n"
+
+
+def _arguments(described: Callable[..., Any]) -> str:
+    taken = {name: one for name, one in inspect.signature(described).parameters.items() if name not in CONSTRUCT}
+    sections = _sections(described)
+    texts = {one.name: _one_line(one.description) for one in sections.get("parameters", sections.get("attributes", []))}
+    if undocumented := taken.keys() - texts.keys():
+        message = f"{described.__qualname__} has no text for {', '.join(sorted(undocumented))}"
+        raise ValueError(message)
+    if not taken:
+        return ""
+    head = ["| Argument | Type | Default | Meaning | Changing it |", "|---|---|---|---|---|"]
+    return "\n".join([*head, *(_row(one, texts[name]) for name, one in taken.items())])
+
+
+def _row(argument: inspect.Parameter, text: str) -> str:
+    kind = str(argument.annotation)
+    for name, plain in TYPES.items():
+        kind = kind.replace(name, plain)
+    default = "required" if argument.default is inspect.Parameter.empty else _literal(argument.default)
+    if said := _DEFAULT.search(text):
+        default = said[1]
+    change = _CHANGE.search(text)
+    meaning = _DEFAULT.sub("", _CHANGE.sub("", text))
+    return f"| `{argument.name}` | `{kind}` | {default} | {meaning} | {change[1] if change else ''} |"
+
+
+def _literal(value: object) -> str:
+    if is_dataclass(value):
+        name = type(value).__name__
+        return f"[`{name}()`](#{name.lower()})"
+    if isinstance(value, tuple):
+        return ", ".join(f"`{one}`" for one in value) or "none"
+    return f"`{value}`"
+
+
+def _sections(described: Callable[..., Any]) -> dict[str, Any]:
+    parsed = Docstring(inspect.getdoc(described) or "", lineno=1).parse("google", warnings=False)
+    return {section.kind.value: section.value for section in reversed(parsed)}
+
+
+def _one_line(text: str) -> str:
+    return _PAGE.sub(r"[\1](\1.md)", " ".join(text.split()))
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "settings": settings.table,
+    "arguments": of_cluster,
+    "values": of_values,
+}
+
+if __name__ == "__main__":
+    raise SystemExit(main(*sys.argv[1:]))
