@@ -14,7 +14,7 @@ PIPENV := .tools/pipenv-2026.10.3
 ARGS ?=
 
 # A program that validates, plans, applies, plans again and destroys a synthesized stack with no cloud, given
-# `--cycle FOLDER`. Where there is none, the tests that need it are skipped and say so.
+# `--cycle FOLDER`. If there is none, the tests that need it are skipped and say so.
 TF_OFFLINE ?=
 
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/$(PIPENV)/bin:$(CURDIR)/node_modules/.bin:$(PATH)
@@ -23,7 +23,7 @@ export PIPENV_IGNORE_VIRTUALENVS := 1
 unexport VIRTUAL_ENV
 # Terraform and cdktf would each ask their maker for a newer version.
 export CHECKPOINT_DISABLE := 1
-# cdktf 0.21 runs on Node 20 and 22 only, so that 20 is past its end of life is known, and jsii need not say it each time.
+# cdktf 0.21 runs on Node 20 and 22 only: jsii need not repeat that 20 is past its end of life.
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 
 .PHONY: help

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from lab.cluster import Cluster, boot_log_on, until
 from lab.hosts import all_hosts
-from lab.lab import Lab, lacking, none_before, run
+from lab.lab import Lab, none_before, problems, run
 from lab.places import SPARK_VERSION
 
 if TYPE_CHECKING:
@@ -68,8 +68,8 @@ print(json.dumps(took))
 
 def main() -> None:
     """Measure and print."""
-    if problems := lacking():
-        print("the boot of a worker is not measured on this machine: " + "; ".join(problems))
+    if found := problems():
+        print("the boot of a worker is not measured on this machine: " + "; ".join(found))
         return
     with none_before():
         lab = Lab.create(kept=False)

@@ -1,6 +1,6 @@
 """Synthesize an app for this machine's copy of the AWS provider: `python -m lab.app FILE`.
 
-cdktf asks for the exact version that its bindings were made from. Where only another is at hand, named by
+cdktf asks for the exact version that its bindings were made from. If only another is at hand, named by
 AWS_PROVIDER_VERSION, that one string changes, and nothing else of what the app makes.
 """
 

@@ -19,7 +19,7 @@ _KEY = _FOLDER / "ca.key"
 
 
 def ensure() -> Path:
-    """Make the authority where there is none yet, and return its certificate.
+    """Make the authority if there is none yet, and return its certificate.
 
     It lives as long as the cache: images carry it, so another one would mean other images.
     """

@@ -58,7 +58,7 @@ class Cluster:
         }
 
     def state(self) -> dict[str, Any]:
-        """What the master says of itself; empty where it does not answer."""
+        """What the master says of itself; empty if it does not answer."""
         try:
             with urllib.request.urlopen(f"http://{self.master_address()}:8080/json/", timeout=5) as answer:
                 state: dict[str, Any] = json.load(answer)
@@ -89,7 +89,7 @@ class Cluster:
         client.set_desired_capacity(AutoScalingGroupName=f"{self.name}-spark-workers", DesiredCapacity=size)
 
     def boot_log(self, instance_id: str) -> str:
-        """A boot's log as it came into the bucket; empty where it did not."""
+        """A boot's log as it came into the bucket; empty if it did not."""
         s3, bucket = self.lab.client("s3"), self.bucket()
         listed = s3.list_objects_v2(Bucket=bucket, Prefix=f"boot-logs/{instance_id}").get("Contents", [])
         if not listed:

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 from lab.cluster import Cluster
 from lab.deployment import ROOT, Deployment
 from lab.hosts import Host, all_hosts
-from lab.lab import Lab, lacking, missing_packages, none_before, only_one, run
+from lab.lab import Lab, missing_packages, none_before, only_one, problems, run
 from lab.places import RUN
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ def main(args: Sequence[str]) -> int:
         if packages := missing_packages():
             raise SystemExit(f"of Debian's packages there are missing {' '.join(packages)}: as root this installs them")
         return 0
-    if problems := lacking():
-        raise SystemExit("\n".join(["this machine cannot run the lab:", *(f"- {problem}" for problem in problems)]))
+    if found := problems():
+        raise SystemExit("\n".join(["this machine cannot run the lab:", *(f"- {problem}" for problem in found)]))
     forms = {"exec": _exec, "on-master": _on_master, "down": _down}
     return forms[args[0]](args[1:]) if args and args[0] in forms else _demo(args)
 

@@ -23,7 +23,7 @@ PROVIDER_COPY = "AWS_PROVIDER_VERSION" in os.environ
 
 
 def missing() -> str:
-    """What this machine lacks for a deploy; empty where nothing."""
+    """What a deploy needs and this machine has not; empty if nothing."""
     if shutil.which("terraform") is None:
         return "there is no terraform on the path"
     if not CDKTF.exists():

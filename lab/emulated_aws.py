@@ -1,4 +1,4 @@
-"""The AWS API on this machine: moto's server, with the few things added that a deployed cluster needs and moto lacks.
+"""The AWS API on this machine: moto's server, with the few things added that a deployed cluster needs and moto has not.
 
 Run as a program: `python -m lab.emulated_aws --host 127.0.0.1 --port 5555 --log FILE`.
 """
@@ -93,7 +93,7 @@ class _GroupActions:
 
 
 def refuse_refresh(response: AutoScalingResponse) -> None:
-    """Refuse what Auto Scaling does where the group's template names a parameter for the AMI.
+    """Refuse what Auto Scaling does if the group's template names a parameter for the AMI.
 
     https://docs.aws.amazon.com/autoscaling/ec2/userguide/using-systems-manager-parameters.html, Limitations.
     """
@@ -147,7 +147,7 @@ def _give_groups_instances_their_profile() -> None:
 
 
 def _keep_mixed_instances_policy() -> None:
-    """Moto's fault: leave a group's mixed instances policy as it is where an update does not name it, as AWS does."""
+    """Moto's fault: leave a group's mixed instances policy as it is if an update does not name it, as AWS does."""
 
     @replaces(FakeAutoScalingGroup, "update")
     def update_named(update: Any, group: FakeAutoScalingGroup, *args: Any, **kwargs: Any) -> None:
@@ -183,7 +183,7 @@ def _apply_bucket_policies_to_whom_they_name() -> None:
 
 
 def _block_customer_provided_keys() -> None:
-    """Encrypt every bucket, and tell of its block of SSE-C, which S3 sets where nobody chose.
+    """Encrypt every bucket, and tell of its block of SSE-C, which S3 sets if nobody chose.
 
     moto tells of no encryption until some is set, and forgets the block.
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/blocking-unblocking-s3-c-encryption-gpbucket.html
@@ -192,16 +192,16 @@ def _block_customer_provided_keys() -> None:
     @replaces(S3Response, "get_bucket_encryption")
     def tell_encryption(_: Any, response: S3Response) -> Any:
         response.data["Action"] = "GetBucketEncryption"
-        told = (response.backend.get_bucket_encryption(response.bucket_name) or _S3_DEFAULT)["Rule"]
+        rule = (response.backend.get_bucket_encryption(response.bucket_name) or _S3_DEFAULT)["Rule"]
         rule = {
-            "ApplyServerSideEncryptionByDefault": told["ApplyServerSideEncryptionByDefault"],
-            "BucketKeyEnabled": str(told.get("BucketKeyEnabled")).lower() == "true",
-            "BlockedEncryptionTypes": told.get("BlockedEncryptionTypes") or {"EncryptionType": ["SSE-C"]},
+            "ApplyServerSideEncryptionByDefault": rule["ApplyServerSideEncryptionByDefault"],
+            "BucketKeyEnabled": str(rule.get("BucketKeyEnabled")).lower() == "true",
+            "BlockedEncryptionTypes": rule.get("BlockedEncryptionTypes") or {"EncryptionType": ["SSE-C"]},
         }
         return response.serialized(ActionResult({"ServerSideEncryptionConfiguration": {"Rules": [rule]}}))
 
 
-def _tell_back_what_was_told() -> None:
+def _answer_with_what_was_set() -> None:
     """Moto's fault: answer with a private zone's VPCs and with the description of a rule between groups.
 
     moto keeps both to itself, and takes a zone made for a VPC as a public one. The next deploy would set them again.
@@ -227,14 +227,14 @@ def _tell_back_what_was_told() -> None:
         return found
 
 
-def _keep_templates_as_they_were_told() -> None:
+def _keep_templates_as_they_were_given() -> None:
     """Moto's fault: keep a launch template's user data in one form, and its own tags out of its data.
 
     Otherwise moto launches nothing from any version but the first, and the next deploy would make another version.
     """
 
     @replaces(LaunchTemplateVersion, "__init__")
-    def init_with_data_as_told(
+    def init_with_data_as_given(
         init: Any, version: LaunchTemplateVersion, template: Any, number: int, data: dict[str, Any], description: str
     ) -> None:
         data = dict(data)
@@ -278,8 +278,8 @@ def correct_moto() -> None:
     _keep_mixed_instances_policy()
     _apply_bucket_policies_to_whom_they_name()
     _block_customer_provided_keys()
-    _tell_back_what_was_told()
-    _keep_templates_as_they_were_told()
+    _answer_with_what_was_set()
+    _keep_templates_as_they_were_given()
     _let_delete_markers_be_deleted()
     _name_the_rule_that_is_gone()
 

@@ -84,7 +84,7 @@ class _Refresh:
     def end(self, status: str) -> None:
         self.status, self.ended = status, datetime.now(UTC)
 
-    def told(self, group: str) -> dict[str, Any]:
+    def described(self, group: str) -> dict[str, Any]:
         return {
             "InstanceRefreshId": self.id,
             "AutoScalingGroupName": group,
@@ -177,7 +177,7 @@ class Groups:
         @replaces(AutoScalingResponse, "describe_instance_refreshes")
         def describe_instance_refreshes(_: Any, response: AutoScalingResponse) -> ActionResult:
             name = response._get_param("AutoScalingGroupName")
-            found = [refresh.told(name) for refresh in reversed(groups._refreshes.get(name, []))]
+            found = [refresh.described(name) for refresh in reversed(groups._refreshes.get(name, []))]
             return ActionResult({"InstanceRefreshes": found[: response._get_int_param("MaxRecords", 50)]})
 
     def reconcile(self, backends: Iterable[AutoScalingBackend]) -> None:

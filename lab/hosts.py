@@ -103,18 +103,18 @@ class _Running:
 
     host: Host
     process: subprocess.Popen[bytes]
-    told_to_end_at: float | None = None
+    end_asked_for_at: float | None = None
 
     @property
     def ended(self) -> bool:
         return self.process.poll() is not None
 
     def end(self) -> None:
-        """Shut it down; where that takes too long, cut its power. To be called again until it has ended."""
-        if self.told_to_end_at is None:
-            self.told_to_end_at = time.monotonic()
+        """Shut it down; if that takes too long, cut its power. To be called again until it has ended."""
+        if self.end_asked_for_at is None:
+            self.end_asked_for_at = time.monotonic()
             self.signal(_POWER_OFF)
-        elif time.monotonic() > self.told_to_end_at + _POWER_OFF_SECONDS:
+        elif time.monotonic() > self.end_asked_for_at + _POWER_OFF_SECONDS:
             for cgroup in host_cgroups(self.host.name):
                 for procs in cgroup.rglob("cgroup.procs"):
                     for pid in procs.read_text(encoding="ascii").split():

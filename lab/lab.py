@@ -67,8 +67,8 @@ def missing_packages() -> list[str]:
     return sorted({package for program, package in _PACKAGES.items() if shutil.which(program) is None})
 
 
-def lacking() -> list[str]:
-    """What this machine lacks for a lab, each with what to do; empty where nothing."""
+def problems() -> list[str]:
+    """What keeps this machine from running a lab, each with what to do."""
     if sys.platform != "linux":
         return [f"the lab boots Linux hosts with systemd-nspawn: it needs Linux, this is {sys.platform}"]
     found = [] if os.geteuid() == 0 else ["the lab makes namespaces and mounts: run it as root, with sudo"]
@@ -96,7 +96,7 @@ class Lab:
     ) -> Self:
         """Start a lab without hosts, and move this thread into its network; a `kept` one outlives this program.
 
-        Images and archives are made where they are not in the cache, which takes minutes: `tell` is told of each.
+        Images and archives are made if they are not in the cache, which takes minutes: `tell` hears of each.
         """
         archives = [SparkArchive(version) for version in versions]
         for archive in archives:

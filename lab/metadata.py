@@ -1,4 +1,4 @@
-"""The instance metadata service: version 2 only, each host told apart by its address.
+"""The instance metadata service: version 2 only, each host known by its address.
 
 Run as a program inside the enclosure. What it tells is what the AWS API holds of the instance at that moment; it has no
 state of its own but the tokens and credentials it gave out.
@@ -47,7 +47,7 @@ class _Instances:
         self._trees: dict[str, tuple[float, _Tree | None]] = {}
 
     def tree(self, address: str) -> _Tree | None:
-        """Return everything for the host at an address, as it was a second ago at most; None where no instance has it.
+        """Return everything for the host at an address, as it was a second ago at most; None if no instance has it.
 
         A booting host reads dozens of paths at once.
         """

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 def replaces(owner: type, name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Put the decorated function in the place of `owner.name`, from now on and in this process.
 
-    It gets what stood there before it, or `None` where nothing did, and then the arguments of the call. A property
-    stays one. What works around a fault of moto's, rather than add what moto lacks, says so.
+    It gets what stood there before it, or `None` if nothing did, and then the arguments of the call. A property
+    stays one. What works around a fault of moto's, rather than add what moto has not, says so.
     """
 
     def put(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,8 +1,8 @@
 """Spark's release archive, made of the PyPI package `pyspark`.
 
 The package's source distribution holds the files of the release itself in other folders, and is the copy of Spark that
-a machine without a way to Apache's hosts can most likely get. What it lacks and nodes must not need: the templates in
-`conf/`, `sbin/start-master.sh` and its like, the examples' jar, the R and Kubernetes folders.
+a machine without a way to Apache's hosts can most likely get. What is not in it, and nodes must not need: the templates
+in `conf/`, `sbin/start-master.sh` and its like, the examples' jar, the R and Kubernetes folders.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class SparkArchive:
         return self.checksum_path.read_text(encoding="ascii").split()[0]
 
     def ensure(self) -> None:
-        """Make the archive where it is not in the cache."""
+        """Make the archive if it is not in the cache."""
         if self.checksum_path.exists():
             return
         for earlier in self.path.parent.parent.glob(f"{self.version}-*"):

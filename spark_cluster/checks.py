@@ -44,7 +44,7 @@ def fail(argument: str, rule: str, got: object) -> ValueError:
 
 
 def _fail_form(argument: str, rule: str, got: object, form: str) -> ValueError:
-    """As `fail`; where the value is a token in another form, with what converts it."""
+    """As `fail`; if the value is a token in another form, with what converts it."""
     return fail(argument, rule if got is None or is_known(got) else f"{rule} (convert by cdktf's {form})", got)
 
 
@@ -109,7 +109,7 @@ def whole(argument: str, value: object, lowest: int, highest: int | None = None)
 
 
 def not_above(lower_argument: str, lower: object, upper_argument: str, upper: object) -> None:
-    """Two sizes in order, where both are known."""
+    """Two sizes in order, if both are known."""
     if is_known(lower) and is_known(upper) and lower > upper:  # type: ignore[operator]
         message = f"{lower_argument} must be at most {upper_argument}, got {lower} > {upper}"
         raise ValueError(message)

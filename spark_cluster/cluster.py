@@ -250,8 +250,8 @@ class SparkCluster(Construct):
             no_proxy=no_proxy,
         )
         prepared = scaling.prepare(settings, master_role=self.master_role, group_arn=group_arn(name, self.location))
-        told = prepared.settings
-        settings = replace(told, executor_cores=executor_cores(told.spark_defaults))
+        settings = prepared.settings
+        settings = replace(settings, executor_cores=executor_cores(settings.spark_defaults))
         common = NodeCommon(
             name=name,
             network=self.network,
@@ -318,7 +318,7 @@ class SparkCluster(Construct):
             security_group_id: the group of the program's host.
 
         Raises:
-            ValueError: where `security_group_id` is no security group's id.
+            ValueError: `security_group_id` is no security group's id.
         """
         checks.prefixed("security_group_id", security_group_id, "sg-")
         self.spark_secret.address.grant_read("spark_secret", grantee)

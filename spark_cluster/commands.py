@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 MASTER_UI_PORT = 8080
-PROGRAMS = "/usr/local/bin"  # which the path that sudo sets may lack
+PROGRAMS = "/usr/local/bin"  # which is not always on the path that sudo sets
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,8 @@ class Commands:
         return session if profile is None else f"{session} --profile {self._quote(profile)}"
 
     def _document(self, name: str, parameters: dict[str, list[str]], profile: str | None) -> str:
-        told = shlex.quote(json.dumps(parameters, ensure_ascii=False))
-        return f"{self._session(profile)} --document-name {name} --parameters {told}"
+        quoted = shlex.quote(json.dumps(parameters, ensure_ascii=False))
+        return f"{self._session(profile)} --document-name {name} --parameters {quoted}"
 
     def _on_the_master(self, command: list[str], profile: str | None) -> str:
         line = " ".join(["sudo", f"{PROGRAMS}/{command[0]}", *command[1:]])

@@ -79,7 +79,7 @@ class SsmParameter:
         kms_key_arn: the key it is encrypted with. Default: the account's `aws/ssm` key.
 
     Raises:
-        ValueError: where the name has no leading slash, or the key is no ARN.
+        ValueError: the name has no leading slash, or the key is no ARN.
     """
 
     name: str
@@ -109,7 +109,7 @@ class PrivateKey:
         version: raise it to have Terraform write a changed key.
 
     Raises:
-        ValueError: where the key is a literal, or the version is below 1.
+        ValueError: the key is a literal, or the version is below 1.
     """
 
     private_key: str
@@ -156,7 +156,7 @@ class ClusterFleetKey(Construct):
     """Both halves of the fleet key, as parameters.
 
     Attributes:
-        private_name: name of the parameter with the private half; `None` where there is no fleet key.
+        private_name: name of the parameter with the private half; `None` if there is no fleet key.
         public_name: name of the parameter with the public half, which the master fills; `None` likewise.
         ready: the resources that must be there before a node uses them.
     """

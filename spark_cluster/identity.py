@@ -64,7 +64,7 @@ class Grantee(Protocol):
 class CallerRole(Construct):
     """A role of the caller's own, to be granted something of the cluster's.
 
-    Each grant adds an inline policy to the role. Where one role gets grants of two clusters, make one `CallerRole` for
+    Each grant adds an inline policy to the role. If one role gets grants of two clusters, make one `CallerRole` for
     each.
     """
 
@@ -77,7 +77,7 @@ class CallerRole(Construct):
             role_name: the role's name (not its ARN); may be a token.
 
         Raises:
-            ValueError: where `role_name` is empty or an ARN.
+            ValueError: `role_name` is empty or an ARN.
         """
         super().__init__(scope, id)
         checks.text("role_name", role_name)
@@ -120,7 +120,7 @@ class NodeRole(Construct):
             tags: of role and profile.
 
         Raises:
-            ValueError: where the boundary is no ARN.
+            ValueError: the boundary is no ARN.
         """
         super().__init__(scope, id)
         checks.arn("permissions_boundary_arn", permissions_boundary_arn)

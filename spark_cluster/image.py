@@ -50,7 +50,7 @@ class NodeImage(Construct):
             instance_type_names: of all nodes; they must have one architecture.
 
         Raises:
-            ValueError: where the known instance types have different architectures, or `ami_id` is no AMI's id.
+            ValueError: the known instance types have different architectures, or `ami_id` is no AMI's id.
         """
         super().__init__(scope, id)
         architecture = self._architecture(instance_type_names)

@@ -29,7 +29,7 @@ class Location(Construct):
             account_id: the account whose parameters and groups the policies name. Default: the deployer's account.
 
         Raises:
-            ValueError: where `account_id` is not 12 digits.
+            ValueError: `account_id` is not 12 digits.
         """
         super().__init__(scope, id)
         checks.account_id("account_id", account_id)

@@ -73,7 +73,7 @@ class ClusterNetwork(Construct):
             tags: of group, rules and zone.
 
         Raises:
-            ValueError: where an id is not of its form, no subnet is given, or `allow_all_egress` is no literal.
+            ValueError: an id is not of its form, no subnet is given, or `allow_all_egress` is no literal.
         """
         super().__init__(scope, id)
         checks.prefixed("vpc_id", vpc_id, "vpc-")

@@ -43,7 +43,7 @@ class NodeCommon:
         ready: what must be there before it starts.
 
     Raises:
-        ValueError: where one of them is not of that form.
+        ValueError: one of them is not of that form.
     """
 
     name: str

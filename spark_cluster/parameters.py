@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from spark_cluster.identity import Grantee
 
 PLACEHOLDER = "unset"
-"""What Terraform puts into a parameter that the master fills; nodes are told."""
+"""What Terraform puts into a parameter that the master fills; nodes know it."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class ParameterAddress:
         name: its full name.
         arn: its ARN.
         kms_key_arn: the key of a SecureString. `None`: the account's `aws/ssm` key.
-        ready: the resources that must be there before a node uses it; empty where the caller's stack owns it.
+        ready: the resources that must be there before a node uses it; empty if the caller's stack owns it.
     """
 
     name: str
@@ -86,7 +86,7 @@ class NodeParameter(Construct):
             tags: of the parameter.
 
         Raises:
-            ValueError: where the key is no ARN.
+            ValueError: the key is no ARN.
         """
         super().__init__(scope, id)
         checks.arn("parameter_kms_key_arn", kms_key_arn)

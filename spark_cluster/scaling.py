@@ -28,7 +28,7 @@ class Prepared:
     """What a strategy wants of the nodes.
 
     Attributes:
-        settings: what they are told: what the strategy was given, with what it changes in it.
+        settings: theirs: what the strategy was given, with what it changes in it.
         detailed_monitoring: whether CloudWatch gets the workers' figures each minute, which costs extra.
     """
 
@@ -49,7 +49,7 @@ class Scaling(Protocol):
         """Say what the nodes need, before there are any, and let the master do its part.
 
         Args:
-            settings: what both kinds of node are to be told. The caller's `spark_defaults` stand in it, and win over
+            settings: what both kinds of node are to be given. The caller's `spark_defaults` stand in it, and win over
                 those that a strategy puts before them.
             master_role: what the master may do; a grant made here is there before the master.
             group_arn: the group, which need not exist yet.
@@ -75,7 +75,7 @@ class Cpu:
         cooldown_seconds: the pause after a step, in which no other is taken; it covers a worker's boot.
 
     Raises:
-        ValueError: where a percentage is not from 1 to 100 or the two are out of order, or a count is below 1.
+        ValueError: a percentage is not from 1 to 100 or the two are out of order, or a count is below 1.
     """
 
     scale_out_above_percent: checks.Whole = 85

@@ -1,7 +1,7 @@
-"""What a node is told: the contract between the constructs and the programs in `userdata/`.
+"""What a node is given: the contract between the constructs and the programs in `userdata/`.
 
 One dataclass for each role makes `/etc/spark-cluster/settings.json`, the table in `docs/architecture.md` and what the
-tests tell a node. A node refuses a key that it does not know, and the lack of one that it does
+tests give a node. A node refuses a key that it does not know, and to go without one that it does
 (`userdata/common/…/contract.py`; a test compares the two).
 """
 
@@ -24,7 +24,7 @@ _ROLE = "`master` or `worker`"
 
 @dataclass(frozen=True, kw_only=True)
 class NodeSettings:
-    """What both kinds of node are told, each field with its meaning. No secret: user data is readable."""
+    """What both kinds of node are given, each field with its meaning. No secret: user data is readable."""
 
     role: Annotated[str, _ROLE] = field(init=False)
     programs_key: Annotated[str, "the object in the bucket with the role's programs"] = ""
@@ -61,7 +61,7 @@ class NodeSettings:
         """Check what the caller gave.
 
         Raises:
-            ValueError: where one of them is not of its form.
+            ValueError: one of them is not of its form.
         """
         checks.whole("boot_timeout_seconds", self.boot_timeout_seconds, SHORTEST_BOOT_SECONDS, LONGEST_BOOT_SECONDS)
         checks.spark_defaults("spark_defaults", self.spark_defaults)
@@ -74,7 +74,7 @@ class NodeSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class MasterSettings(NodeSettings):
-    """What the master is told."""
+    """What the master is given."""
 
     role: Annotated[str, _ROLE] = field(init=False, default="master")
     fleet_private_key_parameter: Annotated[str, 'name of the parameter with the private half, or `""`: there is none']
@@ -83,17 +83,17 @@ class MasterSettings(NodeSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerSettings(NodeSettings):
-    """What a worker is told."""
+    """What a worker is given."""
 
     role: Annotated[str, _ROLE] = field(init=False, default="worker")
     launch_hook: Annotated[str, "name of the lifecycle hook that it completes"]
 
 
 def executor_cores(spark_defaults: Mapping[str, str]) -> checks.Whole:
-    """Cores of an executor that the caller's Spark properties ask for, or 0 where they do not.
+    """Cores of an executor that the caller's Spark properties ask for, or 0 if they do not.
 
     Raises:
-        ValueError: where the property is no whole number from 1 on.
+        ValueError: the property is no whole number from 1 on.
     """
     key = "spark.executor.cores"
     checks.spark_defaults("spark_defaults", spark_defaults)
@@ -123,14 +123,14 @@ KINDS: Mapping[object, str] = {
 
 
 def kinds(role: type[NodeSettings]) -> dict[str, str]:
-    """Kind of value of each key that a role is told."""
+    """Kind of value of each key that a role is given."""
     return {one.name: KINDS[get_args(one.type)[0]] for one in fields(role)}
 
 
 def table() -> str:
     """All settings, as a table in Markdown."""
     rows = [*_rows(NodeSettings, "both"), *_rows(MasterSettings, "master"), *_rows(WorkerSettings, "worker")]
-    return "\n".join(["| Key | Kind | Told to | Meaning |", "|---|---|---|---|", *rows])
+    return "\n".join(["| Key | Kind | Given to | Meaning |", "|---|---|---|---|", *rows])
 
 
 def _rows(role: type[NodeSettings], whom: str) -> Iterator[str]:

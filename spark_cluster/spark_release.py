@@ -32,7 +32,7 @@ class SparkRelease:
 
     Attributes:
         python_minimum: the oldest Python that its PySpark runs on, from the release's own `Requires-Python`.
-        checksum: the SHA-256 of `spark-VERSION-bin-hadoop3.tgz`, where a second source has published one; "" where the
+        checksum: the SHA-256 of `spark-VERSION-bin-hadoop3.tgz`, if a second source has published one; "" if the
             SHA-512 of Apache's own hosts is used.
     """
 
@@ -96,7 +96,7 @@ class SparkDistribution:
 
     Attributes:
         version: such as `4.3.0`.
-        checksum: of the tarball, or "" where Apache's own hosts say it.
+        checksum: of the tarball, or "" if Apache's own hosts say it.
         archive: the caller's own distribution, or `None` for Apache's.
         python_version: the Python of drivers and executors, such as `3.11`.
     """

@@ -87,7 +87,7 @@ class ClusterStorage(Construct):
             tags: of the bucket.
 
         Raises:
-            ValueError: where the key is no ARN, or `force_destroy` no boolean.
+            ValueError: the key is no ARN, or `force_destroy` no boolean.
         """
         super().__init__(scope, id)
         checks.arn("bucket_kms_key_arn", kms_key_arn)
@@ -127,7 +127,7 @@ class ClusterStorage(Construct):
         self._grant(grantee, "data", DATA_PREFIX, (*_READ, *_WRITE))
 
     def _grant(self, grantee: Grantee, id: str, prefix: str, actions: tuple[str, ...]) -> None:
-        # ListBucket without a prefix: where a role lacks it, S3 answers 403 for an object that is not there, and
+        # ListBucket without a prefix: without it S3 answers 403 for an object that is not there, and
         # neither the node nor S3A can tell "absent" from "forbidden".
         # https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
         statements = [Allow(_LIST, (self.bucket_arn,)), Allow(actions, (f"{self.bucket_arn}/{prefix}/*",))]
@@ -144,8 +144,8 @@ class ClusterStorage(Construct):
             apply_server_side_encryption_by_default=default, bucket_key_enabled=self._kms_key_arn is not None
         )
         # S3 adds to the rule what it sets by itself (since 2026 a block of SSE-C). The provider has an argument for it
-        # from 6.22 on that 5.100 refuses, and that until 6.40 is a change in every plan where it is not given. So the
-        # rule is left as S3 tells it, and made anew where the key is another.
+        # from 6.22 on that 5.100 refuses, and that until 6.40 is a change in every plan if it is not given. So the
+        # rule is left as S3 tells it, and made anew if the key is another.
         key = DataResource(self, "encryption_key", input={"kms_master_key_id": self._kms_key_arn or ""})
         address = f"{key.terraform_resource_type}.{key.friendly_unique_id}"
         as_s3_tells = TerraformResourceLifecycle(ignore_changes=["rule"], replace_triggered_by=[address])

@@ -138,12 +138,12 @@ class UserData(Construct):
         Args:
             scope: the construct above.
             id: its id.
-            settings: what the node is told, and so which role it has.
+            settings: what the node is given, and so which role it has.
             storage: where the programs go, under a name that their checksum makes: a node gets those that its own user
                 data was made with, or none.
 
         Raises:
-            ValueError: where the document would be larger than EC2 takes.
+            ValueError: the document would be larger than EC2 takes.
         """
         super().__init__(scope, id)
         role = settings.role

@@ -145,7 +145,7 @@ class WorkerFleet(Construct):
             master_record: the master's name in the zone: a worker never asks for it before it is there.
 
         Raises:
-            ValueError: where the group may shrink to zero and `scaling` could not bring it back.
+            ValueError: the group may shrink to zero and `scaling` could not bring it back.
         """
         super().__init__(scope, id)
         if checks.is_known(workers.min_size) and workers.min_size == 0 and not scaling.leaves_zero:
@@ -164,7 +164,7 @@ class WorkerFleet(Construct):
             default_result="ABANDON",
             heartbeat_timeout=settings.boot_timeout_seconds,
         )
-        # Auto Scaling refuses to skip matching workers, and the refresh with it, where the template names a parameter.
+        # Auto Scaling refuses to skip matching workers, and the refresh with it, if the template names a parameter.
         # https://docs.aws.amazon.com/autoscaling/ec2/userguide/using-systems-manager-parameters.html
         preferences = AutoscalingGroupInstanceRefreshPreferences(
             min_healthy_percentage=90, skip_matching=True if common.image.pinned else None
@@ -277,7 +277,7 @@ def grant_complete_launch(role: NodeRole, *, name: str, location: Location) -> N
 
 
 def _plus(seconds: checks.Whole, more: int) -> str:
-    """The sum as text; where `seconds` is a token, Terraform adds."""
+    """The sum as text; if `seconds` is a token, Terraform adds."""
     if checks.is_known(seconds):
         return str(seconds + more)
     return Token.as_string(Op.add(seconds, more))

@@ -1,4 +1,4 @@
-"""Say so where the Python that is to make the environment is too old."""
+"""Say so if the Python that is to make the environment is too old."""
 
 import sys
 

@@ -44,8 +44,8 @@ GOOD = {
 
 def main(what: str) -> int:
     """Run one of them, and end with the status that it had on the master."""
-    told = outputs()
-    commands = Commands(told["region"], told["master_instance_id"], told["bucket_name"])
+    deployed = outputs()
+    commands = Commands(deployed["region"], deployed["master_instance_id"], deployed["bucket_name"])
     profile = json.loads(Path("cdktf.json").read_text(encoding="utf-8")).get("context", {}).get("profile")
     if what == "submit":
         return submit(commands, profile)
@@ -66,8 +66,8 @@ def outputs() -> dict[str, str]:
     if done.returncode:
         sys.exit("terraform has no outputs to tell: has the cluster been deployed from this folder?")
     values = {name: output["value"] for name, output in json.loads(done.stdout).items()}
-    if lacking := {"region", "master_instance_id", "bucket_name"} - values.keys():
-        sys.exit(f"the deployed stack lacks the outputs {', '.join(sorted(lacking))}: `make deploy` adds them")
+    if missing := {"region", "master_instance_id", "bucket_name"} - values.keys():
+        sys.exit(f"the deployed stack has no outputs {', '.join(sorted(missing))}: `make deploy` adds them")
     return values
 
 

@@ -4,7 +4,7 @@
 # Runs inside the image under construction; /files holds this folder and ca.pem.
 set -Eeuo pipefail
 
-# What Debian's own cloud image and Amazon Linux 2023 both have and a minimal Debian lacks.
+# What Debian's own cloud image and Amazon Linux 2023 both have and a minimal Debian has not.
 readonly PACKAGES=(
   systemd systemd-sysv libpam-systemd dbus udev kmod procps iproute2 iputils-ping netbase hostname tzdata less
   cloud-init python3 sudo openssh-server openssh-client

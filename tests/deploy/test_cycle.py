@@ -1,6 +1,6 @@
 """The real Terraform on each app with no AWS at all: valid, applied, then nothing left to change, destroyed.
 
-The emulated AWS of the other tests here does not tell back all that it was told, so that only here a second plan can be
+The emulated AWS of the other tests here does not answer with all that it was given: only here a second plan can be
 empty. It takes a program that answers Terraform in the provider's place; the environment variable `APPLY_OFFLINE` is
 its command line, to which the folder of a stack is added.
 """

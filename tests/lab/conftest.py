@@ -17,7 +17,7 @@ import pytest
 from lab import faults
 from lab.cluster import Cluster
 from lab.deployment import ROOT, Deployment, Done
-from lab.lab import Lab, lacking, none_before
+from lab.lab import Lab, none_before, problems
 from lab.places import SPARK_VERSION
 
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
-    """The lab, or a skip that says what this machine lacks; CI on a machine that has the provider must not skip."""
-    if problems := lacking():
-        reason = "; ".join(problems)
+    """The lab, or a skip that says what this machine has not; CI on a machine that has the provider must not skip."""
+    if found := problems():
+        reason = "; ".join(found)
         if os.environ.get("CI") == "true" and os.geteuid() == 0 and "AWS_PROVIDER_VERSION" in os.environ:
             pytest.fail(f"this machine should run the lab: {reason}")
         pytest.skip(reason)

@@ -69,7 +69,7 @@ def running(command: str) -> bool:
     return subprocess.run(["pgrep", "-fx", command], check=False, stdout=subprocess.DEVNULL).returncode == 0
 
 
-def test_second_program_is_told_that_the_lab_is_taken(lab: Lab) -> None:
+def test_a_second_program_hears_that_the_lab_is_taken(lab: Lab) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "lab.demo"], cwd=ROOT, check=False, capture_output=True, text=True, timeout=60
     )

@@ -1,6 +1,6 @@
 """A host that reboots, or loses its power, while it boots: the boot goes on where it was.
 
-One of each kind runs always; the rest where the environment variable LONG is set (`make test-long`).
+One of each kind runs always; the rest if the environment variable LONG is set (`make test-long`).
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class Synthesized:
         return {_name(key): value for key, value in self.json["locals"].items()}[name]
 
     def settings(self, role: str) -> dict[str, Any]:
-        """What a node of that role is told."""
+        """What a node of that role is given."""
         return dict(self.local(f"spark_{'workers' if role == 'worker' else role}_user_data_settings"))
 
     def address(self, kind: str, name: str) -> str:

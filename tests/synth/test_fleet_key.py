@@ -47,7 +47,7 @@ def test_the_public_half_is_a_parameter_of_its_own(default: Synthesized) -> None
         assert default.settings(role)["fleet_public_key_parameter"] == name_of(default, PUBLIC)
 
 
-def test_workers_are_not_told_where_the_private_half_is(default: Synthesized) -> None:
+def test_workers_do_not_know_where_the_private_half_is(default: Synthesized) -> None:
     assert "fleet_private_key_parameter" not in default.settings("worker")
     assert "parameter_kms_key" not in default.settings("worker")
 

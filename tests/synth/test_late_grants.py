@@ -26,7 +26,7 @@ def plain_graph(stack: TerraformStack) -> dict[str, set[str]]:
 
 
 def precedes(stack: TerraformStack, role: str) -> bool:
-    """Whether the node of a role waits for the policy `late` of it; fails where Terraform would find a cycle."""
+    """Whether the node of a role waits for the policy `late` of it; fails if Terraform would find a cycle."""
     graph = plain_graph(stack)
     policy, node = f"aws_iam_role_policy.spark_{role}_role_late", NODES[role]
     assert policy in graph

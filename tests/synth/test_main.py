@@ -44,7 +44,7 @@ def test_destroy_works_without_emptying_the_bucket_by_hand(default_app: Synthesi
 
 
 def test_the_default_vpcs_subnet_is_in_one_zone_that_offers_every_type(default_app: Synthesized) -> None:
-    """Some zones lack current types, and `aws_subnets` promises no order: so the first of a sorted list of zones."""
+    """Not every zone has every type, and `aws_subnets` promises no order: so the first of a sorted list of zones."""
     offers = default_app.all("data.aws_ec2_instance_type_offerings")
     assert [body["filter"][0]["values"] for body in offers.values()] == [
         ["m6i.large"],

@@ -98,7 +98,7 @@ def test_a_private_zone_holds_the_masters_name_for_half_a_minute(default: Synthe
 
 
 def test_a_vpc_without_both_dns_attributes_is_refused_in_the_plan(default: Synthesized) -> None:
-    """A private zone answers only where both are on, and `aws_vpc` leaves the second off."""
+    """A private zone answers only if both are on, and `aws_vpc` leaves the second off."""
     assert default.the("data.aws_vpc") == {
         "id": "vpc-1",
         "lifecycle": {

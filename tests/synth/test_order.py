@@ -8,7 +8,7 @@ zone, and that private subnets without NAT need endpoints (a data source tells n
 docs/private-subnets.md do);
 that a group whose creation failed is tainted, and that an instance refresh is started and not awaited (the provider's
 doing: the output `wait_command` waits); that protecting instances from scale-in takes 50 ids a call and fails for all
-where one is not in service, and holds up a deletion (nothing here protects any: test_workers.py).
+if one is not in service, and holds up a deletion (nothing here protects any: test_workers.py).
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def test_no_secret_is_in_terraforms_state(default: Synthesized) -> None:
         assert ("insecure_value" in body) is (body["type"] == "String")
 
 
-def test_nodes_are_told_the_placeholder(default: Synthesized) -> None:
+def test_nodes_know_the_placeholder(default: Synthesized) -> None:
     """A node that took another text for it would make the placeholder the cluster's secret."""
     for role in ("master", "worker"):
         assert default.settings(role)["parameter_placeholder"] == PLACEHOLDER
@@ -55,7 +55,7 @@ def test_the_secrets_key_is_the_callers_choice(synthesize: Synthesize) -> None:
     assert synthesize(parameter_kms_key_arn=key).the("aws_ssm_parameter", SECRET)["key_id"] == key
 
 
-def test_nodes_are_told_the_secrets_name_by_reference(default: Synthesized) -> None:
+def test_nodes_get_the_secrets_name_by_reference(default: Synthesized) -> None:
     address = default.address("aws_ssm_parameter", SECRET)
     for role in ("master", "worker"):
         assert default.settings(role)["secret_parameter"] == f"${{{address}.name}}"

@@ -155,14 +155,14 @@ def test_a_strategy_grants_to_the_master_and_tells_the_nodes_before_there_are_an
     [statement] = json.loads(stack.the("aws_iam_role_policy", "spark_master_role_set_size")["policy"])["Statement"]
     assert statement["Resource"][0].endswith(":autoScalingGroup:*:autoScalingGroupName/demo-spark-workers")
     for role in ("master", "worker"):
-        told = stack.settings(role)
-        assert told["spark_defaults"] == {
+        given = stack.settings(role)
+        assert given["spark_defaults"] == {
             "spark.a": "the strategy's",
             "spark.b": "the caller's",
             "spark.executor.cores": "2",
         }
-        assert told["executor_cores"] == 2
-        assert told["setup_script"] == "#!/bin/sh\n"
+        assert given["executor_cores"] == 2
+        assert given["setup_script"] == "#!/bin/sh\n"
     assert stack.the("aws_launch_template")["monitoring"] == {"enabled": False}
 
 
@@ -174,6 +174,6 @@ class Half:
         """Too little."""
 
 
-def test_a_strategy_that_lacks_a_part_is_refused_by_the_parts_name(synthesize: Synthesize) -> None:
+def test_a_strategy_that_misses_a_part_is_refused_by_the_parts_name(synthesize: Synthesize) -> None:
     with pytest.raises(ValueError, match=r"scaling must have `leaves_zero`, as scaling.Cpu\(\) has, got"):
         synthesize(scaling=Half())

@@ -200,7 +200,7 @@ print(json.dumps(json.loads(Testing.synth(stack, True))))
 # --- settings ----------------------------------------------------------------------------------------------------
 
 
-def test_what_the_master_is_told(default: Synthesized) -> None:
+def test_what_the_master_is_given(default: Synthesized) -> None:
     settings = filled(default.settings("master"))
     del settings["programs_key"], settings["programs_sha256"]
     host = "https://archive.apache.org/dist/spark/spark-4.3.0/spark-4.3.0-bin-hadoop3.tgz"
@@ -233,7 +233,7 @@ def test_what_the_master_is_told(default: Synthesized) -> None:
     }
 
 
-def test_a_worker_is_told_its_hook_and_nothing_of_the_private_key(default: Synthesized) -> None:
+def test_a_worker_is_given_its_hook_and_nothing_of_the_private_key(default: Synthesized) -> None:
     master, worker = default.settings("master"), default.settings("worker")
     assert worker.keys() - master.keys() == {"launch_hook"}
     assert master.keys() - worker.keys() == {"fleet_private_key_parameter", "parameter_kms_key"}
@@ -242,13 +242,13 @@ def test_a_worker_is_told_its_hook_and_nothing_of_the_private_key(default: Synth
 
 
 def used_by_programs() -> set[str]:
-    """Settings that the nodes' programs read: `told["key"]` in Python, an upper-case variable in the bootstrap."""
+    """Settings that the nodes' programs read: `given["key"]` in Python, an upper-case variable in the bootstrap."""
     files = userdata.files("first_stage", "common", "master", "worker")
     quoted = {
         key
         for name, text in files.items()
         if text.startswith("#!/usr/bin/python3")
-        for key in re.findall(r"""(?:told|settings\.load\(\))\["(\w+)"\]""", text)
+        for key in re.findall(r"""(?:given|settings\.load\(\))\["(\w+)"\]""", text)
     }
     return quoted | {name.lower() for name in variables_from_settings(files[START] + files[BOOT])}
 
@@ -276,7 +276,7 @@ def variables_from_settings(script: str) -> set[str]:
     return (expanded | in_arithmetic) - assigned - of_bash - of_the_environment
 
 
-def test_programs_are_told_all_that_they_read_and_read_all_that_they_are_told(default: Synthesized) -> None:
+def test_programs_are_given_all_that_they_read_and_read_all_that_they_are_given(default: Synthesized) -> None:
     assert used_by_programs() == default.settings("master").keys() | default.settings("worker").keys()
 
 

@@ -92,7 +92,7 @@ def test_a_refresh_leaves_workers_that_fit_where_the_ami_is_pinned(synthesize: S
 
 
 def test_no_worker_is_protected_so_a_refresh_reaches_each(default: Synthesized) -> None:
-    """A refresh leaves protected instances at their old template, unless it is told otherwise."""
+    """A refresh leaves protected instances at their old template, unless it says otherwise."""
     assert "protect_from_scale_in" not in default.the(GROUP)
 
 
@@ -120,7 +120,7 @@ def test_the_initial_hook_is_the_only_one_since_any_change_of_it_replaces_the_gr
 
 
 def test_terraform_waits_longer_than_a_boot_may_last(default: Synthesized) -> None:
-    """It waits until the workers are in service, ten minutes unless told otherwise."""
+    """It waits until the workers are in service, ten minutes unless something else is said."""
     assert default.the(GROUP)["wait_for_capacity_timeout"] == "2700s"
 
 

@@ -273,6 +273,6 @@ def test_make_shell_opens_a_session(machine: Path, make: Callable[..., Any]) -> 
 
 def test_make_says_where_there_is_no_cluster(machine: Path, make: Callable[..., Any]) -> None:
     (machine / "outputs").write_text("{}")
-    assert "lacks the outputs bucket_name, master_instance_id, region" in make("status").stderr
+    assert "has no outputs bucket_name, master_instance_id, region" in make("status").stderr
     (machine / "deployed/cdktf.out/stacks/spark-cluster/cdk.tf.json").unlink()
     assert "`make deploy` makes the cluster" in make("status").stderr

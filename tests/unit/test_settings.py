@@ -33,7 +33,7 @@ def without(key: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("told", "problem"),
+    ("given", "problem"),
     [
         (without("bucket"), "bucket is missing"),
         ({**node_settings("worker"), "parameter_kms_key": ""}, "parameter_kms_key is unknown"),
@@ -43,9 +43,9 @@ def without(key: str) -> dict[str, Any]:
         (without("role"), "role must be one of"),
     ],
 )
-def test_the_node_names_the_key_that_is_not_as_agreed(told: dict[str, Any], problem: str) -> None:
+def test_the_node_names_the_key_that_is_not_as_agreed(given: dict[str, Any], problem: str) -> None:
     with pytest.raises(contract.SettingsError, match=re.escape(problem)):
-        contract.check(told)
+        contract.check(given)
 
 
 def test_every_setting_has_a_meaning_of_its_own() -> None:
@@ -56,9 +56,9 @@ def test_every_setting_has_a_meaning_of_its_own() -> None:
 
 
 def test_a_document_is_plain_json_whatever_the_caller_gave() -> None:
-    told = node_settings("master", no_proxy=("a", "b"), spark_defaults=MappingProxyType({"spark.x": "y"}))
-    assert json.loads(json.dumps(told))["no_proxy"] == ["a", "b"]
-    assert told["spark_defaults"] == {"spark.x": "y"}
+    given = node_settings("master", no_proxy=("a", "b"), spark_defaults=MappingProxyType({"spark.x": "y"}))
+    assert json.loads(json.dumps(given))["no_proxy"] == ["a", "b"]
+    assert given["spark_defaults"] == {"spark.x": "y"}
 
 
 @pytest.mark.parametrize("cores", ["two", "0", "-1", "1.5", ""])

@@ -50,8 +50,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def told(root: Path) -> Callable[..., None]:
-    """Sets what the node is told; called again, it adds to that."""
+def settle(root: Path) -> Callable[..., None]:
+    """Sets what the node is given; called again, it adds to that."""
     known: dict[str, Any] = {}
 
     def tell(role: str, **more: object) -> None:

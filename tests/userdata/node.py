@@ -146,8 +146,8 @@ SPARK = tar({"spark-4.3.0/bin/spark-class": b"#!/bin/bash\n", "spark-4.3.0/conf/
 
 
 def node_settings(role: str, **more: Any) -> dict[str, Any]:
-    """What a node of the cluster `demo` is told."""
-    told = NodeSettings(
+    """What a node of the cluster `demo` is given."""
+    both = NodeSettings(
         programs_key="artifacts/node/programs.tar",
         region="eu-west-1",
         bucket="demo-bucket",
@@ -171,8 +171,8 @@ def node_settings(role: str, **more: Any) -> dict[str, Any]:
     )
     private = "/spark-cluster/demo/fleet-private-key"
     roles: dict[str, NodeSettings] = {
-        "master": MasterSettings(**vars(told), fleet_private_key_parameter=private, parameter_kms_key=""),
-        "worker": WorkerSettings(**vars(told), launch_hook="demo-spark-ready"),
+        "master": MasterSettings(**vars(both), fleet_private_key_parameter=private, parameter_kms_key=""),
+        "worker": WorkerSettings(**vars(both), launch_hook="demo-spark-ready"),
     }
     return replace(roles[role], **more).to_dict()
 

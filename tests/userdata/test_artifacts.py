@@ -30,5 +30,5 @@ def test_content_comes_out(data: bytes) -> None:
     [b"", WHOLE[:-1], WHOLE[:200_000], b"no gzip file", WHOLE + b"more", WHOLE[:100] + b"x" * 100 + WHOLE[200:]],
     ids=["empty", "cut at its end", "cut", "other", "followed", "changed"],
 )
-def test_what_is_no_whole_file_is_told_apart(data: bytes) -> None:
+def test_what_is_no_whole_file_is_found_out(data: bytes) -> None:
     assert not inflate(data)[1]

@@ -176,9 +176,9 @@ def test_each_new_try_says_why(clock: Clock, capsys: pytest.CaptureFixture[str])
 
 
 def test_a_throttled_parameter_is_read_in_the_end(
-    told: Callable[..., None], cloud: None, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    settle: Callable[..., None], cloud: None, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told("worker")
+    settle("worker")
     with Stubber(aws.client("ssm")) as stub:
         for _ in range(3):
             stub.add_client_error("get_parameter", "ThrottlingException", "Rate exceeded", 400)
@@ -298,10 +298,10 @@ def test_metadata_that_is_not_there_is_given_up_after_a_minute(clock: Clock, mon
 
 @leaves_sockets
 def test_credentials_that_are_not_there_yet_are_waited_for(
-    services: Services, told: Callable[..., None], clock: Clock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    services: Services, settle: Callable[..., None], clock: Clock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A client that was made without them would never have any."""
-    told("worker")
+    settle("worker")
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -320,8 +320,8 @@ def test_credentials_that_are_not_there_yet_are_waited_for(
 # The secret of spark.authenticate
 
 
-def test_the_master_makes_the_secret_where_nobody_has(root: Path, told: Callable[..., None], ssm: Any) -> None:
-    told("master")
+def test_the_master_makes_the_secret_where_nobody_has(root: Path, settle: Callable[..., None], ssm: Any) -> None:
+    settle("master")
     node_secrets.spark_secret("60")
     secret = value(ssm, SECRET)
     assert len(secret) >= 43
@@ -332,8 +332,8 @@ def test_the_master_makes_the_secret_where_nobody_has(root: Path, told: Callable
     assert described(ssm, SECRET)["Type"] == "SecureString"
 
 
-def test_no_two_clusters_have_the_same_secret(root: Path, told: Callable[..., None], ssm: Any) -> None:
-    told("master")
+def test_no_two_clusters_have_the_same_secret(root: Path, settle: Callable[..., None], ssm: Any) -> None:
+    settle("master")
     made = set()
     for _ in range(2):
         ssm.put_parameter(Name=SECRET, Value=PLACEHOLDER, Type="SecureString", Overwrite=True)
@@ -342,8 +342,8 @@ def test_no_two_clusters_have_the_same_secret(root: Path, told: Callable[..., No
     assert len(made) == 2
 
 
-def test_a_replaced_master_keeps_the_secret(root: Path, told: Callable[..., None], ssm: Any) -> None:
-    told("master")
+def test_a_replaced_master_keeps_the_secret(root: Path, settle: Callable[..., None], ssm: Any) -> None:
+    settle("master")
     ssm.put_parameter(Name=SECRET, Value="of the first master", Type="SecureString", Overwrite=True)
     before = version(ssm, SECRET)
     node_secrets.spark_secret("60")
@@ -351,17 +351,17 @@ def test_a_replaced_master_keeps_the_secret(root: Path, told: Callable[..., None
     assert (root / "etc/spark-cluster/spark-secret").read_text() == "of the first master"
 
 
-def test_the_caller_s_key_encrypts_what_the_master_fills(root: Path, told: Callable[..., None], ssm: Any) -> None:
+def test_the_caller_s_key_encrypts_what_the_master_fills(root: Path, settle: Callable[..., None], ssm: Any) -> None:
     key = client("kms").create_key()["KeyMetadata"]["Arn"]
-    told("master", parameter_kms_key=key)
+    settle("master", parameter_kms_key=key)
     node_secrets.spark_secret("60")
     assert described(ssm, SECRET)["KeyId"] == key
 
 
 def test_a_worker_waits_until_the_master_has_filled_the_secret(
-    root: Path, told: Callable[..., None], ssm: Any, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    root: Path, settle: Callable[..., None], ssm: Any, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told("worker")
+    settle("worker")
     passing = clock.sleep
 
     def sleep(seconds: float) -> None:
@@ -376,9 +376,9 @@ def test_a_worker_waits_until_the_master_has_filled_the_secret(
 
 
 def test_a_worker_never_makes_the_secret_and_gives_up_in_time(
-    root: Path, told: Callable[..., None], ssm: Any, clock: Clock
+    root: Path, settle: Callable[..., None], ssm: Any, clock: Clock
 ) -> None:
-    told("worker")
+    settle("worker")
     with pytest.raises(SystemExit, match=f"node_secrets: the master did not fill {SECRET} within 100 s"):
         node_secrets.spark_secret("100")
     assert 60 < sum(clock.pauses) < 130
@@ -405,9 +405,9 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 @needs_ssh_keygen
 def test_the_master_makes_the_fleet_key_where_nobody_has(
-    root: Path, told: Callable[..., None], ssm: Any, owners: list[tuple[str, str]]
+    root: Path, settle: Callable[..., None], ssm: Any, owners: list[tuple[str, str]]
 ) -> None:
-    told("master")
+    settle("master")
     node_secrets.fleet_key("60")
     private, public = value(ssm, PRIVATE), value(ssm, PUBLIC)
     assert private.startswith("-----BEGIN OPENSSH PRIVATE KEY-----")
@@ -422,9 +422,9 @@ def test_the_master_makes_the_fleet_key_where_nobody_has(
 
 @needs_ssh_keygen
 def test_a_replaced_master_finds_the_key_again_and_writes_nothing(
-    root: Path, told: Callable[..., None], ssm: Any, owners: list[tuple[str, str]]
+    root: Path, settle: Callable[..., None], ssm: Any, owners: list[tuple[str, str]]
 ) -> None:
-    told("master")
+    settle("master")
     node_secrets.fleet_key("60")
     before = [version(ssm, name) for name in (PRIVATE, PUBLIC)]
     (root / "home/spark/.ssh/fleet_key").unlink()
@@ -436,7 +436,7 @@ def test_a_replaced_master_finds_the_key_again_and_writes_nothing(
 @needs_ssh_keygen
 @pytest.mark.parametrize("form", ["openssh", "pem", "windows", "no newline"])
 def test_a_caller_s_own_key_gives_the_public_half(
-    root: Path, told: Callable[..., None], ssm: Any, owners: list[tuple[str, str]], form: str
+    root: Path, settle: Callable[..., None], ssm: Any, owners: list[tuple[str, str]], form: str
 ) -> None:
     own = root / "own"
     kind = ["-t", "rsa", "-b", "2048", "-m", "PEM"] if form == "pem" else ["-t", "ed25519"]
@@ -444,7 +444,7 @@ def test_a_caller_s_own_key_gives_the_public_half(
     text = own.read_text()
     text = {"windows": text.replace("\n", "\r\n"), "no newline": text.strip()}.get(form, text)
     ssm.put_parameter(Name=PRIVATE, Value=text, Type="SecureString", Overwrite=True)
-    told("master")
+    settle("master")
     node_secrets.fleet_key("60")
     assert value(ssm, PUBLIC).split()[:2] == Path(f"{own}.pub").read_text().split()[:2]
     assert value(ssm, PRIVATE) == text
@@ -452,9 +452,9 @@ def test_a_caller_s_own_key_gives_the_public_half(
 
 @needs_ssh_keygen
 def test_a_changed_key_changes_the_public_half(
-    root: Path, told: Callable[..., None], ssm: Any, owners: list[tuple[str, str]]
+    root: Path, settle: Callable[..., None], ssm: Any, owners: list[tuple[str, str]]
 ) -> None:
-    told("master")
+    settle("master")
     node_secrets.fleet_key("60")
     before = value(ssm, PUBLIC)
     ssm.put_parameter(Name=PRIVATE, Value=PLACEHOLDER, Type="SecureString", Overwrite=True)
@@ -465,13 +465,13 @@ def test_a_changed_key_changes_the_public_half(
 @needs_ssh_keygen
 @pytest.mark.parametrize("key", ["passphrase", "garbage", "public half"])
 def test_a_key_that_cannot_be_used_is_refused_by_its_parameter_s_name(
-    root: Path, told: Callable[..., None], ssm: Any, owners: list[tuple[str, str]], key: str
+    root: Path, settle: Callable[..., None], ssm: Any, owners: list[tuple[str, str]], key: str
 ) -> None:
     own = root / "own"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "a passphrase", "-f", own], check=True)
     texts = {"passphrase": own.read_text(), "garbage": "not a key", "public half": Path(f"{own}.pub").read_text()}
     ssm.put_parameter(Name=PRIVATE, Value=texts[key], Type="SecureString", Overwrite=True)
-    told("master")
+    settle("master")
     with pytest.raises(SystemExit) as refused:
         node_secrets.fleet_key("60")
     assert str(refused.value).startswith(f"node_secrets: {PRIVATE} holds no private key without passphrase: ")
@@ -480,9 +480,9 @@ def test_a_key_that_cannot_be_used_is_refused_by_its_parameter_s_name(
 
 
 def test_a_worker_authorizes_the_public_half_for_the_spark_user(
-    root: Path, told: Callable[..., None], ssm: Any, clock: Clock, owners: list[tuple[str, str]]
+    root: Path, settle: Callable[..., None], ssm: Any, clock: Clock, owners: list[tuple[str, str]]
 ) -> None:
-    told("worker")
+    settle("worker")
     ssm.put_parameter(Name=PUBLIC, Value="ssh-ed25519 AAAA spark-cluster", Type="String", Overwrite=True)
     node_secrets.fleet_key("60")
     file = root / "home/spark/.ssh/authorized_keys"
@@ -492,9 +492,9 @@ def test_a_worker_authorizes_the_public_half_for_the_spark_user(
 
 
 def test_a_worker_waits_for_the_public_half(
-    root: Path, told: Callable[..., None], ssm: Any, clock: Clock, owners: list[tuple[str, str]]
+    root: Path, settle: Callable[..., None], ssm: Any, clock: Clock, owners: list[tuple[str, str]]
 ) -> None:
-    told("worker")
+    settle("worker")
     with pytest.raises(SystemExit, match=f"the master did not fill {PUBLIC}"):
         node_secrets.fleet_key("30")
     assert not (root / "home/spark/.ssh/authorized_keys").exists()
@@ -503,13 +503,13 @@ def test_a_worker_waits_for_the_public_half(
 @needs_ssh_keygen
 def test_no_secret_is_printed_or_given_to_a_process(
     root: Path,
-    told: Callable[..., None],
+    settle: Callable[..., None],
     ssm: Any,
     owners: list[tuple[str, str]],
     commands: list[list[str]],
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    told("master")
+    settle("master")
     node_secrets.spark_secret("60")
     node_secrets.fleet_key("60")
     said = "".join(capfd.readouterr())
@@ -587,10 +587,10 @@ def test_a_readable_file_becomes_private_when_it_is_kept_again(root: Path) -> No
 
 @pytest.mark.parametrize("behind", [True, False])
 def test_aws_is_asked_through_the_proxy_that_the_node_has(
-    told: Callable[..., None], root: Path, monkeypatch: pytest.MonkeyPatch, *, behind: bool
+    settle: Callable[..., None], root: Path, monkeypatch: pytest.MonkeyPatch, *, behind: bool
 ) -> None:
     """Whoever asks: neither a unit nor the shell of whoever runs spark-wait knows of it."""
-    told("master")
+    settle("master")
     keys = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}
     monkeypatch.setattr(os, "environ", dict(keys))
     proxy = {"https_proxy": "http://proxy.example:3128", "no_proxy": "169.254.169.254"}
@@ -603,17 +603,17 @@ def test_aws_is_asked_through_the_proxy_that_the_node_has(
 # Objects
 
 
-def test_an_object_is_fetched(tmp_path: Path, told: Callable[..., None], s3: Any) -> None:
-    told("worker")
+def test_an_object_is_fetched(tmp_path: Path, settle: Callable[..., None], s3: Any) -> None:
+    settle("worker")
     s3.put_object(Bucket="demo-bucket", Key="artifacts/spark/x.tgz", Body=b"Spark")
     aws.fetch("s3://demo-bucket/artifacts/spark/x.tgz", str(tmp_path / "x"))
     assert (tmp_path / "x").read_bytes() == b"Spark"
 
 
 def test_status_4_says_that_there_is_no_such_object(
-    tmp_path: Path, told: Callable[..., None], s3: Any, clock: Clock
+    tmp_path: Path, settle: Callable[..., None], s3: Any, clock: Clock
 ) -> None:
-    told("worker")
+    settle("worker")
     with pytest.raises(SystemExit) as ended:
         aws.fetch("s3://demo-bucket/artifacts/spark/x.tgz", str(tmp_path / "x"))
     assert ended.value.code == aws.ABSENT_STATUS == 4
@@ -622,9 +622,9 @@ def test_status_4_says_that_there_is_no_such_object(
 
 
 def test_an_object_whose_etag_is_known_counts_as_none_until_it_is_another(
-    tmp_path: Path, told: Callable[..., None], s3: Any, clock: Clock
+    tmp_path: Path, settle: Callable[..., None], s3: Any, clock: Clock
 ) -> None:
-    told("worker")
+    settle("worker")
     file, etag = tmp_path / "x", tmp_path / "etag"
     s3.put_object(Bucket="demo-bucket", Key="artifacts/spark/x.tgz", Body=b"Spark")
     aws.fetch("s3://demo-bucket/artifacts/spark/x.tgz", str(file), str(etag))
@@ -638,30 +638,30 @@ def test_an_object_whose_etag_is_known_counts_as_none_until_it_is_another(
 
 
 def test_secrets_are_both_got_and_no_key_where_there_is_none(
-    told: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    settle: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     got: list[tuple[str, str]] = []
     monkeypatch.setattr(node_secrets, "spark_secret", lambda seconds: got.append(("secret", seconds)))
     monkeypatch.setattr(node_secrets, "fleet_key", lambda seconds: got.append(("key", seconds)))
-    told("worker")
+    settle("worker")
     node_secrets.node_secrets("60")
-    told("worker", fleet_public_key_parameter="")
+    settle("worker", fleet_public_key_parameter="")
     node_secrets.node_secrets("50")
     assert got == [("secret", "60"), ("key", "60"), ("secret", "50")]
 
 
-def test_a_file_is_stored(tmp_path: Path, told: Callable[..., None], s3: Any) -> None:
-    told("master")
+def test_a_file_is_stored(tmp_path: Path, settle: Callable[..., None], s3: Any) -> None:
+    settle("master")
     (tmp_path / "file").write_bytes(b"content")
     aws.store(str(tmp_path / "file"), "s3://demo-bucket/artifacts/a/b")
     assert s3.get_object(Bucket="demo-bucket", Key="artifacts/a/b")["Body"].read() == b"content"
 
 
 def test_a_refused_upload_is_tried_again_from_its_beginning(
-    tmp_path: Path, told: Callable[..., None], cloud: None, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, settle: Callable[..., None], cloud: None, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """boto3 wraps what S3 says of an upload in an error of its own."""
-    told("master")
+    settle("master")
     (tmp_path / "file").write_bytes(b"content")
     monkeypatch.setattr(
         clock,
@@ -676,9 +676,9 @@ def test_a_refused_upload_is_tried_again_from_its_beginning(
 
 
 def test_the_log_is_stored_under_the_instance_s_id(
-    tmp_path: Path, told: Callable[..., None], s3: Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, settle: Callable[..., None], s3: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told("worker")
+    settle("worker")
     monkeypatch.setattr(aws, "metadata", lambda item: {"instance-id": "i-0abc"}[item])
     (tmp_path / "log").write_text("boot failed")
     aws.store_log(str(tmp_path / "log"))
@@ -689,9 +689,9 @@ def test_the_log_is_stored_under_the_instance_s_id(
 
 
 @pytest.fixture
-def hook(told: Callable[..., None], cloud: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
+def hook(settle: Callable[..., None], cloud: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
     """Auto Scaling's answers to CompleteLifecycleAction, which moto does not have."""
-    told("worker")
+    settle("worker")
     monkeypatch.setattr(aws, "metadata", lambda item: {"instance-id": "i-0abc"}[item])
     with Stubber(aws.client("autoscaling")) as stub:
         yield stub
@@ -762,9 +762,9 @@ def test_usage_names_the_commands(monkeypatch: pytest.MonkeyPatch, arguments: tu
 
 
 def test_a_failure_is_one_line_with_its_cause(
-    monkeypatch: pytest.MonkeyPatch, told: Callable[..., None], s3: Any, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, settle: Callable[..., None], s3: Any, tmp_path: Path
 ) -> None:
-    told("worker")
+    settle("worker")
     with pytest.raises(SystemExit) as ended:
         run(monkeypatch, "store", str(tmp_path / "absent"), "s3://demo-bucket/a")
     assert str(ended.value).startswith("aws: store: FileNotFoundError: ")
@@ -772,9 +772,9 @@ def test_a_failure_is_one_line_with_its_cause(
 
 
 def test_a_command_takes_its_arguments_from_the_command_line(
-    monkeypatch: pytest.MonkeyPatch, told: Callable[..., None], s3: Any, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, settle: Callable[..., None], s3: Any, tmp_path: Path
 ) -> None:
-    told("worker")
+    settle("worker")
     s3.put_object(Bucket="demo-bucket", Key="a", Body=b"A")
     run(monkeypatch, "fetch", "s3://demo-bucket/a", str(tmp_path / "a"))
     assert (tmp_path / "a").read_bytes() == b"A"

@@ -161,7 +161,7 @@ def test_the_log_has_times_in_utc_wherever_the_host_is(worker: Node) -> None:
     ("change", "cause"),
     [({"colour": "blue"}, "colour is unknown to this node's programs"), ({"group": 7}, "group must be")],
 )
-def test_what_a_node_was_told_is_checked_first(worker: Node, change: dict[str, object], cause: str) -> None:
+def test_what_a_node_was_given_is_checked_first(worker: Node, change: dict[str, object], cause: str) -> None:
     worker.settings |= change
     assert worker.boot().returncode != 0
     assert f"boot failed: check_settings: {worker.root}/etc/spark-cluster/settings.json: {cause}" in worker.last_line
@@ -641,7 +641,7 @@ def test_a_pinned_sha256_is_enough(worker: Node) -> None:
 
 
 def test_a_pinned_checksum_may_be_in_upper_case(worker: Node) -> None:
-    """Where Terraform computed it, nobody could refuse it at synth."""
+    """If Terraform computed it, nobody could refuse it at synth."""
     worker.settings["spark_checksum"] = sha512(SPARK).upper()
     assert_succeeded(worker, worker.boot())
 
@@ -793,18 +793,18 @@ def test_fails_when_the_master_never_lists_the_worker(worker: Node) -> None:
     assert_failed(worker, done, "wait_until_ready", "master.demo-spark does not list it as alive")
 
 
-def test_fails_when_auto_scaling_cannot_be_told(worker: Node) -> None:
+def test_fails_when_auto_scaling_does_not_answer(worker: Node) -> None:
     worker.mock(f"{worker.root}/{LIB}/aws.py", "[[ $* != *CONTINUE ]] || exit 1\n" + AWS)
     done = worker.boot()
     assert done.returncode != 0
-    assert "boot failed: complete: Auto Scaling cannot be told that this worker is ready" in worker.last_line
+    assert "boot failed: complete: Auto Scaling does not hear that this worker is ready" in worker.last_line
     assert worker.calls_of("systemctl")[-1] == "systemctl disable --now spark-worker.service"
 
 
-# How a failure is told
+# How a failure is reported
 
 
-def test_a_failure_is_told_where_neither_the_bucket_nor_auto_scaling_answers(worker: Node) -> None:
+def test_a_failure_is_reported_if_neither_the_bucket_nor_auto_scaling_answers(worker: Node) -> None:
     worker.without("dnf")
     worker.mock(f"{worker.root}/{LIB}/aws.py", "exit 1")
     done = worker.boot()
@@ -895,18 +895,18 @@ def test_the_unit_stays_enabled_until_the_boot_has_succeeded(worker: Node) -> No
 
 @pytest.mark.parametrize("state", ["stopping", "running"])
 def test_a_signal_is_a_failure_unless_the_system_goes_down(worker: Node, state: str) -> None:
-    """Then the boot goes on afterwards: nothing is told, and the launch is not given up."""
+    """Then the boot goes on afterwards: nothing is reported, and the launch is not given up."""
     worker.mock("systemctl", f"[[ $1 != is-system-running ]] || echo {state}")
     worker.mock_program("spark_conf.py", 'kill -TERM "$PPID"')
     done = worker.boot()
     assert done.returncode == 143
-    told = [call for call in worker.calls if call.startswith(("aws.py store-log", "aws.py complete-hook"))]
+    reported = [call for call in worker.calls if call.startswith(("aws.py store-log", "aws.py complete-hook"))]
     if state == "stopping":
         assert worker.last_line.endswith("the system goes down in the middle of configure: the boot goes on afterwards")
-        assert told == []
+        assert reported == []
     else:
         assert worker.last_line.endswith("boot failed: configure: ended by a signal")
-        assert told[-1] == "aws.py complete-hook ABANDON"
+        assert reported[-1] == "aws.py complete-hook ABANDON"
 
 
 def test_what_fails_while_the_system_goes_down_is_no_failure(worker: Node) -> None:
@@ -981,7 +981,7 @@ def test_a_host_that_has_booted_is_not_booted_again(worker: Node) -> None:
     assert not any(" start " in call for call in worker.calls)
 
 
-def test_a_boot_that_has_failed_already_is_told_and_not_tried_again(worker: Node) -> None:
+def test_a_boot_that_has_failed_already_is_reported_and_not_tried_again(worker: Node) -> None:
     done = wait_for_boot(worker, failed=True)
     assert (done.returncode, done.stdout) == (1, "of an earlier boot\n")
     assert not any(" start " in call for call in worker.calls)

@@ -153,16 +153,16 @@ class Drivers:
         return arguments[:at], arguments[at + 1 :]
 
 
-def told_state(sub: str, *, active: str = "active", code: int = 1, status: int = 0, result: str = "success") -> str:
+def unit_state(sub: str, *, active: str = "active", code: int = 1, status: int = 0, result: str = "success") -> str:
     return (
         f"LoadState=loaded,ActiveState={active},SubState={sub},Result={result},ExecMainCode={code},"
         f"ExecMainStatus={status},ExecMainStartTimestamp=Fri 2026-11-27 22:15:00 UTC"
     )
 
 
-UNKNOWN = told_state("dead", active="inactive", code=0).replace("loaded", "not-found")
-RUNS = told_state("running", code=0)
-ENDED = told_state("exited")
+UNKNOWN = unit_state("dead", active="inactive", code=0).replace("loaded", "not-found")
+RUNS = unit_state("running", code=0)
+ENDED = unit_state("exited")
 
 
 @pytest.fixture
@@ -252,13 +252,13 @@ def test_what_spark_knows_how_to_get_is_left_to_it(people: Drivers, source: str)
 @pytest.mark.parametrize(
     ("state", "status", "line"),
     [
-        (told_state("failed", active="failed", status=3, result="exit-code"), 3, "ended with status 3"),
+        (unit_state("failed", active="failed", status=3, result="exit-code"), 3, "ended with status 3"),
         (
-            told_state("failed", active="failed", code=2, status=9, result="oom-kill"),
+            unit_state("failed", active="failed", code=2, status=9, result="oom-kill"),
             137,
             "ended with status 137, oom-kill",
         ),
-        (told_state("failed", active="failed", status=143, result="exit-code"), 143, "ended with status 143"),
+        (unit_state("failed", active="failed", status=143, result="exit-code"), 143, "ended with status 143"),
     ],
 )
 def test_it_ends_with_the_status_of_the_job(
@@ -306,7 +306,7 @@ def test_without_arguments_it_says_what_it_takes(people: Drivers, capsys: pytest
 
 
 def test_lists_drivers_and_how_they_ended(people: Drivers, capsys: pytest.CaptureFixture[str]) -> None:
-    people.put("etl-000001", told_state("failed", active="failed", status=3, result="exit-code"))
+    people.put("etl-000001", unit_state("failed", active="failed", status=3, result="exit-code"))
     people.put("pyspark-000002", RUNS)
     assert people.job.main(["--list"]) == 0
     heading, *rows = capsys.readouterr().out.splitlines()
@@ -386,9 +386,9 @@ def test_whoever_is_not_root_becomes_it_by_sudo(people: Drivers, monkeypatch: py
 
 
 @pytest.fixture
-def spark_wait(monkeypatch: pytest.MonkeyPatch, clock: Clock, told: Callable[..., None]) -> Any:
+def spark_wait(monkeypatch: pytest.MonkeyPatch, clock: Clock, settle: Callable[..., None]) -> Any:
     """The program as a module, on a clock that nobody waits for."""
-    told("master")
+    settle("master")
     module = load("spark-wait", monkeypatch)
     monkeypatch.setattr(module, "time", clock)
     return module

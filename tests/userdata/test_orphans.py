@@ -41,7 +41,7 @@ def test_address_that_a_new_driver_has_now_is_spared() -> None:
     assert orphans.orphans(state(active=("app-2",)), found) == {"app-3": "10.0.0.9:40001"}
 
 
-def test_nobody_is_told_while_a_new_application_has_no_executor_and_so_no_known_address() -> None:
+def test_nobody_hears_anything_while_a_new_application_has_no_executor_and_so_no_known_address() -> None:
     assert orphans.orphans(state(active=("app-2",)), [("app-1", "10.0.0.9:40000")]) == {}
 
 
@@ -76,14 +76,14 @@ def rounds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def test_each_application_is_told_once_and_the_program_has_an_end(
+def test_each_driver_hears_once_and_the_program_has_an_end(
     monkeypatch: pytest.MonkeyPatch, rounds: list[float]
 ) -> None:
-    told: list[list[str]] = []
+    heard: list[list[str]] = []
     monkeypatch.setattr(orphans, "look", lambda: {"app-1": "a:1", "app-2": "a:1", "app-3": "b:2"})
-    monkeypatch.setattr(orphans, "tell", told.append)
+    monkeypatch.setattr(orphans, "tell", heard.append)
     orphans.main("60")
-    assert told == [["a:1", "b:2"]]
+    assert heard == [["a:1", "b:2"]]
     assert 60 <= rounds[-1] < 70
 
 

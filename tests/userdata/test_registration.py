@@ -21,10 +21,10 @@ RESTART = ["/usr/bin/systemctl", "--no-block", "restart", "spark-worker.service"
 
 @pytest.fixture
 def restarts(
-    told: Callable[..., None], clock: Clock, monkeypatch: pytest.MonkeyPatch
+    settle: Callable[..., None], clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[Callable[[float], dict[str, Any]]], list[tuple[float, list[str]]]]:
     """Runs the program against a master of which a function tells the state by the seconds that have gone."""
-    told("worker")
+    settle("worker")
     monkeypatch.setattr(registration, "time", clock)
     began = clock.now
 

@@ -58,7 +58,7 @@ def java(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def configure(
-    root: Path, told: Callable[..., None], owners: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+    root: Path, settle: Callable[..., None], owners: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., dict[str, str]]:
     """Writes the files of a role; returns what spark-defaults.conf says, as a properties file is read."""
 
@@ -66,7 +66,7 @@ def configure(
 
     def write(role: str = "worker", **settings: object) -> dict[str, str]:
         (root / "etc/spark-cluster/spark-secret").write_text(SECRET)
-        told(role, **settings)
+        settle(role, **settings)
         spark_conf.main()
         lines = (root / "opt/spark/conf/spark-defaults.conf").read_text().splitlines()
         return {key: value.replace("\\\\", "\\") for key, _, value in (line.partition(" ") for line in lines)}
@@ -189,10 +189,10 @@ def test_fails_without_java(
         configure()
 
 
-def test_an_instance_without_an_ipv4_address_is_told_so(
-    told: Callable[..., None], root: Path, monkeypatch: pytest.MonkeyPatch, owners: list[tuple[str, str]]
+def test_an_instance_without_an_ipv4_address_fails_and_says_so(
+    settle: Callable[..., None], root: Path, monkeypatch: pytest.MonkeyPatch, owners: list[tuple[str, str]]
 ) -> None:
-    told("worker")
+    settle("worker")
     (root / "etc/spark-cluster/spark-secret").write_text("s")
     monkeypatch.setattr(spark_conf, "metadata", lambda _: None)
     with pytest.raises(SystemExit, match="this instance has no private IPv4 address"):

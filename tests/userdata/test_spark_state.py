@@ -35,7 +35,7 @@ def worker(state: str, host: str = WORKER) -> dict[str, Any]:
 
 
 @pytest.fixture(autouse=True)
-def page(told: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
+def page(settle: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
     page = Page()
 
     class Handler(BaseHTTPRequestHandler):
@@ -53,7 +53,7 @@ def page(told: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Iterator
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     monkeypatch.setattr(spark_state, "UI_PORT", server.server_port)
-    told("worker", master_host="localhost")
+    settle("worker", master_host="localhost")
     yield page
     server.shutdown()
     thread.join()
@@ -98,7 +98,7 @@ def test_nobody_is_ready_while_the_master_is_not(page: Page, role: str, status: 
 )
 @pytest.mark.parametrize("role", ["master", "worker"])
 def test_a_page_that_is_no_state_is_no_answer(page: Page, role: str, body: bytes) -> None:
-    """Where Spark does not know a path it answers 200 and its home page."""
+    """If Spark does not know a path it answers 200 and its home page."""
     page.body = body
     assert spark_state.main(role, WORKER) == 1
 
@@ -127,9 +127,9 @@ def test_the_master_is_never_asked_through_a_proxy(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_worker_asks_the_master_by_its_name_and_the_master_itself(
-    told: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    settle: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told("worker", master_host="master.demo-spark")
+    settle("worker", master_host="master.demo-spark")
     asked = []
 
     def read(host: str) -> dict[str, Any]:

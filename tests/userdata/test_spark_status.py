@@ -54,9 +54,9 @@ class Buckets:
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch, told: Callable[..., None]) -> SimpleNamespace:
+def cluster(monkeypatch: pytest.MonkeyPatch, settle: Callable[..., None]) -> SimpleNamespace:
     """What the master and AWS say; a test changes what it is about."""
-    told("master")
+    settle("master")
     says = SimpleNamespace(
         workers=[worker(), worker(free=0, memory_free=1024)],
         applications=[],

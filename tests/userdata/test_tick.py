@@ -32,8 +32,8 @@ IMAGE = "ami-12c6146b"  # any will do
 
 
 @pytest.fixture
-def as_master(told: Callable[..., None], cloud: None) -> None:
-    told("master")
+def as_master(settle: Callable[..., None], cloud: None) -> None:
+    settle("master")
 
 
 @pytest.fixture
@@ -371,8 +371,8 @@ def test_spark_gets_the_memory_of_the_smallest_type_of_the_group(executor: Path)
     assert executor.stat().st_mode & 0o777 == 0o644
 
 
-def test_the_caller_s_cores_of_an_executor_are_heeded(executor: Path, told: Callable[..., None]) -> None:
-    told("master", executor_cores=2)
+def test_the_caller_s_cores_of_an_executor_are_heeded(executor: Path, settle: Callable[..., None]) -> None:
+    settle("master", executor_cores=2)
     make_group(1)
     tick.main()
     assert f"SPARK_EXECUTOR_MEMORY={int(16384 * 0.78 / 2)}m" in executor.read_text()

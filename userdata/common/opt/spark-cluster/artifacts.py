@@ -86,15 +86,15 @@ class Artifact:
 
 
 def artifacts() -> list[Artifact]:
-    told = settings.load()
+    given = settings.load()
     spark = Artifact(
         name="Spark",
-        file=told["spark_file"],
-        copy=f"s3://{told['bucket']}/artifacts/spark/{told['spark_file']}",
-        sources=told["spark_urls"],
-        digest=told["spark_checksum"].lower(),
-        digest_urls=told["checksum_urls"],
-        folder=Path(settings.path(f"/opt/spark-{told['spark_version']}")),
+        file=given["spark_file"],
+        copy=f"s3://{given['bucket']}/artifacts/spark/{given['spark_file']}",
+        sources=given["spark_urls"],
+        digest=given["spark_checksum"].lower(),
+        digest_urls=given["checksum_urls"],
+        folder=Path(settings.path(f"/opt/spark-{given['spark_version']}")),
         program="bin/spark-class",
     )
     return [spark]

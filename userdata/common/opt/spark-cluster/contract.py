@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Checks what this node was told: every setting of its role, each of its kind, and no other.
+"""Checks what this node was given: every setting of its role, each of its kind, and no other.
 
 The contract is spark_cluster/settings.py; a test compares the two.
 """
@@ -22,27 +22,27 @@ ONLY = {"master": {"fleet_private_key_parameter", "parameter_kms_key"}, "worker"
 
 
 class SettingsError(Exception):
-    """What this node was told is not as agreed; the message names the setting."""
+    """What this node was given is not as agreed; the message names the setting."""
 
 
 def kinds(role: object) -> dict[str, Any]:
-    """What each setting that a role is told must hold."""
+    """What each setting that a role is given must hold."""
     if role not in ONLY:
         raise SettingsError(f"role must be one of {', '.join(ONLY)}, got {role!r}")
     keys = ((NUMBERS, (int, float)), (LISTS, list), (MAPPINGS, dict), (TEXTS | ONLY[str(role)], str))
     return {key: kind for names, kind in keys for key in names}
 
 
-def check(told: dict[str, Any]) -> None:
+def check(given: dict[str, Any]) -> None:
     """Raises `SettingsError` for the first that is not as agreed."""
-    known = kinds(told.get("role"))
-    for key in sorted(known.keys() - told.keys()):
+    known = kinds(given.get("role"))
+    for key in sorted(known.keys() - given.keys()):
         raise SettingsError(f"{key} is missing")
-    for key in sorted(told.keys() - known.keys()):
+    for key in sorted(given.keys() - known.keys()):
         raise SettingsError(f"{key} is unknown to this node's programs")
     for key, kind in known.items():
-        if not isinstance(told[key], kind):
-            raise SettingsError(f"{key} must be of another kind, got {told[key]!r}")
+        if not isinstance(given[key], kind):
+            raise SettingsError(f"{key} must be of another kind, got {given[key]!r}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """What the master gives to the workers: the secret of Spark and the fleet key. `node_secrets.py SECONDS`.
 
-The master makes what nobody has made; a worker waits for it, at most so long.
+The master makes what nobody has made; a worker waits for it, SECONDS at most.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ def wait_for_parameter(name: str, seconds: int) -> str:
 
 
 def spark_secret(seconds: str) -> None:
-    """Keep the secret of spark.authenticate for spark_conf.py; the master makes it where nobody has."""
-    told = settings.load()
-    name = told["secret_parameter"]
-    if told["role"] == "worker":
+    """Keep the secret of spark.authenticate for spark_conf.py; the master makes it if nobody has."""
+    given = settings.load()
+    name = given["secret_parameter"]
+    if given["role"] == "worker":
         value = wait_for_parameter(name, int(seconds))
     else:
         value = get_parameter(name)
@@ -59,15 +59,15 @@ def spark_secret(seconds: str) -> None:
 
 
 def fleet_key(seconds: str) -> None:
-    """Give the master the private half (made here where nobody has made one), and every worker the public half."""
-    told = settings.load()
-    public_name = told["fleet_public_key_parameter"]
-    if told["role"] == "worker":
+    """Give the master the private half (made here if nobody has made one), and every worker the public half."""
+    given = settings.load()
+    public_name = given["fleet_public_key_parameter"]
+    if given["role"] == "worker":
         files.keep(
             "/home/spark/.ssh/authorized_keys", wait_for_parameter(public_name, int(seconds)) + "\n", owner="spark"
         )
         return
-    private_name = told["fleet_private_key_parameter"]
+    private_name = given["fleet_private_key_parameter"]
     private = get_parameter(private_name)
     if not is_filled(private):
         private = new_private_key()
@@ -86,7 +86,7 @@ def fleet_key(seconds: str) -> None:
 
 
 def node_secrets(seconds: str) -> None:
-    """What the master gives to the workers, and makes where nobody has; a worker waits for it, at most so long."""
+    """What the master gives to the workers, and makes if nobody has; a worker waits for it, `seconds` at most."""
     spark_secret(seconds)
     if settings.load()["fleet_public_key_parameter"]:
         fleet_key(seconds)

@@ -37,7 +37,7 @@ def defaults(role: str, master_host: str) -> dict[str, str]:
         "spark.authenticate": "true",
         "spark.network.crypto.enabled": "true",
         "spark.network.crypto.saslFallback": "false",
-        # SIGPWR is instant death where decommissioning is off; its rounds of 30 s are longer than a notice lasts.
+        # SIGPWR is instant death if decommissioning is off; its rounds of 30 s are longer than a notice lasts.
         "spark.decommission.enabled": "true",
         "spark.storage.decommission.enabled": "true",
         "spark.storage.decommission.replicationReattemptInterval": "5s",
@@ -92,18 +92,18 @@ def environment(role: str, python_version: str) -> str:
 
 
 def main() -> None:
-    told = settings.load()
-    role, host = told["role"], told["master_host"]
+    given = settings.load()
+    role, host = given["role"], given["master_host"]
     with open(settings.path("/etc/spark-cluster/spark-secret"), encoding="utf-8") as file:
         secret = {"spark.authenticate.secret": file.read()}
-    properties = {**defaults(role, host), **told["spark_defaults"], **secret}
+    properties = {**defaults(role, host), **given["spark_defaults"], **secret}
     # A properties file: a backslash stands for itself only as two.
     lines = "".join("{} {}\n".format(key, value.replace("\\", "\\\\")) for key, value in properties.items())
     conf = "/opt/spark/conf"
     os.makedirs(settings.path(conf), exist_ok=True)
     # It holds the secret, without which no driver can reach its executors.
     keep(f"{conf}/spark-defaults.conf", lines, mode=0o640, owner="spark", group="spark-driver")
-    keep(f"{conf}/spark-env.sh", environment(role, told["python_version"]), mode=0o644)
+    keep(f"{conf}/spark-env.sh", environment(role, given["python_version"]), mode=0o644)
     address = metadata("local-ipv4")
     if address is None:
         raise SystemExit("spark_conf: this instance has no private IPv4 address, by which its cluster knows a node")

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """What the master says of itself and its workers.
 
-As a program: `spark_state.py master|worker PRIVATE_IP` ends with status 0 where the master answers, or lists the worker
+As a program: `spark_state.py master|worker PRIVATE_IP` ends with status 0 if the master answers, or lists the worker
 of that address as alive.
 """
 
@@ -19,7 +19,7 @@ UI_PORT = 8080
 
 
 def page(host: str, port: int) -> dict[str, Any]:
-    """What a master or worker says of itself, never through a proxy; `OSError` or `ValueError` where it does not."""
+    """What a master or worker says of itself, never through a proxy; `OSError` or `ValueError` if it does not."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(f"http://{host}:{port}/json/", timeout=5) as answer:
@@ -30,7 +30,7 @@ def page(host: str, port: int) -> dict[str, Any]:
 
 
 def read(host: str) -> dict[str, Any]:
-    """The master's state; `OSError` or `ValueError` where it does not give any."""
+    """The master's state; `OSError` or `ValueError` if it does not give any."""
     state = page(host, UI_PORT)
     if state.get("status") != "ALIVE":
         raise ValueError("the master is {}".format(state.get("status")))

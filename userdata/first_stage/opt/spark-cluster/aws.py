@@ -38,7 +38,7 @@ def log(message):
 
 
 def metadata(item):
-    """One item of the instance metadata service, IMDSv2, never through a proxy; `None` at once where there is none."""
+    """One item of the instance metadata service, IMDSv2, never through a proxy; `None` at once if there is none."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     problem = None
     for _ in rounds(METADATA_SECONDS, *PAUSES):
@@ -105,7 +105,7 @@ def bucket_and_key(url):
 
 
 def fetch(url, file, etag_file=""):
-    """Download an object, to standard output where the file is `-`; status 4 where there is none.
+    """Download an object, to standard output if the file is `-`; status 4 if there is none.
 
     Its ETag is left in its file; an object whose ETag that has already counts as none.
     """

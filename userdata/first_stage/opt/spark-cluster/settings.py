@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What this node was told by its user data. As a program: prints the settings as bash assignments.
+"""What this node's user data gave it. As a program: prints the settings as bash assignments.
 
 The contract is spark_cluster/settings.py; the second stage's contract.py checks it.
 """

@@ -96,7 +96,7 @@ def may(test: str, path: str) -> bool:
 
 
 def command(name: str, program: list[str], *options: str) -> list[str]:
-    """What starts a program as a driver: in the caller's folder, where the drivers' user may write there."""
+    """What starts a program as a driver: in the caller's folder, if the drivers' user may write there."""
     here = os.getcwd()
     scratch = folder(name)
     variables = {
@@ -160,7 +160,7 @@ def clean() -> None:
 
 
 def as_root(program: str, arguments: list[str]) -> None:
-    """Begin again with sudo, if need be. Its path may lack /usr/local/bin."""
+    """Begin again with sudo, if need be. Its path may be without /usr/local/bin."""
     if os.geteuid() != 0:
         os.execvp("sudo", ["sudo", "--", program, *arguments])
 

@@ -22,7 +22,7 @@ class Observation:
         desired: how many workers the group wants.
         instance_types: those that the group may launch.
         members: launch time of each member in service, by its address.
-        alive: addresses of the workers that the master has; `None` where it does not answer.
+        alive: addresses of the workers that the master has; `None` if it does not answer.
         trouble: why it does not.
     """
 

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """End drivers that wait for a master that is gone: `orphans.py SECONDS`, once a new master has booted.
 
-A driver registers once. Where its master's host is replaced, Spark's recovery state goes with it, and the driver waits
+A driver registers once. If its master's host is replaced, Spark's recovery state goes with it, and the driver waits
 for the old master for ever, without executors and without an error. The workers outlive it and still say whose
-executors they had: the driver of an application that this master does not know is told, as a master tells it, that its
+executors they had: the driver of an application that this master does not know hears, as from a master, that its
 application was removed. It ends with that error.
 """
 
@@ -73,14 +73,14 @@ def tell(drivers: list[str]) -> None:
 
 
 def main(seconds: str) -> None:
-    told = set[str]()
+    heard = set[str]()
     for _ in polling.rounds(int(seconds), PAUSE_SECONDS):
         try:
-            lost = {app: driver for app, driver in look().items() if app not in told}
+            lost = {app: driver for app, driver in look().items() if app not in heard}
             if lost:
                 print(f"orphans: lost with a former master: {lost}", file=sys.stderr)
                 tell(sorted(set(lost.values())))
-                told.update(lost)
+                heard.update(lost)
         except (OSError, ValueError, subprocess.TimeoutExpired) as error:
             print(f"orphans: {error}", file=sys.stderr)
 

@@ -25,8 +25,8 @@ def main(drivers: list[str]) -> None:
         try:
             client = rpc.setupEndpointRef(apache.rpc.RpcAddress(host, int(port)), "AppClient")
             client.send(getattr(apache.deploy, "DeployMessages$ApplicationRemoved")(MESSAGE))
-            print(f"orphans: told the driver at {driver}", file=sys.stderr)
-        except Exception as error:  # noqa: BLE001 - of Java's kind: most have ended by themselves, and the next is told
+            print(f"orphans: spoke to the driver at {driver}", file=sys.stderr)
+        except Exception as error:  # noqa: BLE001 - of Java's kind: most have ended by themselves, and the next one follows
             print(f"orphans: no driver at {driver}: {str(error).splitlines()[0]}", file=sys.stderr)
     time.sleep(1)  # what was sent is on its way before this JVM ends
     rpc.shutdown()

@@ -33,7 +33,7 @@ EXECUTOR_MEMORY_SHARE = 0.78
 
 
 def write_if_changed(file: str, text: str) -> bool:
-    """Write a file in one step, and only where its text is another; says whether it did."""
+    """Write a file in one step, and only if its text is another; says whether it did."""
     try:
         with open(settings.path(file), encoding="utf-8") as old:
             if old.read() == text:
@@ -60,7 +60,7 @@ def keep_workers_file(seen: Observation) -> None:
 
 
 def forget_hosts(seen: Observation) -> None:
-    """Drop the host keys of addresses that no longer are, or no longer are the same host."""
+    """Drop the host keys of addresses that are gone, or that another host has now."""
     folder = settings.path(KNOWN_HOSTS)
     for name in os.listdir(folder) if os.path.isdir(folder) else ():
         file = os.path.join(folder, name)
@@ -82,7 +82,7 @@ def executor_memory_mib(types: Sequence[dict[str, Any]], cores: int) -> int:
 
 
 def keep_executor_memory(seen: Observation) -> None:
-    """Asks EC2 only where the group's types are others than those the file was made for."""
+    """Asks EC2 only if the group's types are others than those the file was made for."""
     if not seen.has_group:
         return
     if not seen.instance_types:  # asked for none EC2 would answer with all that there are
@@ -102,7 +102,7 @@ def keep_executor_memory(seen: Observation) -> None:
 KEEPERS = (keep_workers_file, forget_hosts, keep_executor_memory)
 
 
-def told(error: Exception) -> str:
+def in_words(error: Exception) -> str:
     """One line that names the cause, in place of a stack."""
     return f"tick: {type(error).__name__}: {error}"
 
@@ -112,13 +112,13 @@ def main() -> None:
     try:
         seen = observe()
     except Exception as error:  # noqa: BLE001
-        raise SystemExit(f"{told(error)}, the files stay as they are") from None
+        raise SystemExit(f"{in_words(error)}, the files stay as they are") from None
     problems = []
     for keeper in KEEPERS:
         try:
             keeper(seen)
         except Exception as error:  # noqa: BLE001
-            problems.append(f"{told(error)}, in {keeper.__name__}")
+            problems.append(f"{in_words(error)}, in {keeper.__name__}")
     if problems:
         raise SystemExit("\n".join(problems))
 

@@ -2,7 +2,7 @@
 """See that this worker registers: `registration.py PRIVATE_IP`, at each start of it.
 
 A worker that starts while its master recovers can get the word that the master sends to the worker it remembers at
-that address. It then takes itself for registered, and never registers: the master drops the worker it remembers, and
+that address. It then believes that it is registered, and never registers: the master drops the worker it remembers, and
 this one runs unlisted for ever. So it is started again where a master that answers does not list it for a while.
 """
 
