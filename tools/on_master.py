@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pty
 import re
 import shlex
 import subprocess
@@ -116,11 +117,16 @@ def follow(commands: Commands, command: str, profile: str | None) -> int:
 
 def shown(command: str) -> Iterator[str]:
     """Run a command, and show what it says as it comes, line by line."""
-    with subprocess.Popen(["sh", "-c", command], stdout=subprocess.PIPE) as process:
+    # Without a terminal for input, as in CI, a session ends at once: https://github.com/aws/amazon-ssm-agent/issues/354
+    near, terminal = pty.openpty()
+    stdin = None if sys.stdin.isatty() else terminal
+    with subprocess.Popen(["sh", "-c", command], stdin=stdin, stdout=subprocess.PIPE) as process:
         for raw in process.stdout or ():
             sys.stdout.buffer.write(raw)
             sys.stdout.flush()
             yield raw.decode(errors="replace").strip()
+    os.close(near)
+    os.close(terminal)
 
 
 if __name__ == "__main__":

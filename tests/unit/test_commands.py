@@ -33,6 +33,8 @@ if arguments[:2] == ["ssm", "start-session"] and "--parameters" in arguments:
         (command,) = parameters["command"]
         print("Starting session with SessionId: someone-0abc\\r")
         sys.stdout.flush()
+        print("has a terminal:", os.isatty(0))
+        sys.stdout.flush()
         subprocess.run(["sh", "-c", command])
         print("Exiting session with sessionId: someone-0abc.\\r")
 """
@@ -156,6 +158,7 @@ def make(machine: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., subpro
             ["make", "--no-print-directory", "--assume-old=setup", target, *variables],
             cwd=folder,
             env={**environment, "ANSWERS": answers},
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             check=False,
@@ -186,6 +189,10 @@ def test_make_submit_uploads_the_file_runs_it_and_ends_with_its_status(machine: 
 def test_make_submit_is_content_with_a_job_that_is(make: Callable[..., Any]) -> None:
     done = make("submit", "JOB=job.py", answers="spark-job: job-1 ended with status 0")
     assert done.returncode == 0, done.stderr
+
+
+def test_a_session_has_a_terminal_even_in_ci(make: Callable[..., Any]) -> None:
+    assert "has a terminal: True" in make("submit", "JOB=job.py", answers="spark-job: job-1 ended with status 0").stdout
 
 
 @pytest.mark.parametrize(
