@@ -45,7 +45,7 @@ deploy: setup ## make the cluster of main.py in your own AWS account
 output: setup ## the outputs of the deployed cluster, its ready commands among them
 	cdktf output $(ARGS)
 
-destroy: setup ## remove it again
+destroy: setup ## destroy the cluster
 	cdktf destroy $(ARGS)
 
 # --- the deployed cluster ----------------------------------------------------------------------------------------
@@ -58,7 +58,7 @@ ON_MASTER = python $(if $(DEMO),-m lab.demo on-master,tools/on_master.py)
 shell: setup ## open a shell on the master of the deployed cluster
 	$(ON_MASTER) shell
 
-ui: setup ## forward its web page to http://localhost:8080
+ui: setup ## forward the master's web page to http://localhost:8080
 	$(ON_MASTER) ui
 
 # As they were typed: make would take a $ in them for a variable of its own.
@@ -68,19 +68,19 @@ submit: export OPTIONS_AS_GIVEN := $(value OPTIONS)
 submit: setup ## run JOB=job.py on it with ARGS='2026-01-01' (OPTIONS of spark-submit), and end with the job's status
 	$(ON_MASTER) submit
 
-status: setup ## show on one screen how it is
+status: setup ## show the cluster's state on one screen
 	$(ON_MASTER) status
 
-wait: setup ## wait until every worker that it wants is ready
+wait: setup ## wait until all wanted workers are ready
 	$(ON_MASTER) wait
 
 # --- a cluster on this machine -----------------------------------------------------------------------------------
 
 .PHONY: demo lab-packages
-demo: setup ## a cluster of real hosts on this machine, with no AWS account; wants root, Debian and Terraform
+demo: setup ## a cluster of real hosts on this machine, with no AWS account; needs root, Debian and Terraform
 	python -m lab.demo $(ARGS)
 
-lab-packages: setup ## install Debian's packages that demo and test-lab need
+lab-packages: setup ## install the Debian packages that test-lab needs
 	python -m lab.demo packages
 
 # --- checks ------------------------------------------------------------------------------------------------------
@@ -110,13 +110,13 @@ format: setup ## write what ruff and shfmt want
 test-unit test-synth test-userdata: test-%: setup ## one tier of tests
 	pytest tests/$* $(ARGS)
 
-test-deploy: setup ## real deploys into an emulated AWS; wants Terraform, and its AWS provider from the registry or a mirror
+test-deploy: setup ## real deploys into an emulated AWS; needs Terraform, and its AWS provider from the registry or a mirror
 	APPLY_OFFLINE='$(if $(TF_OFFLINE),$(TF_OFFLINE) --cycle)' pytest tests/deploy $(ARGS)
 
-test-lab: setup ## real deploys into an AWS on this machine that boots real hosts; wants root, Debian and Terraform
+test-lab: setup ## real deploys into an AWS on this machine that boots real hosts; needs root, Debian and Terraform
 	pytest tests/lab $(ARGS)
 
-test-long: setup ## those tests of the lab of whose kind test-lab runs one
+test-long: setup ## all cases of the lab's reboot tests; test-lab runs one of each kind
 	LONG=yes pytest tests/lab/test_reboots.py $(ARGS)
 
 checkov: setup .tools/checkov/.made ## static analysis of the Terraform JSON of main.py
@@ -130,7 +130,7 @@ bench: setup ## how long synthesis takes, and a worker's boot in the lab, each a
 	python -m bench.boot
 
 .PHONY: docs
-docs: setup ## make anew what docs/ has from the code
+docs: setup ## rewrite the tables in docs/ from the code
 	python tools/tables.py
 
 # --- environments ------------------------------------------------------------------------------------------------

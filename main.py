@@ -127,7 +127,7 @@ def _from_context(app: App, key: str, default: object) -> Any:  # noqa: ANN401 -
 
 
 def build(app: App) -> SparkStack:
-    """The stack of this app."""
+    """Add the stack; tests and the lab call it, and synthesize in their own way."""
     return SparkStack(app)
 
 

@@ -2,12 +2,12 @@
 
     make demo                           ends with `cdktf destroy`
     make demo ARGS=--keep               leaves the cluster running
-    make submit DEMO=yes JOB=job.py     a job of yours on a kept cluster; so do make shell, ui, status and wait
+    make submit DEMO=yes JOB=job.py     your own job on a kept cluster; make shell, ui, status, wait, too
     make demo ARGS='exec HOST COMMAND'  a command, or a shell, on a host of a kept cluster: master, worker-1, ...
     make demo ARGS=down                 takes a kept cluster down
 
-Needs Linux, root, Terraform and this project's Python environment; Debian's packages that are missing it installs. What
-is made once is kept in ~/.cache/spark-cluster-lab; logs of the last run are in its folder run/.
+Needs Linux, root, Terraform and this project's Python environment; it installs the Debian packages that are missing.
+What is made once is kept in ~/.cache/spark-cluster-lab; logs of the last run are in its folder run/.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def main(args: Sequence[str]) -> int:
     _install_packages()
     if list(args) == ["packages"]:
         if packages := missing_packages():
-            raise SystemExit(f"of Debian's packages there are missing {' '.join(packages)}: as root this installs them")
+            raise SystemExit(f"missing Debian packages: {' '.join(packages)}. As root this installs them")
         return 0
     if found := problems():
         raise SystemExit("\n".join(["this machine cannot run the lab:", *(f"- {problem}" for problem in found)]))
@@ -120,7 +120,7 @@ def _down(args: Sequence[str]) -> int:
 
 def _demo(args: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--keep", action="store_true", help="leave the cluster running, until `demo.py down`")
+    parser.add_argument("--keep", action="store_true", help="leave the cluster running until `make demo ARGS=down`")
     options = parser.parse_args(args)
     with none_before():
         lab = None
@@ -137,9 +137,9 @@ def _demo(args: Sequence[str]) -> int:
                     lab.end()
         if options.keep:
             _say("the cluster runs on:")
-            _say("  make submit DEMO=yes JOB=job.py   a job of yours; so do make shell, ui, status and wait")
+            _say("  make submit DEMO=yes JOB=job.py   your own job; make shell, ui, status and wait work the same way")
             _say("  make demo ARGS='exec worker-1'    a shell on a worker")
-            _say("  make demo ARGS=down               its end")
+            _say("  make demo ARGS=down               takes it down")
     return 0
 
 
@@ -175,7 +175,7 @@ def _show(lab: Lab, *, keep: bool) -> None:
 
 def _run_job(lab: Lab, outputs: dict[str, Any], master: Host) -> list[str]:
     """Run it, and return its answer and where its tasks ran."""
-    _say(f"  {inner_command(outputs['submit_command'])}   (the rest is Session Manager's, and unproved here)")
+    _say(f"  {inner_command(outputs['submit_command'])}   (the rest, Session Manager's part, is not tested here)")
     printed = run_job(lab, outputs, master).splitlines()
     lines = [line for line in printed if line.startswith(("answer:", "tasks ran on:"))]
     if f"answer: {EXPECTED}" not in lines or len(lines[-1].split()) != 3 + WORKERS:

@@ -27,7 +27,7 @@ def missing() -> str:
     if shutil.which("terraform") is None:
         return "there is no terraform on the path"
     if not CDKTF.exists():
-        return "there is no node_modules/.bin/cdktf, which `make` installs"
+        return "there is no node_modules/.bin/cdktf, which `make setup` installs"
     if not PROVIDER_COPY and not _registry_answers():
         return "Terraform's registry does not answer, and AWS_PROVIDER_VERSION names no copy of the provider"
     return ""

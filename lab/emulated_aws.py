@@ -47,7 +47,7 @@ class _GroupActions:
         self._log = log
 
     def install(self) -> None:
-        """Add both calls to moto."""
+        """Add the three calls to moto."""
         actions = self
 
         @replaces(AutoScalingResponse, "complete_lifecycle_action")

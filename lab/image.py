@@ -1,6 +1,6 @@
 """The images hosts boot from: stand-ins for AMIs, built once as overlayfs layers and kept in the cache.
 
-Every layer is made by one script of the folder `image/`. Its folder in the cache is named by a hash of that script, of
+Every layer is made by one script in the folder `images/`. Its folder in the cache is named by a hash of that script, of
 the files it is given and of the layer below, so a changed recipe makes another image and an unchanged one is found.
 """
 

@@ -129,7 +129,7 @@ class Lab:
             return None
 
     def client(self, service: str, region: str = REGION) -> Any:
-        """A boto3 client of who deploys; only for a thread in the lab's network."""
+        """A boto3 client of the deployer; only for a thread in the lab's network."""
         return _client(service, region)
 
     def ami_ids(self) -> dict[str, str]:

@@ -103,7 +103,7 @@ class Gate:
             return self._do_once(environ, respond)
 
     def _do_once(self, environ: Environ, respond: Respond) -> list[bytes]:
-        """Give a call that its sender's SDK sends again, as where an answer was lost, the answer that it had.
+        """Give a call that its sender's SDK sends again, as when an answer was lost, the answer that it had.
 
         moto would do it twice, and refuse the second time what the first has made or removed.
         """

@@ -26,7 +26,7 @@ AWS_PORT = 5555
 AWS_ENDPOINT = f"http://{SERVICES}:{AWS_PORT}"
 
 DEPLOYER = "lab"
-"""The access key of who deploys, and its secret: the only one that is no node's."""
+"""The access key of the deployer, and its secret: the only one that is no node's."""
 
 REGION = "us-east-1"
 

@@ -108,7 +108,7 @@ def _download(version: str, folder: Path) -> None:
 
 
 def _release_name(name: str) -> str | None:
-    """Return where a release has the source distribution's `name`, or None where a release has no such file."""
+    """Return where a release has the source distribution's `name`, or None if a release has no such file."""
     if name in _RELEASE_FILES:
         return name
     for folder, place in _RELEASE_FOLDERS.items():

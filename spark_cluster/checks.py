@@ -45,7 +45,7 @@ def fail(argument: str, rule: str, got: object) -> ValueError:
 
 def _fail_form(argument: str, rule: str, got: object, form: str) -> ValueError:
     """As `fail`; if the value is a token in another form, with what converts it."""
-    return fail(argument, rule if got is None or is_known(got) else f"{rule} (convert by cdktf's {form})", got)
+    return fail(argument, rule if got is None or is_known(got) else f"{rule} (convert with cdktf's {form})", got)
 
 
 def name(argument: str, value: str) -> None:
@@ -178,7 +178,7 @@ def script(argument: str, value: object) -> None:
         return
     text(argument, value)
     if is_known(value) and not str(value).startswith("#!"):
-        raise fail(argument, "begin with its interpreter, such as '#!/bin/bash'", str(value)[:40])
+        raise fail(argument, "begin with a `#!` line such as '#!/bin/bash'", str(value)[:40])
 
 
 def proxy(argument: str, value: object) -> None:

@@ -102,7 +102,7 @@ class SparkCluster(Construct):
             vpc_id: the VPC; its `enable_dns_support` and `enable_dns_hostnames` must be on.
                 Changing it: make a second cluster instead; a security group cannot move while nodes use it.
             subnet_ids: the workers' subnets; one zone is cheapest and fastest for shuffles.
-                Changing it: in place for new workers; replaces the master if the first changes and it is in that one.
+                Changing it: in place for new workers; replaces the master if the first changes and the master is in it.
             master: the master's instance type, subnet and volume.
             workers: the workers' instance types, sizes, price and volume.
             scaling: what changes the number of workers. Default: by average CPU, `scaling.Cpu()`.
@@ -134,7 +134,7 @@ class SparkCluster(Construct):
                 Changing it: replaces the master and refreshes the workers.
             key_name: an EC2 key pair for the AMI's own user. Default: none; Session Manager needs none.
                 Changing it: replaces the master and refreshes the workers.
-            ebs_optimized: whether EBS has a bandwidth of its own. Default: as the instance type has it.
+            ebs_optimized: whether instances have dedicated EBS bandwidth. Default: as the instance type has it.
                 Changing it: replaces the master and refreshes the workers.
             ami_id: an AMI of the dnf or apt family with cloud-init. Default: the newest Amazon Linux 2023, which
                 reaches new workers without a plan, and never replaces the master.

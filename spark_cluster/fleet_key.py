@@ -86,7 +86,7 @@ class SsmParameter:
     kms_key_arn: str | None = None
 
     def __post_init__(self) -> None:
-        """Check both fields."""
+        """Hold the name to a leading slash, the key to an ARN."""
         checks.parameter_name("fleet_key.name", self.name)
         if self.kms_key_arn is not None:
             checks.prefixed("fleet_key.kms_key_arn", self.kms_key_arn, "arn:")
@@ -149,7 +149,7 @@ class NoKey:
     """No fleet key: the master cannot log in to the workers. Spark itself never does."""
 
     def private_parameter(self, place: FleetKeyPlace) -> None:
-        """Nothing."""
+        """Makes nothing: there is no such parameter."""
 
 
 class ClusterFleetKey(Construct):

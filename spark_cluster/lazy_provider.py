@@ -1,4 +1,4 @@
-"""Make the AWS provider lazy, in Python and in jsii's Node, for an app whose synthesis shall start in a second."""
+"""Make the AWS provider lazy, in Python and in jsii's Node, so that an app's synthesis starts in a second or two."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def import_lazily() -> bool:
     """Load each of the AWS provider's modules when it is first used, not all 2,212 whenever one is.
 
     The provider's package imports every one of its modules as soon as any is wanted: 8 to 17 seconds and 565 MB, most
-    of an app's synthesis, of which a cluster uses three dozen. Today's jsii generates packages that import lazily (PEP
-    562); this provider's last release is older and will not be rebuilt. So this does for it what the generator does
-    today: the package is put into `sys.modules` unexecuted, and its modules are found through it on demand. Nothing
-    else changes: `import cdktf_cdktf_provider_aws as aws; aws.vpc.Vpc` and `from cdktf_cdktf_provider_aws.vpc import
+    of an app's synthesis. A cluster uses three dozen. Today's jsii generates packages that import lazily (PEP 562); the
+    provider's last release is older and will not be rebuilt. So this does for it what the generator does today: the
+    package is put into `sys.modules` unexecuted, and its modules are found through it on demand. Nothing else changes:
+    `import cdktf_cdktf_provider_aws as aws; aws.vpc.Vpc` and `from cdktf_cdktf_provider_aws.vpc import
     Vpc` give the same class, `dir`, `isinstance` and type checkers see what they saw.
 
     jsii runs the provider's JavaScript in a Node of its own, which loads all modules, too. This starts that Node (by

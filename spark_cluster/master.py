@@ -33,7 +33,7 @@ class Master:
             Changing it: larger in place, its file system grows at the next reboot; EC2 refuses a smaller one.
 
     Raises:
-        ValueError: one of them is not of that form.
+        ValueError: a value is wrong; the message names it and the rule.
     """
 
     instance_type: str = "m6i.large"
@@ -41,7 +41,7 @@ class Master:
     root_volume_gib: checks.Whole = 32
 
     def __post_init__(self) -> None:
-        """Check every field."""
+        """Hold the fields to their forms, the volume to 16 GiB or more."""
         checks.instance_type("master.instance_type", self.instance_type)
         if self.subnet_id is not None:
             checks.prefixed("master.subnet_id", self.subnet_id, "subnet-")

@@ -21,7 +21,7 @@ METADATA_OPTIONS: dict[str, Any] = {
     "http_tokens": "required",
     "http_put_response_hop_limit": 1,
 }
-"""IMDSv2 only, and for nothing behind one more hop."""
+"""IMDSv2 only, and not reachable over a second hop, as from a container."""
 
 ROOT_VOLUME_TYPE = "gp3"
 
@@ -43,7 +43,7 @@ class NodeCommon:
         ready: what must be there before it starts.
 
     Raises:
-        ValueError: one of them is not of that form.
+        ValueError: a value is wrong; the message names it and the rule.
     """
 
     name: str

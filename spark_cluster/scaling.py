@@ -71,7 +71,7 @@ class Cpu:
         scale_out_workers: how many are added at once.
         scale_in_below_percent: average CPU below which workers are removed.
         scale_in_workers: how many are removed at once.
-        evaluation_periods: how many minutes in a row the average must be there.
+        evaluation_periods: how many minutes in a row the average must be beyond the threshold.
         cooldown_seconds: the pause after a step, in which no other is taken; it covers a worker's boot.
 
     Raises:
@@ -88,7 +88,7 @@ class Cpu:
     leaves_zero: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        """Check every figure."""
+        """Hold the percentages to 1 to 100 and in order, the counts to 1 or more."""
         checks.whole("scaling.scale_out_above_percent", self.scale_out_above_percent, 1, 100)
         checks.whole("scaling.scale_in_below_percent", self.scale_in_below_percent, 1, 100)
         checks.whole("scaling.scale_out_workers", self.scale_out_workers, 1)
@@ -165,8 +165,8 @@ class Manual:
     leaves_zero: ClassVar[bool] = True
 
     def prepare(self, settings: NodeSettings, *, master_role: NodeRole, group_arn: str) -> Prepared:  # noqa: ARG002
-        """Nothing."""
+        """The settings as they are."""
         return Prepared(settings)
 
     def attach(self, scope: Construct, *, group: AutoscalingGroup, name: str, tags: Mapping[str, str]) -> None:
-        """Nothing."""
+        """Makes nothing."""

@@ -40,19 +40,19 @@ class NodeSettings:
     ]
     spark_version: Annotated[str, "names the folder `/opt/spark-<version>`"]
     spark_file: Annotated[str, "name of Spark's tarball, in the bucket and at Apache"]
-    spark_checksum: Annotated[str, 'its SHA-256 or SHA-512, or `""`: it is to be looked up']
+    spark_checksum: Annotated[str, 'the tarball\'s SHA-256 or SHA-512, or `""`: a node looks it up']
     spark_urls: Annotated[Sequence[str], "where the tarball is, besides the bucket, in order"]
     checksum_urls: Annotated[Sequence[str], "where the foundation publishes its SHA-512"]
     spark_defaults: Annotated[Mapping[str, str], "Spark properties that win over the cluster's own"]
     executor_cores: Annotated[
-        checks.Whole, "`spark.executor.cores` of those, or 0: an executor has all cores of a worker"
+        checks.Whole, "`spark.executor.cores` of `spark_defaults`, or 0: an executor has all cores of a worker"
     ]
     python_version: Annotated[str, "the Python of drivers and executors, such as `3.11`"]
     secret_parameter: Annotated[str, "name of the parameter with the secret of `spark.authenticate`"]
     fleet_public_key_parameter: Annotated[
-        str, 'that of the public half of the fleet key, or `""`: there is no such key'
+        str, 'name of the parameter with the public half of the fleet key, or `""`: there is no such key'
     ]
-    parameter_placeholder: Annotated[str, "what such a parameter holds until the master fills it"]
+    parameter_placeholder: Annotated[str, "what a parameter holds until the master fills it"]
     setup_script: Annotated[str, 'the text of the caller\'s script, or `""`: there is none']
     http_proxy: Annotated[str, 'address of the proxy, or `""`: there is none']
     no_proxy: Annotated[Sequence[str], "names reached without it, besides those that always are"]
@@ -61,7 +61,7 @@ class NodeSettings:
         """Check what the caller gave.
 
         Raises:
-            ValueError: one of them is not of its form.
+            ValueError: a value is wrong; the message names it and the rule.
         """
         checks.whole("boot_timeout_seconds", self.boot_timeout_seconds, SHORTEST_BOOT_SECONDS, LONGEST_BOOT_SECONDS)
         checks.spark_defaults("spark_defaults", self.spark_defaults)

@@ -66,14 +66,14 @@ class SparkArchive:
         checksum: its SHA-256 or SHA-512, in hexadecimal.
 
     Raises:
-        ValueError: either is not of that form.
+        ValueError: a value is wrong; the message names it and the rule.
     """
 
     url: str
     checksum: str
 
     def __post_init__(self) -> None:
-        """Check both fields."""
+        """Hold the address to a literal https or s3 one, the checksum to its digits."""
         parts = urlsplit(self.url if isinstance(self.url, str) and not Token.is_unresolved(self.url) else "")
         if parts.scheme not in {"https", "s3"} or not parts.netloc or not parts.path.strip("/"):
             rule = "be a literal 'https://…' or 's3://bucket/key' address"
@@ -86,7 +86,7 @@ class SparkArchive:
 
     @property
     def s3_object(self) -> str | None:
-        """`bucket/key` where the archive is in S3."""
+        """`bucket/key` if the archive is in S3, else `None`."""
         return self.url.removeprefix("s3://") if self.url.startswith("s3://") else None
 
 

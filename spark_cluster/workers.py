@@ -60,22 +60,22 @@ class Workers:
     Attributes:
         instance_types: EC2 instance types that Auto Scaling chooses from. Of one architecture, and of one shape, since
             an executor is made to fill the smallest of them. Several types make spot capacity likelier.
-            Changing it: refreshes the workers; with `ami_id` those that fit stay.
+            Changing it: refreshes the workers; with `ami_id`, those that already match are kept.
         min_size: smallest number of workers. Changing it: in place.
         max_size: largest number of workers. Changing it: in place.
         desired_size: how many are started at first; afterwards scaling or an operator decides. Default: `min_size`.
-            Changing it: nothing, after the first deploy.
+            Changing it: no effect after the first deploy.
         spot_max_price: most to pay for an hour of one spot worker, in US dollars, as text. Default: the on-demand
             price, which AWS recommends
             (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-best-practices.html).
-            Changing it: refreshes the workers; with `ami_id` those that fit stay.
+            Changing it: refreshes the workers; with `ami_id`, those that already match are kept.
         on_demand_base_capacity: how many workers are on-demand instances before the rest is spot.
-            Changing it: refreshes the workers; with `ami_id` those that fit stay.
+            Changing it: refreshes the workers; with `ami_id`, those that already match are kept.
         root_volume_gib: size of a worker's root volume in GiB, where shuffle data goes on types without instance store.
             Changing it: refreshes the workers.
 
     Raises:
-        ValueError: one of them is not of that form, or the sizes are out of order.
+        ValueError: a value is wrong, or the sizes are out of order; the message names them and the rule.
     """
 
     instance_types: Sequence[str] = ("m6i.xlarge", "m6a.xlarge", "m5.xlarge", "m5a.xlarge")
@@ -87,7 +87,7 @@ class Workers:
     root_volume_gib: checks.Whole = 100
 
     def __post_init__(self) -> None:
-        """Check every field, and the order of the sizes."""
+        """Hold the fields to their forms, and the sizes to their order."""
         types = self.instance_types
         if isinstance(types, str) or not isinstance(types, Sequence) or not types or not checks.is_known(types):
             rule = "be a list of instance types such as ['m6i.xlarge'] (its elements may be tokens, the list may not)"

@@ -65,7 +65,7 @@ def outputs() -> dict[str, str]:
         ["terraform", f"-chdir={STACK}", "output", "-json"], stdout=subprocess.PIPE, text=True, check=False
     )
     if done.returncode:
-        sys.exit("terraform has no outputs to tell: has the cluster been deployed from this folder?")
+        sys.exit("terraform shows no outputs: was the cluster deployed from this folder?")
     values = {name: output["value"] for name, output in json.loads(done.stdout).items()}
     if missing := {"region", "master_instance_id", "bucket_name"} - values.keys():
         sys.exit(f"the deployed stack has no outputs {', '.join(sorted(missing))}: `make deploy` adds them")
@@ -77,7 +77,7 @@ def submit(commands: Commands, profile: str | None) -> int:
     job = Path(os.environ["JOB_AS_GIVEN"])
     if not job.is_file():
         sys.exit(
-            f"JOB must be a Python script or a jar, there is no file {job}: make submit JOB=job.py ARGS='2026-01-01'"
+            f"there is no file {job}: JOB is a Python script or a jar, as in make submit JOB=job.py ARGS='2026-01-01'"
         )
     digest = hashlib.sha256(job.read_bytes()).hexdigest()[:16]
     url = f"s3://{commands.bucket_name}/data/jobs/{digest}/{job.name}"

@@ -27,7 +27,7 @@ _CHANGE = re.compile(r" ?Changing it: (.*)\.$")
 
 
 def main(*arguments: str) -> int:
-    """Write or check; the status is 1 if a page was stale and is to be checked only."""
+    """Write or check; with `--check` write nothing, and return 1 if a page is stale."""
     lazy_provider.import_lazily()
     stale = []
     for page in sorted(DOCS.glob("*.md")):

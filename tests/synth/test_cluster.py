@@ -224,7 +224,7 @@ NAME_RULE = "be lower-case letters, digits and single inner hyphens, beginning w
         ({"setup_script": ""}, "setup_script must be a string that is not empty, got ''"),
         (
             {"setup_script": "echo hello"},
-            "setup_script must begin with its interpreter, such as '#!/bin/bash', got 'echo hello'",
+            "setup_script must begin with a `#!` line such as '#!/bin/bash', got 'echo hello'",
         ),
         ({"spark_defaults": ["spark.x"]}, "spark_defaults must be a mapping of Spark properties, got ['spark.x']"),
         (

@@ -146,35 +146,35 @@ def test_no_proxy_takes_names_and_a_list_that_only_terraform_knows() -> None:
 @pytest.mark.parametrize("kind", ["string", "list", "object"])
 def test_whole_refuses_a_token_that_is_no_number(kind: str) -> None:
     """jsii would refuse it too, with a stack of Node's."""
-    message = "argument must be a whole number (convert by cdktf's Token.as_number), got a token"
+    message = "argument must be a whole number (convert with cdktf's Token.as_number), got a token"
     assert refusal(checks.whole, TOKENS[kind], 0) == message
 
 
 @pytest.mark.parametrize("kind", ["string", "number", "list"])
 def test_flag_refuses_a_token_that_is_no_boolean(kind: str) -> None:
     assert refusal(checks.flag, TOKENS[kind]) == (
-        "argument must be True or False (convert by cdktf's Token.as_any), got a token"
+        "argument must be True or False (convert with cdktf's Token.as_any), got a token"
     )
 
 
 @pytest.mark.parametrize("kind", ["number", "list", "object"])
 def test_text_refuses_a_token_that_is_no_string(kind: str) -> None:
     assert refusal(checks.text, TOKENS[kind]) == (
-        "argument must be a string that is not empty (convert by cdktf's Token.as_string), got a token"
+        "argument must be a string that is not empty (convert with cdktf's Token.as_string), got a token"
     )
 
 
 @pytest.mark.parametrize("kind", ["string", "number", "object"])
 def test_ids_refuse_a_token_that_is_no_list(kind: str) -> None:
     assert refusal(checks.ids, TOKENS[kind], "sg-") == (
-        "argument must be a list of ids such as ['sg-0123'] (convert by cdktf's Token.as_list), got a token"
+        "argument must be a list of ids such as ['sg-0123'] (convert with cdktf's Token.as_list), got a token"
     )
 
 
 @pytest.mark.parametrize("kind", ["number", "list", "object"])
 def test_price_refuses_a_token_that_is_no_string(kind: str) -> None:
     assert refusal(checks.price, TOKENS[kind]) == (
-        "argument must be US dollars an hour as text, such as '0.0950' (convert by cdktf's Token.as_string), "
+        "argument must be US dollars an hour as text, such as '0.0950' (convert with cdktf's Token.as_string), "
         "got a token"
     )
 

@@ -200,7 +200,7 @@ def test_a_session_has_a_terminal_even_in_ci(make: Callable[..., Any]) -> None:
     [
         (["JOB=job.py"], "", "the session ended before the job began"),
         (["JOB=no.py"], "", "there is no file no.py"),
-        ([], "", "JOB must be a Python script or a jar"),
+        ([], "", "JOB is a Python script or a jar"),
     ],
 )
 def test_make_submit_says_what_went_wrong(

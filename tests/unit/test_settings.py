@@ -38,7 +38,7 @@ def without(key: str) -> dict[str, Any]:
         (without("bucket"), "bucket is missing"),
         ({**node_settings("worker"), "parameter_kms_key": ""}, "parameter_kms_key is unknown"),
         ({**node_settings("worker"), "colour": "blue"}, "colour is unknown"),
-        ({**node_settings("worker"), "no_proxy": "a"}, "no_proxy must be of another kind, got 'a'"),
+        ({**node_settings("worker"), "no_proxy": "a"}, "no_proxy must be a list, got 'a'"),
         ({**node_settings("worker"), "role": "slave"}, "role must be one of master, worker, got 'slave'"),
         (without("role"), "role must be one of"),
     ],

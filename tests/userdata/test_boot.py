@@ -296,7 +296,7 @@ def test_a_package_manager_that_hangs_ends_with_the_boots_time(worker: Node) -> 
 def test_fails_when_the_programs_are_not_those_of_the_user_data(worker: Node) -> None:
     worker.settings["programs_sha256"] = "0" * 64
     done = worker.boot()
-    assert_failed(worker, done, "fetch_programs", "the node's programs are not those of this user data")
+    assert_failed(worker, done, "fetch_programs", "the node's programs do not match the checksum in user data")
     assert not (worker.root / LIB / "boot").exists()
 
 
@@ -688,7 +688,7 @@ def test_fails_when_no_checksum_is_published(worker: Node, published: bytes | No
     if published is not None:
         worker.serve(f"{ORIGIN}.sha512", published)
     done = worker.boot(seconds_gone=1592)
-    assert_failed(worker, done, "install_spark", f"no checksum of {SPARK_FILE} could be had")
+    assert_failed(worker, done, "install_spark", f"no checksum for {SPARK_FILE} was found")
     assert_started_nothing(worker)
 
 
@@ -733,7 +733,7 @@ def test_a_master_does_not_share_again_what_it_took_from_the_bucket(master: Node
 # Secrets, configuration, services
 
 
-NO_SECRETS = "the spark.authenticate secret or the fleet key cannot be had"
+NO_SECRETS = "cannot get the spark.authenticate secret or the fleet key"
 
 
 def test_fails_without_its_secrets(worker: Node) -> None:
@@ -797,7 +797,7 @@ def test_fails_when_auto_scaling_does_not_answer(worker: Node) -> None:
     worker.mock(f"{worker.root}/{LIB}/aws.py", "[[ $* != *CONTINUE ]] || exit 1\n" + AWS)
     done = worker.boot()
     assert done.returncode != 0
-    assert "boot failed: complete: Auto Scaling does not hear that this worker is ready" in worker.last_line
+    assert "boot failed: complete: cannot tell Auto Scaling that this worker is ready" in worker.last_line
     assert worker.calls_of("systemctl")[-1] == "systemctl disable --now spark-worker.service"
 
 

@@ -272,13 +272,13 @@ def test_it_ends_with_the_status_of_the_job(
 def test_a_driver_that_was_stopped_meanwhile(people: Drivers, script: Path, capfd: pytest.CaptureFixture[str]) -> None:
     people.put("job-4f2a91", RUNS, RUNS, UNKNOWN)
     assert people.job.main([str(script)]) == 143
-    assert capfd.readouterr().err.splitlines()[-1] == "spark-job: job-4f2a91 was stopped"
+    assert capfd.readouterr().err.splitlines()[-1] == "spark-job: job-4f2a91 ended with status 143, stopped"
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--name", "x"], "there is no SOURCE behind the options"),
+        (["--name", "x"], "there is no SOURCE after the options"),
         (["/no/such/file.py"], "there is no file /no/such/file.py"),
         (["/"], "there is no file /"),
         (["s3://demo-bucket/data/no-such-job.py"], "there is no s3://demo-bucket/data/no-such-job.py"),

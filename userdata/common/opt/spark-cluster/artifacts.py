@@ -222,14 +222,14 @@ class Fetch:
             problem = self.unpack(tarball, digest)
         want = wanted.result()
         if fetching.wait():
-            raise SourceError(f"{source} could not be had")
+            raise SourceError(f"{source} could not be fetched")
         self.verify(source, digest.hexdigest(), want)
         self.put_in_place(problem)
 
     def verify(self, source: str, got: str, want: str, *, alone: bool = True) -> None:
         """Compare digests. Only what came from a source alone, and in one piece, is that source's fault."""
         if not want:
-            raise SourceError(f"no checksum of {self.artifact.file} could be had")
+            raise SourceError(f"no checksum for {self.artifact.file} was found")
         if got == want:
             log(f"have it from {source}, checksum right")
             return
@@ -292,10 +292,10 @@ class Fetch:
         if self.start(AWS, "fetch", source, str(file), *([str(etag)] if etag else [])).wait():
             if shutil.disk_usage(DOWNLOADS).free < CHUNK_BYTES:
                 raise cannot_write(file)
-            raise SourceError(f"{source} could not be had")
+            raise SourceError(f"{source} could not be fetched")
 
     def unpack(self, tarball: IO[bytes], digest: hashlib._Hash | None = None) -> str:
-        """What is wrong with it, once all of it is aside; `digest` learns of all bytes."""
+        """Unpack it aside, and return what is wrong with it, or an empty text; `digest` gets all bytes."""
         self.artifact.unsure.touch()
         keep_on_disk(UNPACKING)
         shutil.rmtree(self.aside, ignore_errors=True)
@@ -321,7 +321,7 @@ class Fetch:
         if went_away or status:
             reason = reason or f"tar ended with status {status}"
         elif not inflater.whole:
-            reason = "it is no whole gzip file"
+            reason = "it is not a complete gzip file"
         else:
             reason = ""
         if went_away:  # nobody knows the digest of what it has not read
@@ -329,7 +329,7 @@ class Fetch:
         return reason
 
     def put_in_place(self, problem: str) -> None:
-        """Take what is aside, unless there is a problem with it, for the artifact."""
+        """Move what was unpacked aside to where it belongs, or raise what is wrong with it."""
         what = self.artifact
         if problem:
             raise self.cannot_unpack(problem)
@@ -359,7 +359,7 @@ class Fetch:
             raise ArtifactError(f"cannot share {self.artifact.name} with the workers")
 
     def end(self) -> None:
-        """Leave nothing behind that runs, nor begin anything."""
+        """End all children, and start no more."""
         self.deadline = 0
         for child in self.children:
             child.terminate()

@@ -18,6 +18,8 @@ TEXTS = {
     *("spark_version", "spark_file", "spark_checksum", "secret_parameter", "fleet_public_key_parameter"),
     *("parameter_placeholder", "setup_script", "http_proxy"),
 }
+NUMBER = (int, float)
+WORDS = {NUMBER: "a number", list: "a list", dict: "an object", str: "a text"}
 ONLY = {"master": {"fleet_private_key_parameter", "parameter_kms_key"}, "worker": {"launch_hook"}}
 
 
@@ -26,10 +28,10 @@ class SettingsError(Exception):
 
 
 def kinds(role: object) -> dict[str, Any]:
-    """What each setting that a role is given must hold."""
+    """The Python types of each setting that a role is given."""
     if role not in ONLY:
         raise SettingsError(f"role must be one of {', '.join(ONLY)}, got {role!r}")
-    keys = ((NUMBERS, (int, float)), (LISTS, list), (MAPPINGS, dict), (TEXTS | ONLY[str(role)], str))
+    keys = ((NUMBERS, NUMBER), (LISTS, list), (MAPPINGS, dict), (TEXTS | ONLY[str(role)], str))
     return {key: kind for names, kind in keys for key in names}
 
 
@@ -42,7 +44,7 @@ def check(given: dict[str, Any]) -> None:
         raise SettingsError(f"{key} is unknown to this node's programs")
     for key, kind in known.items():
         if not isinstance(given[key], kind):
-            raise SettingsError(f"{key} must be of another kind, got {given[key]!r}")
+            raise SettingsError(f"{key} must be {WORDS[kind]}, got {given[key]!r}")
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def defaults(role: str, master_host: str) -> dict[str, str]:
         "spark.authenticate": "true",
         "spark.network.crypto.enabled": "true",
         "spark.network.crypto.saslFallback": "false",
-        # SIGPWR is instant death if decommissioning is off; its rounds of 30 s are longer than a notice lasts.
+        # Without decommissioning SIGPWR kills a worker at once. Two rounds of Spark's 30 s take half of a spot notice.
         "spark.decommission.enabled": "true",
         "spark.storage.decommission.enabled": "true",
         "spark.storage.decommission.replicationReattemptInterval": "5s",

@@ -3,7 +3,7 @@
 
 A worker that starts while its master recovers can get the word that the master sends to the worker it remembers at
 that address. It then believes that it is registered, and never registers: the master drops the worker it remembers, and
-this one runs unlisted for ever. So it is started again where a master that answers does not list it for a while.
+this one runs unlisted for ever. So it is started again if a master that answers does not list it for a while.
 """
 
 from __future__ import annotations
