@@ -65,6 +65,7 @@ ui: setup ## forward the master's web page to http://localhost:8080
 submit: export JOB_AS_GIVEN := $(value JOB)
 submit: export ARGS_AS_GIVEN := $(value ARGS)
 submit: export OPTIONS_AS_GIVEN := $(value OPTIONS)
+unexport JOB ARGS OPTIONS
 submit: setup ## run JOB=job.py on it with ARGS='2026-01-01' (OPTIONS of spark-submit), and end with the job's status
 	$(ON_MASTER) submit
 

@@ -85,7 +85,7 @@ def _exec(args: Sequence[str]) -> int:
         there = ", ".join(hosts) if lab and lab.enclosure.alive else "none; make demo ARGS=--keep"
         raise SystemExit(f"usage: make demo ARGS='exec HOST [COMMAND ...]', HOST being one of: {there}")
     inside = Host(hosts[args[0]]).command(*(args[1:] or ["bash", "--login"]))
-    return subprocess.run(inside, check=False).returncode
+    os.execvp(inside[0], inside)  # noqa: S606 - no shell is wanted
 
 
 def _on_master(args: Sequence[str]) -> int:
@@ -93,8 +93,9 @@ def _on_master(args: Sequence[str]) -> int:
     lab = Lab.find()
     if lab is None or not lab.enclosure.alive:
         raise SystemExit("there is no kept cluster: make demo ARGS=--keep")
-    command = [sys.executable, "tools/on_master.py", *args]
-    return subprocess.run(command, cwd=ROOT, env={**os.environ, **outside(_deployment(lab))}, check=False).returncode
+    os.chdir(ROOT)
+    command = (sys.executable, "tools/on_master.py", *args)
+    os.execve(command[0], command, {**os.environ, **outside(_deployment(lab))})  # noqa: S606 - no shell is wanted
 
 
 def outside(deployment: Deployment) -> dict[str, str]:

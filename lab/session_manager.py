@@ -1,17 +1,24 @@
 """An `aws` for people on a lab: what `make shell`, `ui`, `submit`, `status` and `wait` ask of the AWS command line.
 
-In place of Session Manager it runs on the host what that would run there. Like Session Manager it hands no status on
-(https://github.com/aws/session-manager-plugin/issues/59).
+In place of Session Manager it runs on the host what that would run there, as root, in a terminal. Like Session Manager
+it hands no status on (https://github.com/aws/session-manager-plugin/issues/59), needs a terminal for its input
+(https://github.com/aws/amazon-ssm-agent/issues/354) and adds lines of its own. If LAB_SESSION_SECONDS is set, it ends a
+session after that time, whatever goes on in it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import pty
+import select
 import socket
 import subprocess
 import sys
 import threading
+import time
+from contextlib import suppress
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 from typing import TYPE_CHECKING
 
@@ -55,10 +62,29 @@ def _start_session(lab: Lab, options: argparse.Namespace) -> None:
         (port,), (local_port,) = options.parameters["portNumber"], options.parameters["localPortNumber"]
         _forward(lab, options.target, int(port), int(local_port))
         return
-    command = ["bash", "--login"]
-    if options.document_name == "AWS-StartInteractiveCommand":
-        command = ["sh", "-c", *options.parameters["command"]]
-    subprocess.run(Host(options.target).command(*command), check=False, stderr=subprocess.STDOUT)  # as in a terminal
+    if options.document_name is None:
+        subprocess.run(Host(options.target).command("bash", "--login"), check=False)
+        return
+    sys.stdout.write("\nStarting session with SessionId: lab-0123456789abcdef0\n")
+    sys.stdout.flush()
+    if os.isatty(sys.stdin.fileno()):
+        _run_in_a_terminal(Host(options.target).command("sh", "-c", *options.parameters["command"]))
+    else:
+        sys.stdout.write("\nCannot perform start session: EOF\n")
+    sys.stdout.write("\n\nExiting session with sessionId: lab-0123456789abcdef0.\n\n")
+
+
+def _run_in_a_terminal(command: Sequence[str]) -> None:
+    near, terminal = pty.openpty()
+    seconds = os.environ.get("LAB_SESSION_SECONDS")
+    end = time.monotonic() + float(seconds) if seconds else None
+    with subprocess.Popen(command, preexec_fn=lambda: os.login_tty(terminal)):  # noqa: PLW1509 - no other thread
+        os.close(terminal)
+        with suppress(OSError):  # the terminal's end
+            while select.select([near], [], [], None if end is None else max(0.0, end - time.monotonic()))[0]:
+                sys.stdout.buffer.write(os.read(near, 65536))
+                sys.stdout.flush()
+        os.close(near)  # who is still there gets SIGHUP
 
 
 def _copy(lab: Lab, options: argparse.Namespace) -> None:

@@ -7,6 +7,7 @@ session after 20 minutes without input, which a job may outlast
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -15,7 +16,9 @@ import re
 import shlex
 import subprocess
 import sys
+import termios
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,10 +28,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 STACK = Path(os.environ.get("STACK") or "cdktf.out/stacks/spark-cluster")
-ENDED = re.compile(r"^spark-job: (\S+) ended with status (\d+)")
 RUNS = re.compile(r"^spark-job: (\S+) runs, and goes on")
-NOT_OF_THE_JOB = re.compile(r"^((Starting|Exiting) session with session|spark-job: |$)", re.IGNORECASE)
-"""A job's own empty lines are among them: in the next session some of its lines are shown again, and none is lost."""
+ENDED = re.compile(r"^spark-job: (\S+) ended with status (\d+)")
+GONE = re.compile(r"^spark-job: there is no driver ")
+AGAIN_LINES = 8
+"""Of a job's output that the next session shows again: among the last lines may be words of Session Manager's."""
 
 SESSION_SECONDS = 60
 """A session that lasted longer was a good one."""
@@ -36,34 +40,52 @@ SESSION_SECONDS = 60
 PAUSES_SECONDS = (1, 10, 60)
 """Before each further session after one that was none."""
 
-GOOD = {
-    "status": re.compile(r"^master +\S+ answers"),
-    "wait": re.compile(r"^spark-wait: ready"),
-}
-"""What the commands say whose status is 0 on the master."""
+ANSWERS = re.compile(r"^master +(\S+ answers|does not answer)")
+WAITS = re.compile(r"^spark-wait: waits at most (\d+) s")
+WAITED = re.compile(r"^spark-wait: (ready|gave up)")
+INTERRUPTED_STATUS = 130
 
 
 def main(what: str) -> int:
     """Run one of them, and end with the status that it had on the master."""
-    deployed = outputs()
-    commands = Commands(deployed["region"], deployed["master_instance_id"], deployed["bucket_name"])
+    values = outputs()
+    commands = Commands(values["region"], values["master_instance_id"], values["bucket_name"])
     profile = json.loads(Path("cdktf.json").read_text(encoding="utf-8")).get("context", {}).get("profile")
     if what == "submit":
         return submit(commands, profile)
-    command: str = getattr(commands, what)(profile)
-    if what not in GOOD:
-        return subprocess.run(["sh", "-c", command], check=False).returncode
-    found = [GOOD[what].search(line) for line in shown(command)]
-    return 0 if any(found) else 1
+    if what == "wait":
+        return wait(commands, profile)
+    if what == "status":
+        found = [match for line in shown(commands.status(profile)) if (match := ANSWERS.search(line))]
+        if not found:
+            sys.exit("the session ended before the master's state was seen")
+        return 0 if found[0][1].endswith(" answers") else 1
+    with keys_for_the_session() if what == "shell" else contextlib.nullcontext():
+        return subprocess.run(["sh", "-c", getattr(commands, what)(profile)], check=False).returncode
+
+
+@contextlib.contextmanager
+def keys_for_the_session() -> Iterator[None]:
+    """Hand Ctrl-C and its like on as they are typed; else they would end this program, and the session with it."""
+    if not sys.stdin.isatty():
+        yield
+        return
+    before = termios.tcgetattr(sys.stdin)
+    inside = termios.tcgetattr(sys.stdin)
+    inside[3] &= ~termios.ISIG
+    termios.tcsetattr(sys.stdin, termios.TCSADRAIN, inside)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
 
 
 def outputs() -> dict[str, str]:
     """The outputs of the deployed stack."""
     if not (STACK / "cdk.tf.json").exists():
         sys.exit(f"there is no {STACK}: `make deploy` makes the cluster")
-    done = subprocess.run(
-        ["terraform", f"-chdir={STACK}", "output", "-json"], stdout=subprocess.PIPE, text=True, check=False
-    )
+    show = ["terraform", f"-chdir={STACK}", "output", "-json"]
+    done = subprocess.run(show, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         sys.exit("terraform shows no outputs: was the cluster deployed from this folder?")
     values = {name: output["value"] for name, output in json.loads(done.stdout).items()}
@@ -79,6 +101,7 @@ def submit(commands: Commands, profile: str | None) -> int:
         sys.exit(
             f"there is no file {job}: JOB is a Python script or a jar, as in make submit JOB=job.py ARGS='2026-01-01'"
         )
+    arguments, options = words("ARGS"), words("OPTIONS")
     digest = hashlib.sha256(job.read_bytes()).hexdigest()[:16]
     url = f"s3://{commands.bucket_name}/data/jobs/{digest}/{job.name}"
     upload = ["aws", "s3", "cp", "--only-show-errors", "--region", commands.region, str(job), url]
@@ -86,33 +109,91 @@ def submit(commands: Commands, profile: str | None) -> int:
         upload += ["--profile", profile]
     if subprocess.run(upload, check=False).returncode:
         sys.exit(f"{job} could not be uploaded to {url}")
-    arguments, options = (shlex.split(os.environ[name]) for name in ("ARGS_AS_GIVEN", "OPTIONS_AS_GIVEN"))
     return follow(commands, commands.submit(url, arguments, options=options, profile=profile), profile)
+
+
+def words(variable: str) -> list[str]:
+    """A variable of make's, split as a shell does it."""
+    text = os.environ[f"{variable}_AS_GIVEN"]
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        sys.exit(f"{variable} must be quoted as for a shell, got {text}: {error}")
+
+
+@dataclass
+class Job:
+    """What the lines of sessions tell of a job.
+
+    Attributes:
+        name: its driver's name, once that has begun.
+        lines: how many lines it has said, with those of Session Manager's among them.
+        status: what it ended with.
+    """
+
+    name: str | None = None
+    lines: int = 0
+    status: int | None = None
+
+    def hear(self, line: str) -> None:
+        """Take one line in."""
+        if self.name is None:
+            runs = RUNS.search(line)
+            self.name = runs[1] if runs else None
+        elif (ended := ENDED.search(line)) and ended[1] == self.name:
+            self.status = int(ended[2])
+        elif GONE.search(line):
+            sys.exit(f"nothing is known of {self.name} any more: was the master replaced?")
+        else:
+            self.lines += 1
+
+    def __str__(self) -> str:
+        """Where it may be found."""
+        what = "--list" if self.name is None else f"--follow {self.name}"
+        return f"The job may go on: `make shell`, then `spark-job {what}`"
 
 
 def follow(commands: Commands, command: str, profile: str | None) -> int:
     """Show a job's output, in as many sessions as it lasts, and return its status."""
-    name, status, lines, pauses = None, None, 0, list(PAUSES_SECONDS)
+    job, pauses = Job(), list(PAUSES_SECONDS)
     while True:
         began = time.monotonic()
-        for line in shown(command):
-            if ended := ENDED.search(line):
-                status = int(ended[2])
-            elif runs := RUNS.search(line):
-                name = runs[1]
-            elif name and not NOT_OF_THE_JOB.search(line):
-                lines += 1
-        if status is not None:
-            return status
-        if name is None:
-            sys.exit("the session ended before the job began")
+        try:
+            for line in shown(command):
+                job.hear(line)
+        except KeyboardInterrupt:
+            sys.stderr.write(f"\n{job}\n")
+            return INTERRUPTED_STATUS
+        if job.status is not None:
+            return job.status
+        if job.name is None:
+            sys.exit(f"the session ended, and no job was seen to begin. {job}")
         if time.monotonic() - began > SESSION_SECONDS:
             pauses = list(PAUSES_SECONDS)
         if not pauses:
-            sys.exit(f"the job goes on, and no session stays open: `make shell`, then `spark-job --follow {name}`")
-        sys.stderr.write("the session ended, the job goes on: it is followed in another\n")
+            sys.exit(f"no session stays open. {job}")
+        sys.stderr.write("the session ended before the job did: it is followed in another\n")
         time.sleep(pauses.pop(0))
-        command = commands.follow(name, lines, profile=profile)
+        job.lines = max(0, job.lines - AGAIN_LINES)
+        command = commands.follow(job.name, job.lines, profile=profile)
+
+
+def wait(commands: Commands, profile: str | None) -> int:
+    """Wait for the workers as long as `spark-wait` does, which may be longer than a session lasts."""
+    end = None
+    command = commands.wait(profile)
+    while True:
+        for line in shown(command):
+            if done := WAITED.search(line):
+                return 0 if done[1] == "ready" else 1
+            if (waits := WAITS.search(line)) and end is None:
+                end = time.monotonic() + int(waits[1])
+        left = 0 if end is None else int(end - time.monotonic())
+        if left <= 0:
+            sys.exit("the session ended before the workers were ready")
+        sys.stderr.write(f"the session ended: waiting goes on in another, for {left} s\n")
+        time.sleep(PAUSES_SECONDS[1])
+        command = commands.wait(profile, seconds=left)
 
 
 def shown(command: str) -> Iterator[str]:
@@ -130,4 +211,7 @@ def shown(command: str) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    try:
+        sys.exit(main(*sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED_STATUS)

@@ -29,18 +29,22 @@ _CHANGE = re.compile(r" ?Changing it: (.*)\.$")
 def main(*arguments: str) -> int:
     """Write or check; with `--check` write nothing, and return 1 if a page is stale."""
     lazy_provider.import_lazily()
-    stale = []
+    stale, written = [], set()
     for page in sorted(DOCS.glob("*.md")):
         text = page.read_text(encoding="utf-8")
         fresh = text
         for name, table in TABLES.items():
             place = re.compile(rf"(?<=<!-- {name} -->\n).*?(?=<!-- /{name} -->)", re.DOTALL)
             if place.search(fresh):
+                written.add(name)
                 fresh = place.sub(f"{table()}\n".replace("\\", r"\\"), fresh)
         if fresh != text:
             stale.append(page.name)
             if "--check" not in arguments:
                 page.write_text(fresh, encoding="utf-8")
+    if missing := TABLES.keys() - written:
+        sys.stderr.write(f"no page has a place for the tables {', '.join(sorted(missing))}\n")
+        return 1
     if stale and "--check" in arguments:
         sys.stderr.write(f"tables are stale in {', '.join(stale)}: run `make docs`\n")
         return 1

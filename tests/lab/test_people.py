@@ -68,7 +68,10 @@ spark = SparkSession.builder.getOrCreate()
 print("arguments", json.dumps(sys.argv[1:]))
 print("note", json.dumps(spark.conf.get("spark.note")))
 print("counted", spark.range(10).count())
-for number in range(30_000):
+print()
+print("<5>not a level")
+print("long", "x" * 100_000)
+for number in range(200_000):
     print("line", number)
 print("scratch", os.environ["TMPDIR"])
 sys.exit(3)
@@ -155,6 +158,29 @@ def test_spark_submit_works_without_a_terminal_too(master: Host) -> None:
     assert "counted 10" in done.stdout
 
 
+def test_a_script_and_its_modules_may_lie_where_only_the_person_reads(master: Host) -> None:
+    put(master, "helper.py", "WORD = 'helped'\n")
+    put(
+        master,
+        "job.py",
+        "import helper\nfrom pyspark.sql import SparkSession\n"
+        "spark = SparkSession.builder.getOrCreate()\nprint(helper.WORD, spark.range(10).count())\n",
+    )
+    for command in ("spark-submit", "spark-job"):
+        steps = [("$ ", f"{command} --py-files helper.py job.py"), ("helped 10", None)]
+        done = run(master, *session(*steps), timeout=150)
+        assert "helped 10" in done.stdout, done.stdout[-3000:]
+
+
+def test_two_people_use_sql_at_once(master: Host) -> None:
+    statements = "show databases; select concat('x is ', max(id)) from range(2)"
+    sql = ("spark-sql", "--conf", "spark.cores.max=1", "-e", statements)
+    first, second = (start(master, *sql) for _ in range(2))
+    for one in (first, second):
+        said, _ = one.communicate(timeout=150)
+        assert "x is 1" in said
+
+
 def test_a_job_gets_its_arguments_as_they_are_and_no_line_of_its_output_is_lost(master: Host) -> None:
     script = put(master, "say.py", SAY)
     options = ["--conf", "spark.note=a  'b' \"c\" $HOME %h ü", "--name=two words", "--conf", "spark.driver.memory=700m"]
@@ -165,7 +191,8 @@ def test_a_job_gets_its_arguments_as_they_are_and_no_line_of_its_output_is_lost(
     assert f"note {json.dumps(options[1].partition('=')[2])}" in done.stdout
     assert "counted 10" in done.stdout
     lines = [line for line in done.stdout.splitlines() if line.startswith("line ")]
-    assert lines == [f"line {number}" for number in range(30_000)]
+    assert lines == [f"line {number}" for number in range(200_000)]
+    assert f"counted 10\n\n<5>not a level\nlong {'x' * 100_000}\nline 0\n" in done.stdout
     assert done.stderr.splitlines()[-1].startswith("spark-job: say-")
     assert done.stderr.splitlines()[-1].endswith(" ended with status 3")
     (scratch,) = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("scratch ")]
@@ -242,6 +269,20 @@ def test_a_job_from_outside_gets_its_arguments_as_they_are_and_its_status_is_tha
     assert f"arguments {json.dumps(arguments)}" in done.stdout, done.stdout[-3000:] + done.stderr[-3000:]
     assert f"note {json.dumps(note)}" in done.stdout
     assert "Error 3" in done.stderr, "the job's own status, as make tells it"
+
+
+def test_a_job_from_outside_may_outlast_its_session(
+    demo_deployment: Deployment, master: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = tmp_path / "slow.py"
+    job.write_text("import time\nfor number in range(40):\n    print('line', number)\n    time.sleep(1)\n")
+    monkeypatch.setenv("LAB_SESSION_SECONDS", "15")
+    done = from_outside(demo_deployment, "submit", f"JOB={job}")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "it is followed in another" in done.stderr
+    shown = [line.strip() for line in done.stdout.splitlines() if line.startswith("line ")]
+    assert list(dict.fromkeys(shown)) == [f"line {number}" for number in range(40)]
+    assert len(shown) < 80
 
 
 def test_the_cluster_is_seen_from_outside(demo_deployment: Deployment, master: Host) -> None:

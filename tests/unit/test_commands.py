@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import re
 import subprocess
 import sys
+import termios
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -17,7 +20,7 @@ from spark_cluster.userdata import escape
 from tools import on_master
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -167,11 +170,14 @@ def make(machine: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., subpro
     return call
 
 
+def ended(status: int) -> str:
+    """What spark-job says first and last."""
+    return f"spark-job: job-1 runs, and goes on when this\r\nspark-job: job-1 ended with status {status}"
+
+
 def test_make_submit_uploads_the_file_runs_it_and_ends_with_its_status(machine: Path, make: Callable[..., Any]) -> None:
-    given = "ARGS=2026-01-01 'two  words' \"it's\" '$HOME' '${PATH}' '#' ümläut"
-    done = make(
-        "submit", "JOB=job.py", given, "OPTIONS=--conf 'spark.a=b c'", answers="spark-job: job-1 ended with status 3"
-    )
+    given = "ARGS=2026-01-01 'two  words' \"it's\" '$HOME' '${PATH}' '#' ümläut '$(shell id)' 'x$('"
+    done = make("submit", "JOB=job.py", given, "OPTIONS=--conf 'spark.a=b c'", answers=ended(3))
     assert done.returncode == 2, done.stderr  # make's own, for a recipe that failed
     assert "Error 3" in done.stderr
     upload, session = calls(machine)
@@ -182,23 +188,25 @@ def test_make_submit_uploads_the_file_runs_it_and_ends_with_its_status(machine: 
     assert upload[-2:] == ["--profile", "work"]
     assert session[session.index("--profile") + 1] == "work"
     expected = ["/usr/local/bin/spark-job", "--conf", "spark.a=b c", source]
-    arguments = ["2026-01-01", "two  words", "it's", "$HOME", "${PATH}", "#", "ümläut"]
+    arguments = ["2026-01-01", "two  words", "it's", "$HOME", "${PATH}", "#", "ümläut", "$(shell id)", "x$("]
     assert on_the_master(done.stdout) == [*expected, *arguments]
 
 
 def test_make_submit_is_content_with_a_job_that_is(make: Callable[..., Any]) -> None:
-    done = make("submit", "JOB=job.py", answers="spark-job: job-1 ended with status 0")
+    done = make("submit", "JOB=job.py", answers=ended(0))
     assert done.returncode == 0, done.stderr
 
 
 def test_a_session_has_a_terminal_even_in_ci(make: Callable[..., Any]) -> None:
-    assert "has a terminal: True" in make("submit", "JOB=job.py", answers="spark-job: job-1 ended with status 0").stdout
+    assert "has a terminal: True" in make("submit", "JOB=job.py", answers=ended(0)).stdout
 
 
 @pytest.mark.parametrize(
     ("variables", "answers", "message"),
     [
-        (["JOB=job.py"], "", "the session ended before the job began"),
+        (["JOB=job.py"], "", "no job was seen to begin. The job may go on: `make shell`, then `spark-job --list`"),
+        (["JOB=job.py"], "spark-job: job-1 ended with status 0", "no job was seen to begin"),
+        (["JOB=job.py", "ARGS=it's"], "", "ARGS must be quoted as for a shell, got it's: No closing quotation"),
         (["JOB=no.py"], "", "there is no file no.py"),
         ([], "", "JOB is a Python script or a jar"),
     ],
@@ -230,31 +238,107 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return slept
 
 
-def test_a_job_that_outlasts_its_session_is_followed_in_another_from_its_next_line(
-    slept: list[float], monkeypatch: pytest.MonkeyPatch
+HERE = Commands("eu-central-1", "i-0abc", "demo-bucket")
+BEGINS = "\nStarting session with SessionId: me-0abc\n"
+ENDS = [
+    "\n\nExiting session with sessionId: me-0abc.\n",
+    "\nSessionId: me-0abc : Your session has been terminated.\n\n\nExiting session with sessionId: me-0abc.\n\n",
+    "\nSession: me-0abc timed out.\n",
+    "\nCannot perform start session: EOF\n",
+    "",
+]
+
+
+@pytest.mark.parametrize("ends", ENDS)
+def test_a_job_that_outlasts_its_session_is_followed_in_others_and_no_line_is_lost(
+    slept: list[float], monkeypatch: pytest.MonkeyPatch, ends: str
 ) -> None:
-    begins, ends = "\nStarting session with SessionId: me-0abc\n", "\n\nExiting session with sessionId: me-0abc.\n"
-    sessions = Sessions(
-        f"{begins}spark-job: job-1 runs, and goes on\none\ntwo{ends}",
-        f"{begins}three{ends}",
-        f"{begins}four\nspark-job: job-1 ended with status 3{ends}",
-    )
-    monkeypatch.setattr(on_master, "shown", sessions)
-    assert on_master.follow(Commands("eu-central-1", "i-0abc", "demo-bucket"), "the first", "work") == 3
+    said = [f"line {number}" for number in range(60)]
+    runs, done = "spark-job: job-1 runs, and goes on\n", "spark-job: job-1 ended with status 3"
+    seen: list[str] = []
+    commands: list[str] = []
+
+    def session(command: str) -> Iterator[str]:
+        number = len(commands)
+        commands.append(command)
+        skipped = int(re.findall(r"--follow job-1 (\d+)", command)[0]) if number else 0
+        part = said[skipped : 20 * (number + 1)]
+        seen.extend(part)
+        text = BEGINS + (runs if number == 0 else "") + "\n".join(part) + "\n" + (done if number == 2 else "") + ends
+        yield from text.splitlines()
+
+    monkeypatch.setattr(on_master, "shown", session)
+    assert on_master.follow(HERE, "the first", "work") == 3
     assert slept == [1, 10]
-    assert sessions.commands[0] == "the first"
-    assert "spark-job --follow job-1 2" in sessions.commands[1]
-    assert "spark-job --follow job-1 3" in sessions.commands[2]
-    assert "--profile work" in sessions.commands[1]
+    assert commands[0] == "the first"
+    assert all("--profile work" in command for command in commands[1:])
+    assert sorted(set(seen), key=said.index) == said
+    assert len(seen) < 80, "of some lines it is not sure, of most it is"
 
 
-def test_a_job_that_no_session_reaches_any_more_is_given_up(
-    slept: list[float], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_job_that_no_session_reaches_is_given_up(slept: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(on_master, "shown", Sessions("spark-job: job-1 runs, and goes on", "", "", ""))
     with pytest.raises(SystemExit, match="`make shell`, then `spark-job --follow job-1`"):
-        on_master.follow(Commands("eu-central-1", "i-0abc", "demo-bucket"), "the first", None)
+        on_master.follow(HERE, "the first", None)
     assert slept == [1, 10, 60]
+
+
+def test_a_job_that_the_master_does_not_know_any_more_is_gone(
+    slept: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = "spark-job: there is no driver job-1: see spark-job --list"
+    monkeypatch.setattr(on_master, "shown", Sessions("spark-job: job-1 runs, and goes on", gone))
+    with pytest.raises(SystemExit, match="was the master replaced"):
+        on_master.follow(HERE, "the first", None)
+
+
+def test_a_job_s_own_words_are_not_taken_for_its_end(slept: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    first = "spark-job: job-1 runs, and goes on\nspark-job: job-2 ended with status 0"
+    monkeypatch.setattr(on_master, "shown", Sessions(first, "spark-job: job-1 ended with status 4"))
+    assert on_master.follow(HERE, "the first", None) == 4
+
+
+def test_ctrl_c_leaves_the_job_alone_and_says_where_it_is(
+    slept: list[float], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def session(_: str) -> Iterator[str]:
+        yield "spark-job: job-1 runs, and goes on"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(on_master, "shown", session)
+    assert on_master.follow(HERE, "the first", None) == 130
+    assert "`spark-job --follow job-1`" in capsys.readouterr().err
+
+
+def test_waiting_goes_on_in_another_session_for_the_time_that_is_left(
+    slept: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions = Sessions("spark-wait: waits at most 1800 s\nspark-wait: 1 of 2", "spark-wait: ready")
+    monkeypatch.setattr(on_master, "shown", sessions)
+    assert on_master.wait(HERE, None) == 0
+    assert "spark-wait 1800" in sessions.commands[1]
+    monkeypatch.setattr(on_master, "shown", Sessions("spark-wait: waits at most 9 s\nspark-wait: gave up after 9 s"))
+    assert on_master.wait(HERE, None) == 1
+    monkeypatch.setattr(on_master, "shown", Sessions("Session: me timed out."))
+    with pytest.raises(SystemExit, match="the session ended before the workers were ready"):
+        on_master.wait(HERE, None)
+
+
+def test_the_keys_of_a_shell_are_the_session_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    near, terminal = pty.openpty()
+
+    def signals() -> int:
+        flags: int = termios.tcgetattr(terminal)[3]
+        return flags & termios.ISIG
+
+    with open(terminal, closefd=False) as stdin, monkeypatch.context() as patched:
+        patched.setattr(sys, "stdin", stdin)
+        assert signals()
+        with on_master.keys_for_the_session():
+            assert not signals()
+        assert signals()
+    os.close(near)
+    os.close(terminal)
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib.machinery
 import importlib.util
 import os
+import re
 import secrets
 import shutil
+import signal
 import sys
-from itertools import pairwise
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -94,13 +96,29 @@ def load(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
 # A file for each unit that there is, with a line for each time it is asked for; the last stays.
 SYSTEMCTL = """
 case $1 in
-  list-units) cat "$UNITS/list" ;;
   show)
-    state=$UNITS/${@: -1}
-    [[ -e $state ]] || state=$UNITS/unknown
-    head -n 1 "$state" | tr , '\\n'
-    [[ $(wc -l <"$state") == 1 ]] || sed -i 1d "$state" ;;
+    for unit in ${@: -1}; do
+      for state in "$UNITS/"$unit; do
+        id=${state##*/}
+        [[ -e $state ]] || { [[ $unit != *"*"* ]] || continue; state=$UNITS/unknown; }
+        echo "Id=$id"
+        head -n 1 "$state" | tr , '\\n'
+        echo
+        [[ $(wc -l <"$state") == 1 || $unit == *"*"* ]] || sed -i 1d "$state"
+      done
+    done ;;
 esac
+"""
+
+
+# Keeps what it got and what was in the scratch then; the driver says something into its log, if it has one.
+SYSTEMD_RUN = """
+printf "%s\\0" "$@" >"$ARGUMENTS"
+cp -pr "$SCRATCH" "$AT_START"
+for option in "$@"; do
+  [[ $option != --property=StandardOutput=append:* ]] || printf '%b' "$SAID" >"${option#*append:}"
+done
+exit ${STARTS:-0}
 """
 
 
@@ -111,25 +129,25 @@ class Drivers:
         self.node = node
         self.units = node.root / "units"
         self.units.mkdir()
-        (self.units / "list").touch()
         (self.units / "unknown").write_text(UNKNOWN + "\n")
         self.scratch = node.root / "var/lib/spark-driver"
         self.scratch.mkdir(parents=True)
         self.arguments = node.root / "arguments"
         self.job = load("spark-job", monkeypatch)
         node.mock("runuser", "exit ${RUNUSER:-0}")
-        node.mock("journalctl", '[[ $1 == --sync ]] || echo "what the driver said"')
         node.mock("systemctl", SYSTEMCTL)
-        node.mock("systemd-run", 'printf "%s\\0" "$@" >"$ARGUMENTS"; cp -pr "$SCRATCH" "$AT_START"; exit ${STARTS:-0}')
+        node.mock("systemd-run", SYSTEMD_RUN)
         self.at_start = node.root / "scratch-at-start"
         monkeypatch.setenv("SCRATCH", str(self.scratch))
         monkeypatch.setenv("AT_START", str(self.at_start))
+        monkeypatch.setenv("SAID", "what the driver said\\n")
         variables = {"PATH": node.bin, "CALLS": node.calls_file, "UNITS": self.units, "ARGUMENTS": self.arguments}
         for key, value in variables.items():
             monkeypatch.setenv(key, str(value))
         monkeypatch.setattr(settings, "ROOT", str(node.root))
         monkeypatch.setattr(os, "geteuid", lambda: 0)
-        monkeypatch.setattr(shutil, "chown", lambda *_: None)
+        self.handed_over: list[str] = []
+        monkeypatch.setattr(shutil, "chown", lambda path, *_: self.handed_over.append(path))
         monkeypatch.setattr(secrets, "token_hex", lambda _: "4f2a91")
         monkeypatch.setattr(polling.time, "sleep", lambda _: None)
         monkeypatch.setattr(aws, "fetch", self.fetch)
@@ -143,8 +161,13 @@ class Drivers:
     def put(self, name: str, *states: str) -> None:
         """What systemd says of a driver, one time after the other; the last stays."""
         (self.units / f"spark-driver-{name}.service").write_text("".join(f"{state}\n" for state in states))
-        with (self.units / "list").open("a") as file:
-            file.write(f"spark-driver-{name}.service loaded active running a driver\n")
+
+    def says(self, name: str, said: bytes) -> Path:
+        """What a driver has said so far."""
+        log = Path(drivers.log(name))
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_bytes(said)
+        return log
 
     def started(self) -> tuple[list[str], list[str]]:
         """Options of systemd-run, and what it was to start."""
@@ -160,6 +183,7 @@ def unit_state(sub: str, *, active: str = "active", code: int = 1, status: int =
     )
 
 
+LOST = "spark-job: {} ended with status 143, stopped, or this host was restarted"
 UNKNOWN = unit_state("dead", active="inactive", code=0).replace("loaded", "not-found")
 RUNS = unit_state("running", code=0)
 ENDED = unit_state("exited")
@@ -184,10 +208,11 @@ def test_a_job_is_a_unit_of_its_own_with_its_arguments_as_they_are(
     assert people.job.main([*options, str(script), *arguments]) == 0
     unit, program = people.started()
     assert {"--unit=spark-driver-job-4f2a91.service", "--uid=spark-driver", "--remain-after-exit"} <= set(unit)
-    assert {"--property=LogRateLimitIntervalSec=0", "--slice=spark-drivers.slice"} <= set(unit)
+    log = people.node.root / "var/log/spark-drivers/job-4f2a91.log"
+    assert {f"--property=StandardOutput=append:{log}", "--slice=spark-drivers.slice"} <= set(unit)
     assert program == ["/opt/spark/bin/spark-submit", *options, str(script), *arguments[:4], "$$HOME", "50%"]
     said = capfd.readouterr()
-    assert said.out == "what the driver said\n" * 2
+    assert said.out == "what the driver said\n"
     assert said.err.splitlines()[-1] == "spark-job: job-4f2a91 ended with status 0"
     assert "spark-job --follow job-4f2a91" in said.err
 
@@ -195,16 +220,101 @@ def test_a_job_is_a_unit_of_its_own_with_its_arguments_as_they_are(
 def test_a_driver_is_followed_from_where_another_session_left_it(
     people: Drivers, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    people.put("etl-1", RUNS, RUNS, ENDED)
-    people.node.mock("journalctl", "[[ $1 == --sync ]] || printf 'one\\ntwo\\n'")
-    assert people.job.main(["--follow", "etl-1", "3"]) == 0
-    assert capfd.readouterr().out == "two\n"
+    people.put("etl-1", RUNS, ENDED)
+    people.says("etl-1", b"one\n\n<5>three\n" + b"x" * 200_000 + b"\nlast")
+    assert people.job.main(["--follow", "etl-1", "2"]) == 0
+    assert capfd.readouterr().out == "<5>three\n" + "x" * 200_000 + "\nlast"
 
 
-def test_what_is_left_in_the_journal_is_shown_once_the_driver_has_ended(people: Drivers, script: Path) -> None:
+def test_what_a_driver_said_last_is_shown_once_it_has_ended(
+    people: Drivers, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    people.put("etl-1", RUNS, ENDED)
+    people.says("etl-1", b"one\n")
+
+    def look(name: str) -> drivers.Driver:
+        seen = state(name)
+        people.says(name, b"one\nlast\n")  # right after it was asked for
+        return seen
+
+    state = drivers.state
+    monkeypatch.setattr(drivers, "state", look)
+    assert people.job.main(["--follow", "etl-1"]) == 0
+    assert capfd.readouterr().out == "one\nlast\n"
+
+
+def test_a_driver_from_before_a_restart_of_the_host_has_its_output_and_no_status(
+    people: Drivers, capfd: pytest.CaptureFixture[str]
+) -> None:
+    people.says("etl-1", b"one\n")
+    assert people.job.main(["--list"]) == 0
+    assert capfd.readouterr().out.splitlines()[1].split() == [
+        "etl-1",
+        "stopped,",
+        "or",
+        "this",
+        "host",
+        "was",
+        "restarted",
+    ]
+    assert people.job.main(["--follow", "etl-1"]) == 143
+    said = capfd.readouterr()
+    assert said.out == "one\n"
+    assert said.err.splitlines()[-1] == LOST.format("etl-1")
+
+
+def test_of_much_output_the_last_is_kept_where_it_was(
+    people: Drivers, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(drivers, "LOG_BYTES", 80_000)
+    people.put("etl-1", ENDED)
+    people.node.mock("fallocate", 'exec /usr/bin/fallocate "$@"')
+    log = people.says("etl-1", b"".join(b"line %06d\n" % number for number in range(20_000)))
+    size = log.stat().st_size
+    drivers.clean()
+    assert log.stat().st_size == size
+    assert log.stat().st_blocks * 512 < 90_000
+    people.job.main(["--follow", "etl-1"])
+    said = capfd.readouterr()
+    assert said.out.endswith("line 019999\n")
+    assert 39_000 < len(said.out) < 90_000
+    assert re.search(r"^spark-job: of its output the first \d+ bytes are gone$", said.err, re.MULTILINE)
+
+
+def test_nobody_may_put_links_where_root_writes(people: Drivers, monkeypatch: pytest.MonkeyPatch) -> None:
     people.put("job-4f2a91", ENDED)
-    people.job.main([str(script)])
-    assert [call.split()[1] for call in people.node.calls_of("journalctl")] == ["--sync", "--no-pager"]
+
+    def fetch(url: str, file: str) -> None:
+        assert people.handed_over == []
+        assert Path(file).parent.stat().st_mode & 0o777 == 0o700
+        Path(file).write_text("print()\n")
+
+    monkeypatch.setattr(aws, "fetch", fetch)
+    assert people.job.main(["s3://demo-bucket/data/job.py"]) == 0
+    assert people.handed_over == [str(people.scratch / "job-4f2a91")]
+
+
+def test_files_in_options_are_copied_if_the_drivers_user_cannot_read_them(
+    people: Drivers, script: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNUSER", "1")
+    monkeypatch.chdir(script.parent)
+    for name in ("a.zip", "b.zip", "queries.sql", "env.tar"):
+        (script.parent / name).write_text(name)
+    people.put("job-4f2a91", ENDED)
+    options = ["--py-files", "a.zip,s3a://x/y.zip,b.zip", "--archives=env.tar#env", "--name", "a.zip", "--files", "no"]
+    assert people.job.main([*options, f"file://{script}"]) == 0
+    scratch = people.scratch / "job-4f2a91"
+    files = f"{scratch}/a.zip,s3a://x/y.zip,{scratch}/b.zip"
+    expected = ["--py-files", files, f"--archives={scratch}/env.tar#env", "--name", "a.zip", "--files", "no"]
+    assert people.started()[1][1:] == [*expected, f"{scratch}/job.py"]
+    assert (people.at_start / "job-4f2a91/b.zip").read_text() == "b.zip"
+    people.at_start.rename(people.at_start.with_suffix(".before"))
+    assert drivers.main("spark-sql", "-f", "queries.sql") == 0
+    assert people.started()[1][1:] == ["-f", f"{people.scratch}/spark-sql-4f2a91/queries.sql"]
+    people.at_start.rename(people.at_start.with_suffix(".again"))
+    assert drivers.main("spark-submit", "--name", "x", "job.py", "a.zip") == 0
+    assert people.started()[1][1:] == ["--name", "x", f"{people.scratch}/spark-submit-4f2a91/job.py", "a.zip"]
 
 
 def test_a_script_that_the_drivers_user_cannot_read_is_copied(
@@ -219,14 +329,20 @@ def test_a_script_that_the_drivers_user_cannot_read_is_copied(
     assert copy.stat().st_mode & 0o777 == 0o644
 
 
-def test_a_driver_runs_where_it_was_called_from_if_it_may_write_there(
+def test_a_driver_runs_where_it_was_called_from_if_it_may_be_there(
     people: Drivers, script: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(script.parent)
     people.put("job-4f2a91", ENDED)
+    people.node.mock("runuser", "[[ $5 != -w ]]")
     assert people.job.main(["job.py"]) == 0
     assert f"--working-directory={script.parent}" in people.started()[0]
+    people.at_start.rename(people.at_start.with_suffix(".before"))
+    drivers.main("spark-sql")  # it writes into its folder
+    assert "--working-directory=/home/spark-driver" in people.started()[0]
+    people.at_start.rename(people.at_start.with_suffix(".again"))
     monkeypatch.setenv("RUNUSER", "1")
+    people.node.mock("runuser", "exit 1")
     people.job.main(["job.py"])
     assert "--working-directory=/home/spark-driver" in people.started()[0]
 
@@ -242,7 +358,6 @@ def test_a_script_may_come_from_the_bucket(people: Drivers) -> None:
 
 @pytest.mark.parametrize("source", ["local:/opt/spark/examples/src/main/python/pi.py", "https://example.com/a.jar"])
 def test_what_spark_knows_how_to_get_is_left_to_it(people: Drivers, source: str) -> None:
-    people.node.mock("systemd-run", 'printf "%s\\0" "$@" >"$ARGUMENTS"')
     name = "pi-4f2a91" if source.endswith("pi.py") else "a-4f2a91"
     people.put(name, ENDED)
     assert people.job.main([source]) == 0
@@ -272,7 +387,7 @@ def test_it_ends_with_the_status_of_the_job(
 def test_a_driver_that_was_stopped_meanwhile(people: Drivers, script: Path, capfd: pytest.CaptureFixture[str]) -> None:
     people.put("job-4f2a91", RUNS, RUNS, UNKNOWN)
     assert people.job.main([str(script)]) == 143
-    assert capfd.readouterr().err.splitlines()[-1] == "spark-job: job-4f2a91 ended with status 143, stopped"
+    assert capfd.readouterr().err.splitlines()[-1] == LOST.format("job-4f2a91")
 
 
 @pytest.mark.parametrize(
@@ -283,6 +398,8 @@ def test_a_driver_that_was_stopped_meanwhile(people: Drivers, script: Path, capf
         (["/"], "there is no file /"),
         (["s3://demo-bucket/data/no-such-job.py"], "there is no s3://demo-bucket/data/no-such-job.py"),
         (["--follow", "etl-1"], "there is no driver etl-1"),
+        (["--follow", "*"], "a driver's name has letters"),
+        (["--stop", "etl-?"], "a driver's name has letters"),
         (["--stop", "etl-1"], "no driver etl-1 runs"),
         (["--follow"], "usage: spark-job --follow NAME [LINES]"),
     ],
@@ -323,24 +440,27 @@ def test_stops_a_driver(people: Drivers) -> None:
     assert people.node.calls_of("systemctl")[-1] == "systemctl stop spark-driver-etl-000001.service"
 
 
-def test_scratch_of_drivers_that_ended_goes_and_systemd_s_list_has_an_end(
-    people: Drivers, script: Path, monkeypatch: pytest.MonkeyPatch
+def test_of_drivers_that_ended_the_scratch_goes_and_the_last_words_stay(
+    people: Drivers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drivers, "KEPT", 1)
-    people.put("old-000001", ENDED)
-    people.put("old-000002", ENDED)
-    people.put("runs-000003", RUNS)
-    people.put("job-4f2a91", ENDED)
-    for name in ("old-000001", "old-000002", "runs-000003", "of-an-earlier-boot", "begins-000004"):
+    monkeypatch.setattr(drivers, "KEPT", 2)
+    for name, state, ago in (("old-1", ENDED, 300), ("old-2", ENDED, 200), ("runs-3", RUNS, 400), ("lost-4", "", 100)):
+        if state:
+            people.put(name, state)
+        os.utime(people.says(name, b"said\n"), (1e9 - ago, 1e9 - ago))
+    for name in ("old-1", "runs-3", "of-an-earlier-boot", "begins-4"):
         (people.scratch / name).mkdir()
         (people.scratch / name / "block").touch()
-        if name != "begins-000004":
+        if name != "begins-4":
             os.utime(people.scratch / name, (1, 1))
-    people.job.main([str(script)])
-    assert {path.name for path in people.scratch.iterdir()} == {"runs-000003", "begins-000004"}
+    drivers.clean()
+    assert {path.name for path in people.scratch.iterdir()} == {"runs-3", "begins-4"}
+    assert {path.name for path in Path(drivers.log("x")).parent.iterdir()} == {"old-2.log", "lost-4.log", "runs-3.log"}
     forgotten = [call.split()[-1] for call in people.node.calls_of("systemctl") if " stop " in call]
-    assert "spark-driver-old-000001.service" in forgotten
-    assert "spark-driver-runs-000003.service" not in forgotten
+    assert forgotten == ["spark-driver-old-1.service"]
+    monkeypatch.setattr(drivers, "KEPT_BYTES", 1)
+    drivers.clean()
+    assert [path.name for path in Path(drivers.log("x")).parent.iterdir()] == ["runs-3.log"]
 
 
 @pytest.mark.parametrize("command", drivers.COMMANDS)
@@ -351,6 +471,21 @@ def test_spark_s_own_commands_run_in_the_terminal_as_the_drivers_user(people: Dr
     assert {"--pty", "--pipe", "--wait", "--collect", "--uid=spark-driver"} <= set(unit)
     assert f"--setenv=SPARK_LOCAL_DIRS={people.scratch}/{command}-4f2a91" in unit
     assert program == [f"/opt/spark/bin/{command}", "--conf", "spark.a=b c"]
+    assert list(people.scratch.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_driver_between_pipes_ends_before_its_scratch_goes(people: Drivers, number: int) -> None:
+    people.node.mock("systemd-run", f"kill -{int(number)} $PPID; sleep 5")
+    people.node.mock("systemctl", f'[[ -d {people.scratch}/spark-submit-4f2a91 ]] && echo "$@" >>"$ARGUMENTS"')
+    before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        with pytest.raises((SystemExit, KeyboardInterrupt)):
+            drivers.main("spark-submit", "job.py")
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+    assert people.arguments.read_text().splitlines()[0] == "stop spark-driver-spark-submit-4f2a91.service"
     assert list(people.scratch.iterdir()) == []
 
 
@@ -389,9 +524,7 @@ def test_whoever_is_not_root_becomes_it_by_sudo(people: Drivers, monkeypatch: py
 def spark_wait(monkeypatch: pytest.MonkeyPatch, clock: Clock, settle: Callable[..., None]) -> Any:
     """The program as a module, on a clock that nobody waits for."""
     settle("master")
-    module = load("spark-wait", monkeypatch)
-    monkeypatch.setattr(module, "time", clock)
-    return module
+    return load("spark-wait", monkeypatch)
 
 
 @pytest.fixture
@@ -458,7 +591,8 @@ def test_gives_up_with_what_is_missing(
 ) -> None:
     vars(cluster).update(change)
     assert spark_wait.main("40") == 1
-    assert capsys.readouterr().err.splitlines() == [f"spark-wait: {message}", "spark-wait: gave up after 40 s"]
+    said = ["waits at most 40 s", message, "gave up after 40 s"]
+    assert capsys.readouterr().err.splitlines() == [f"spark-wait: {line}" for line in said]
     assert 36 < sum(clock.pauses) < 48
 
 
@@ -479,6 +613,7 @@ def test_what_is_missing_is_said_when_it_changes(
     assert spark_wait.main() == 0
     said = capsys.readouterr()
     assert [line.split(": ")[1] for line in said.err.splitlines()] == [
+        "waits at most 1800 s",
         "ConnectionRefusedError",
         "0 of 2 workers are ready",
         "1 of 2 workers are ready",
@@ -486,17 +621,20 @@ def test_what_is_missing_is_said_when_it_changes(
     assert said.out == "spark-wait: ready\n"
 
 
-def test_something_is_said_each_minute(
-    spark_wait: Any, cluster: SimpleNamespace, clock: Clock, capsys: pytest.CaptureFixture[str]
+def test_something_is_said_each_minute_whatever_does_not_answer(
+    spark_wait: Any, cluster: SimpleNamespace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cluster.alive = ["10.0.0.1"]
-    said = []
+    assert spark_wait.SILENT_SECONDS < 60
+    monkeypatch.setattr(spark_wait, "SILENT_SECONDS", 0.05)
+    hangs = iter([0.5, 0.5, 0.0])
+    answers = iter(["1 of 2 workers are ready", "1 of 2 workers are ready", ""])
 
-    def sleep(seconds: float) -> None:
-        clock.now += seconds
-        said.extend([clock.now] * len(capsys.readouterr().err.splitlines()))
+    def look() -> str:
+        threading.Event().wait(next(hangs))
+        return next(answers)
 
-    clock.sleep = sleep  # type: ignore[method-assign]
-    assert spark_wait.main("600") == 1
-    assert max(later - earlier for earlier, later in pairwise(said)) <= 60
-    assert len(said) < 20
+    monkeypatch.setattr(spark_wait, "look", look)
+    assert spark_wait.main() == 0
+    said = [line.split(": ")[1] for line in capsys.readouterr().err.splitlines()]
+    assert said.count("no answer yet") >= 3
+    assert said.count("1 of 2 workers are ready") >= 3

@@ -43,13 +43,14 @@ class Buckets:
 
     def get_paginator(self, _: str) -> Any:
         found = [
-            {"Key": f"boot-logs/{name}", "LastModified": NOW - dt.timedelta(hours=at)}
-            for at, name in enumerate(self.logs)
+            {"Key": f"boot-logs/{name}", "LastModified": NOW - dt.timedelta(hours=at), "Size": len(text)}
+            for at, (name, text) in enumerate(self.logs.items())
         ]
         return SimpleNamespace(paginate=lambda **_: [{"Contents": found}] if found else [{}])
 
     def get_object(self, *, Bucket: str, Key: str, Range: str) -> Any:  # noqa: N803
         assert (Bucket, Range) == ("demo-bucket", "bytes=-2000")
+        assert self.logs[Key.removeprefix("boot-logs/")], "InvalidRange"
         return {"Body": BytesIO(self.logs[Key.removeprefix("boot-logs/")].encode())}
 
 

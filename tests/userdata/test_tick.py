@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import drivers
 import files
 import observation
 import pytest
@@ -276,6 +277,26 @@ def known_host(root: Path, address: str, age_seconds: float) -> Path:
     when = dt.datetime.now(dt.UTC).timestamp() - age_seconds
     os.utime(file, (when, when))
     return file
+
+
+def test_drivers_are_cleaned_up_after_even_if_aws_does_not_answer(
+    as_master: None, executor: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cleaned = []
+
+    def fail() -> None:
+        cleaned.append(1)
+        raise OSError("no space left")
+
+    monkeypatch.setattr(drivers, "clean", fail)
+    make_group(1)
+    with pytest.raises(SystemExit, match=r"^tick: OSError: no space left, in cleaning up after drivers$"):
+        tick.main()
+    assert executor.exists()
+    monkeypatch.setattr(worker_group, "group", lambda: 1 / 0)
+    with pytest.raises(SystemExit, match=r"cleaning up after drivers\ntick: ZeroDivisionError"):
+        tick.main()
+    assert len(cleaned) == 2
 
 
 def test_the_host_key_of_a_member_is_kept(as_master: None, root: Path) -> None:

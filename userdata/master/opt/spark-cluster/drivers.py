@@ -7,10 +7,12 @@ the terminal that it was called from, or between the pipes. Whoever may use sudo
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -21,11 +23,16 @@ import settings
 USER = "spark-driver"
 HOME = f"/home/{USER}"
 SCRATCH = f"/var/lib/{USER}"
+LOGS = "/var/log/spark-drivers"
 SLICE = "spark-drivers.slice"
 PREFIX = f"{USER}-"
 SPARK = "/opt/spark/bin"
 COMMANDS = ("pyspark", "spark-shell", "spark-sql", "spark-submit")
-KEPT = 50  # drivers that have ended, in systemd's list
+NAME = re.compile(r"[A-Za-z0-9_-]+")
+KEPT = 50  # drivers that have ended, with what they said
+KEPT_BYTES = 2 << 30  # of what all of them said
+LOG_BYTES = 1 << 30  # of what one said; of more, the last half
+BLOCK_BYTES = 4096
 BEGINNING_SECONDS = 600  # until a driver whose folder is there must be in systemd's list
 SIGNAL_BASE = 128  # what a shell adds to the number of the signal that ended a program
 STOPPED_STATUS = 143  # of a driver that systemd ended, or that is not known any more
@@ -34,11 +41,13 @@ EXITED = "1"
 PROPERTIES = {
     # One that eats all goes first, and takes neither the master nor the agent of the session along.
     "OOMScoreAdjust": "500",
-    "LogRateLimitIntervalSec": "0",
     "LimitNOFILE": "65536",
     "TasksMax": "infinity",
     "NoNewPrivileges": "yes",
 }
+# https://spark.apache.org/docs/latest/submitting-applications.html: every other option has a value behind it.
+FLAGS = {"--verbose", "-v", "--supervise"}
+FILE_OPTIONS = {"--archives", "--files", "--jars", "--py-files", "--properties-file", "-f", "-i", "-I"}
 
 
 @dataclass(frozen=True)
@@ -77,17 +86,27 @@ def folder(name: str) -> str:
     return str(settings.path(f"{SCRATCH}/{name}"))
 
 
-def remove_folder(name: str) -> None:
-    shutil.rmtree(folder(name), ignore_errors=True)
+def log(name: str) -> str:
+    """What a driver of `spark-job` says: a file of root's, since the journal drops what is empty, long or too much."""
+    return str(settings.path(f"{LOGS}/{name}.log"))
 
 
 def make_folder(name: str) -> str:
+    """Root's until it is handed over: nobody may put links where root writes."""
     made = folder(name)
-    os.makedirs(os.path.dirname(made), exist_ok=True)
-    os.chmod(os.path.dirname(made), 0o701)  # whatever the umask of the session
+    for parent, mode in ((os.path.dirname(made), 0o701), (settings.path(LOGS), 0o700)):
+        os.makedirs(parent, exist_ok=True)
+        os.chmod(parent, mode)  # whatever the umask of the session
     os.mkdir(made, mode=0o700)
-    shutil.chown(made, USER, USER)
     return made
+
+
+def hand_over(name: str) -> None:
+    shutil.chown(folder(name), USER, USER)
+
+
+def remove_folder(name: str) -> None:
+    shutil.rmtree(folder(name), ignore_errors=True)
 
 
 def may(test: str, path: str) -> bool:
@@ -95,20 +114,63 @@ def may(test: str, path: str) -> bool:
     return subprocess.run(["runuser", "-u", USER, "--", "test", test, path], check=False).returncode == 0
 
 
-def command(name: str, program: list[str], *options: str) -> list[str]:
-    """What starts a program as a driver: in the caller's folder, if the drivers' user may write there."""
+def split(arguments: list[str]) -> int:
+    """How many of the arguments are options; behind them is what to run, if anything."""
+    at = 0
+    while at < len(arguments) and arguments[at].startswith("-"):
+        at += 1 if arguments[at] in FLAGS or "=" in arguments[at] else 2
+    return at
+
+
+def readable(path: str, scratch: str) -> str:
+    """A file of this host by a name under which the drivers' user can read it: its own, or a copy's."""
+    local = re.sub(r"^file:(//)?(?=/)", "", path)
+    local, mark, alias = local.partition("#")
+    local = os.path.abspath(local)
+    if "://" in path.replace("file://", "") or path.startswith("local:") or not os.path.isfile(local):
+        return path
+    if not may("-r", local):
+        copy = os.path.join(scratch, os.path.basename(local))
+        shutil.copyfile(local, copy)
+        os.chmod(copy, 0o644)
+        local = copy
+    return local + mark + alias
+
+
+def with_readable_files(options: list[str], scratch: str) -> list[str]:
+    """Options of Spark's commands, the files in them under names that the drivers' user can read."""
+
+    def files(value: str) -> str:
+        return ",".join(readable(file, scratch) for file in value.split(","))
+
+    found = []
+    for before, option in zip(["", *options], options):
+        name, sign, value = option.partition("=")
+        if before in FILE_OPTIONS:
+            found.append(files(option))
+        elif name in FILE_OPTIONS and sign:
+            found.append(f"{name}={files(value)}")
+        else:
+            found.append(option)
+    return found
+
+
+def command(name: str, program: list[str], *options: str, writes: bool = False) -> list[str]:
+    """What starts a program as a driver: in the caller's folder, if the drivers' user may be (or write) there."""
     here = os.getcwd()
+    stays = may("-x", here) and (not writes or may("-w", here))
     scratch = folder(name)
     variables = {
         "LANG": "C.UTF-8",  # without it Java garbles what is not ASCII in arguments
         "PYTHONUNBUFFERED": "1",  # what a job says is seen when it says it
         "TMPDIR": scratch,
         "SPARK_LOCAL_DIRS": scratch,
-        "SPARK_SUBMIT_OPTS": f"-Djava.io.tmpdir={scratch}",
+        # Two sessions may not share Derby's folder; what is in it has no use for another one.
+        "SPARK_SUBMIT_OPTS": f"-Djava.io.tmpdir={scratch} -Dderby.system.home={scratch}",
     }
     return [
         *("systemd-run", "--quiet", f"--unit={unit(name)}", f"--uid={USER}", f"--gid={USER}", f"--slice={SLICE}"),
-        *("--service-type=exec", f"--working-directory={here if may('-w', here) and may('-x', here) else HOME}"),
+        *("--service-type=exec", f"--working-directory={here if stays else HOME}"),
         *(f"--property={key}={value}" for key, value in PROPERTIES.items()),
         *(f"--setenv={key}={value}" for key, value in variables.items()),
         *options,
@@ -117,19 +179,15 @@ def command(name: str, program: list[str], *options: str) -> list[str]:
     ]
 
 
-def known() -> list[Driver]:
-    """All that systemd knows of, those that ended included, in the order of their start."""
-    names = ["systemctl", "list-units", "--all", "--plain", "--no-legend", "--type=service", f"{PREFIX}*"]
-    lines = subprocess.run(names, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
-    found = [state(line.split()[0][len(PREFIX) : -len(".service")]) for line in lines]
-    return sorted((driver for driver in found if driver.is_known), key=lambda driver: driver.started)
+def shown(units: str) -> list[Driver]:
+    wanted = "Id,LoadState,ActiveState,SubState,Result,ExecMainCode,ExecMainStatus,ExecMainStartTimestamp"
+    show = ["systemctl", "show", "--timestamp=utc", f"--property={wanted}", units]
+    text = subprocess.run(show, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return [driver(dict(line.split("=", 1) for line in block.splitlines())) for block in text.split("\n\n") if block]
 
 
-def state(name: str) -> Driver:
-    wanted = "LoadState,ActiveState,SubState,Result,ExecMainCode,ExecMainStatus,ExecMainStartTimestamp"
-    show = ["systemctl", "show", "--timestamp=utc", f"--property={wanted}", unit(name)]
-    lines = subprocess.run(show, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
-    said = dict(line.split("=", 1) for line in lines)
+def driver(said: dict[str, str]) -> Driver:
+    name = said["Id"][len(PREFIX) : -len(".service")]
     is_known = said["LoadState"] == "loaded"
     has_ended = said["ActiveState"] in {"inactive", "failed"} or said["SubState"] == "exited"
     status = int(said["ExecMainStatus"])
@@ -141,22 +199,54 @@ def state(name: str) -> Driver:
     return Driver(name, is_known, is_known and not has_ended, status, started, said["Result"])
 
 
+def known() -> list[Driver]:
+    """All that systemd knows of, those that ended included, in the order of their start."""
+    return sorted((one for one in shown(f"{PREFIX}*.service") if one.is_known), key=lambda one: one.started)
+
+
+def state(name: str) -> Driver:
+    (found,) = shown(unit(name))
+    return found
+
+
 def forget(name: str) -> None:
-    """Take an ended driver out of systemd's list."""
+    """End a driver, if it runs, and take it out of systemd's list."""
     for verb in ("stop", "reset-failed"):
         subprocess.run(["systemctl", verb, unit(name)], stderr=subprocess.DEVNULL, check=False)
 
 
+def logged() -> list[str]:
+    """Drivers whose words are kept, the last to speak first."""
+    with contextlib.suppress(FileNotFoundError):
+        names = [file[: -len(".log")] for file in os.listdir(settings.path(LOGS))]
+        return sorted(names, key=lambda name: os.stat(log(name)).st_mtime, reverse=True)
+    return []
+
+
 def clean() -> None:
-    """Scratch of drivers that have ended goes, and so do all but the last of them from systemd's list."""
-    drivers = known()
-    running = {driver.name for driver in drivers if driver.is_running}
-    ended = [driver.name for driver in drivers if not driver.is_running]
-    for name in ended[: max(0, len(ended) - KEPT)]:
-        forget(name)
-    for name in set(os.listdir(settings.path(SCRATCH))) - running:
-        if time.time() - os.stat(folder(name)).st_mtime > BEGINNING_SECONDS:
-            remove_folder(name)
+    """Scratch of drivers that have ended goes; so do all but the last of them, with what they said."""
+    scratch = settings.path(SCRATCH)
+    names, folders = logged(), os.listdir(scratch) if os.path.isdir(scratch) else []
+    running = {one.name for one in known() if one.is_running} if names or folders else set()
+    total_bytes = 0
+    for number, name in enumerate(names):
+        trim(log(name))
+        total_bytes += os.stat(log(name)).st_blocks * 512
+        if name not in running and (number >= KEPT or total_bytes > KEPT_BYTES):
+            forget(name)
+            os.remove(log(name))
+    for name in folders:
+        with contextlib.suppress(FileNotFoundError):  # its own program may have removed it meanwhile
+            if name not in running and time.time() - os.stat(folder(name)).st_mtime > BEGINNING_SECONDS:
+                remove_folder(name)
+
+
+def trim(file: str) -> None:
+    """Give back the room of what was said long ago. All else stays where it is in the file: who reads it goes on."""
+    found = os.stat(file)
+    if found.st_blocks * 512 > LOG_BYTES:
+        end = (found.st_size - LOG_BYTES // 2) // BLOCK_BYTES * BLOCK_BYTES
+        subprocess.run(["fallocate", "--punch-hole", "--offset=0", f"--length={end}", file], check=True)
 
 
 def as_root(program: str, arguments: list[str]) -> None:
@@ -170,11 +260,19 @@ def main(program: str = "", *arguments: str) -> int:
         raise SystemExit(f"usage: drivers.py {'|'.join(COMMANDS)} [ARGUMENT...]")
     as_root(os.path.abspath(__file__), [program, *arguments])
     name = new_name(program)
-    make_folder(name)
-    run = command(name, [f"{SPARK}/{program}", *arguments], "--pty", "--pipe", "--wait", "--collect")
+    scratch = make_folder(name)
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, lambda number, _: sys.exit(SIGNAL_BASE + number))
     try:
+        at = split(list(arguments)) if program == "spark-submit" else len(arguments)
+        given = with_readable_files(list(arguments[:at]), scratch)
+        given += [readable(arguments[at], scratch), *arguments[at + 1 :]] if at < len(arguments) else []
+        hand_over(name)
+        runs = [f"{SPARK}/{program}", *given]
+        run = command(name, runs, "--pty", "--pipe", "--wait", "--collect", writes=program != "spark-submit")
         return subprocess.run(run, check=False).returncode
     finally:
+        forget(name)  # between pipes it would go on
         remove_folder(name)
 
 

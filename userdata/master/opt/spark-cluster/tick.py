@@ -4,8 +4,9 @@
 - `conf/workers` (and `conf/slaves`, its old name): the address of each member in service, one a line.
 - known hosts: the host key of a member that left, or whose address went to a newer one, is forgotten.
 - `executor.env`: the memory of an executor that fills a worker, for applications that do not say.
+- Drivers that ended: their scratch goes, and what they said when it is old or much.
 
-An API error changes nothing and fails this run of the unit; the next is half a minute away.
+An API error changes no file and fails this run of the unit; the next is half a minute away.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+import drivers
 import files
 import settings
 import worker_group
@@ -109,11 +111,15 @@ def in_words(error: Exception) -> str:
 
 def main() -> None:
     """One reading, and what each keeper makes of it; one that fails keeps no other from its own."""
+    problems = []
+    try:
+        drivers.clean()
+    except Exception as error:  # noqa: BLE001
+        problems.append(f"{in_words(error)}, in cleaning up after drivers")
     try:
         seen = observe()
     except Exception as error:  # noqa: BLE001
-        raise SystemExit(f"{in_words(error)}, the files stay as they are") from None
-    problems = []
+        raise SystemExit("\n".join([*problems, f"{in_words(error)}, the files stay as they are"])) from None
     for keeper in KEEPERS:
         try:
             keeper(seen)
