@@ -380,7 +380,9 @@ def test_refuses_a_list_of_types_that_only_terraform_knows(stack: TerraformStack
 
 
 def test_refuses_a_variables_text_where_a_number_is_wanted(stack: TerraformStack) -> None:
-    with pytest.raises(ValueError, match=r"^workers\.min_size must be a whole number \(convert with .*\), got a token$"):
+    with pytest.raises(
+        ValueError, match=r"^workers\.min_size must be a whole number \(convert with .*\), got a token$"
+    ):
         Workers(min_size=TerraformVariable(stack, "size", type="string").string_value)  # type: ignore[arg-type]
 
 

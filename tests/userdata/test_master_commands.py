@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.machinery
 import importlib.util
 import os
+import pty
 import re
 import secrets
 import shutil
@@ -472,6 +473,25 @@ def test_spark_s_own_commands_run_in_the_terminal_as_the_drivers_user(people: Dr
     assert f"--setenv=SPARK_LOCAL_DIRS={people.scratch}/{command}-4f2a91" in unit
     assert program == [f"/opt/spark/bin/{command}", "--conf", "spark.a=b c"]
     assert list(people.scratch.iterdir()) == []
+
+
+@pytest.mark.parametrize(("command", "is_kept"), [("spark-submit", False), ("pyspark", True)])
+def test_a_job_between_pipes_does_not_get_the_callers_terminal(
+    people: Drivers, monkeypatch: pytest.MonkeyPatch, command: str, *, is_kept: bool
+) -> None:
+    near, terminal = pty.openpty()
+    people.node.mock("systemd-run", '[[ -t 0 ]] && echo yes >"$ARGUMENTS" || echo no >"$ARGUMENTS"')
+    before = os.dup(0)
+    os.dup2(terminal, 0)
+    try:
+        with open(0, closefd=False) as stdin:
+            monkeypatch.setattr(sys, "stdin", stdin)
+            drivers.main(command)
+    finally:
+        os.dup2(before, 0)
+        for one in (before, near, terminal):
+            os.close(one)
+    assert people.arguments.read_text() == ("yes\n" if is_kept else "no\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -270,7 +270,9 @@ def main(program: str = "", *arguments: str) -> int:
         hand_over(name)
         runs = [f"{SPARK}/{program}", *given]
         run = command(name, runs, "--pty", "--pipe", "--wait", "--collect", writes=program != "spark-submit")
-        return subprocess.run(run, check=False).returncode
+        # Without a terminal of its own a driver would get the caller's, with what is typed there.
+        is_bare = program == "spark-submit" and sys.stdin.isatty() and not (sys.stdout.isatty() and sys.stderr.isatty())
+        return subprocess.run(run, check=False, stdin=subprocess.DEVNULL if is_bare else None).returncode
     finally:
         forget(name)  # between pipes it would go on
         remove_folder(name)
