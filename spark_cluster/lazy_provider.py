@@ -39,7 +39,7 @@ def import_lazily() -> bool:
 
     jsii runs the provider's JavaScript in a Node of its own, which loads all modules, too. This starts that Node (by
     importing `constructs`, as the app is about to do anyway) with a preload that turns what the provider's index
-    exports into getters: 105 MB in place of 590. `NODE_OPTIONS`, to which the preload is added, is as it was before
+    exports into getters: 185 MB in place of 640. `NODE_OPTIONS`, to which the preload is added, is as it was before
     when this returns.
 
     It is a choice of the app: call it before anything imports the provider, `constructs` or `cdktf`,
