@@ -67,7 +67,7 @@ print(json.dumps(took))
 
 
 def main() -> None:
-    """Measure and print."""
+    """Boot workers over each image in turn, and print the medians of their steps beside the floors."""
     if found := problems():
         print("the boot of a worker is not measured on this machine: " + "; ".join(found))
         return

@@ -12,7 +12,7 @@ from spark_cluster.scaling import Manual
 
 
 def build(app: App) -> TerraformStack:
-    """The stack of this app."""
+    """Add the stack; tests and the lab call it, and synthesize in their own way."""
     stack = TerraformStack(app, "boot")
     AwsProvider(stack, "aws", region="us-east-1")
     vpc_id = DataAwsVpc(stack, "default_vpc", default=True).id

@@ -31,7 +31,7 @@ print(json.dumps(sorted({{name.split(".")[1] for name in sys.modules if name.sta
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run whole processes in turn, and print medians and the ratios between them."""
     with tempfile.TemporaryDirectory() as outdir:
         modules: list[str] = json.loads(python(outdir, "-c", WHAT_MAIN_IMPORTS))
         commands = {
@@ -92,7 +92,7 @@ def ratio(these: list[float], those: list[float]) -> float:
 
 
 def row(what: str, took: float, remark: str = "") -> None:
-    """Print one of them."""
+    """Print a line of the table: what ran, its median in seconds, and what that is to others."""
     print(f"  {what:<44}{took:6.2f} s   {remark}".rstrip())
 
 

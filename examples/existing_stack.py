@@ -170,7 +170,7 @@ class CompanyStack(TerraformStack):
 
 
 def build(app: App) -> CompanyStack:
-    """The stack of this app."""
+    """Add the stack; tests and the lab call it, and synthesize in their own way."""
     return CompanyStack(app)
 
 

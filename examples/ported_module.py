@@ -57,7 +57,7 @@ class PortedModule(TerraformStack):
 
 
 def build(app: App) -> PortedModule:
-    """The stack of this app."""
+    """Add the stack; tests and the lab call it, and synthesize in their own way."""
     return PortedModule(app)
 
 

@@ -60,7 +60,7 @@ class TwoClusters(TerraformStack):
 
 
 def build(app: App) -> TwoClusters:
-    """The stack of this app."""
+    """Add the stack; tests and the lab call it, and synthesize in their own way."""
     return TwoClusters(app)
 
 

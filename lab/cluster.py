@@ -26,22 +26,22 @@ TICK_SECONDS = 35
 
 @dataclass
 class Cluster:
-    """One cluster by its name."""
+    """A cluster in the lab, by its name: its hosts, and what its master says."""
 
     lab: Lab
     name: str
 
     @property
     def in_aws(self) -> ClusterInAws:
-        """What AWS says of it."""
+        """The same cluster as the emulated AWS has it."""
         return ClusterInAws(self.lab, self.name)
 
     def master(self) -> Host:
-        """The master's host."""
+        """The host of the one instance that is tagged as the master and has not ended."""
         return Host(self.in_aws.master()["InstanceId"])
 
     def master_address(self) -> str:
-        """Where the master is."""
+        """The master's private IPv4 address."""
         address: str = self.in_aws.master()["PrivateIpAddress"]
         return address
 
@@ -98,7 +98,7 @@ class Cluster:
         return text
 
     def bucket(self) -> str:
-        """The cluster's bucket."""
+        """The bucket's name, from the settings in the workers' user data."""
         name: str = self.in_aws.settings("worker")["bucket"]
         return name
 

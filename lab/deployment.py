@@ -139,11 +139,11 @@ class Deployment:
         return PROVIDER_COPY or "TF_CLI_CONFIG_FILE" in self.environment
 
     def deploy(self) -> Done:
-        """`cdktf deploy`."""
+        """`cdktf deploy`, approved, its outputs in a file beside the state."""
         return self.cdktf("deploy", "--auto-approve", "--outputs-file", "outputs.json", *self._offline)
 
     def destroy(self) -> Done:
-        """`cdktf destroy`."""
+        """`cdktf destroy`, approved."""
         return self.cdktf("destroy", "--auto-approve", *self._offline)
 
     @property
@@ -156,7 +156,7 @@ class Deployment:
         return written[self.stack]
 
     def state(self) -> str:
-        """Terraform's state, as text."""
+        """The text of Terraform's state, in which no secret may stand."""
         return (self.folder / f"terraform.{self.stack}.tfstate").read_text()
 
     def synthesized(self) -> dict[str, Any]:

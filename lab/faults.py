@@ -48,7 +48,7 @@ class Faults:
 
 
 def read() -> Faults:
-    """The present faults."""
+    """The faults that are injected now; none if no test has any."""
     with suppress(FileNotFoundError):
         return Faults(**json.loads(_FILE.read_text(encoding="utf-8")))
     return Faults()

@@ -96,7 +96,7 @@ class _Refresh:
 
 
 class Groups:
-    """The members of all groups."""
+    """What Auto Scaling does with members of groups that moto leaves out: waiting, hooks, refreshes."""
 
     def __init__(self) -> None:
         self._actions: dict[tuple[str, str], _Action] = {}

@@ -44,7 +44,7 @@ _STOPPING, _STOPPED = ("stopping", 64), ("stopped", 80)
 
 @dataclass(frozen=True)
 class Host:
-    """The host of an instance."""
+    """The machine behind an EC2 instance: a systemd-nspawn container in the lab."""
 
     instance_id: str
 
@@ -55,7 +55,7 @@ class Host:
 
     @property
     def folder(self) -> Path:
-        """Its own files."""
+        """Its console's log, and its disk as a layer over the image."""
         return _FOLDER / self.instance_id
 
     @property
@@ -129,7 +129,7 @@ class _Running:
 
 @dataclass
 class Hosts:
-    """The hosts of all instances."""
+    """Starts, stops and ends hosts as the emulated EC2's instances change their states."""
 
     _running: dict[str, _Running] = field(default_factory=dict)
 

@@ -13,10 +13,10 @@ from spark_cluster import userdata
 
 
 class Aws(Protocol):
-    """Any AWS on this machine."""
+    """An emulated AWS, whichever server plays it."""
 
     def client(self, service: str, region: str = ...) -> Any:
-        """A boto3 client."""
+        """A boto3 client for a service, of whoever deploys."""
 
 
 NODE_FILLS = {"SecureString": "a secret that a node filled in", "String": "a public key that a node filled in"}
@@ -24,18 +24,18 @@ NODE_FILLS = {"SecureString": "a secret that a node filled in", "String": "a pub
 
 @dataclass
 class ClusterInAws:
-    """One cluster by its name, in a region."""
+    """What an emulated AWS has of one cluster, found by the names and tags that the cluster gives."""
 
     aws: Aws
     name: str
     region: str = "us-east-1"
 
     def client(self, service: str) -> Any:
-        """A client of the cluster's region."""
+        """A boto3 client for a service, in the cluster's region."""
         return self.aws.client(service, self.region)
 
     def group(self) -> dict[str, Any]:
-        """The workers' group."""
+        """The workers' Auto Scaling group, as DescribeAutoScalingGroups has it."""
         name = f"{self.name}-spark-workers"
         groups: list[dict[str, Any]] = self.client("autoscaling").describe_auto_scaling_groups(
             AutoScalingGroupNames=[name]
@@ -43,7 +43,7 @@ class ClusterInAws:
         return groups[0]
 
     def instances(self, role: str) -> list[dict[str, Any]]:
-        """The running instances of a role."""
+        """Instances tagged as `master` or `worker` that are pending or running."""
         named = [
             {"Name": "tag:Name", "Values": [f"{self.name}-spark-{role}"]},
             {"Name": "instance-state-name", "Values": ["pending", "running"]},
@@ -52,7 +52,7 @@ class ClusterInAws:
         return [instance for reservation in reservations for instance in reservation["Instances"]]
 
     def master(self) -> dict[str, Any]:
-        """The one master."""
+        """The instance of the master; fails if there is not exactly one."""
         (instance,) = self.instances("master")
         return instance
 

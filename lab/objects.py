@@ -27,7 +27,7 @@ class Objects:
         self._app = app
 
     def __call__(self, environ: Environ, respond: Respond) -> Iterable[bytes]:
-        """Answer one request."""
+        """Answer a plain or ranged GET of an object from its file, and leave all else to moto."""
         asked = _RANGE.fullmatch(environ.get("HTTP_RANGE", "bytes=0-"))
         plain = environ["REQUEST_METHOD"] == "GET" and not environ.get("QUERY_STRING")
         key = _object(environ["PATH_INFO"]) if asked and plain else None

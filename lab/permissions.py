@@ -67,7 +67,7 @@ class _Call:
 
 
 class RefusedError(Exception):
-    """A call that is answered with an error."""
+    """Why a call is answered with an error: an HTTP status, AWS's code and a message."""
 
     def __init__(self, status: str, code: str, message: str) -> None:
         super().__init__(message)
@@ -90,7 +90,7 @@ class Gate:
         self._done: dict[str, tuple[str, Any, list[bytes]]] = {}
 
     def __call__(self, environ: Environ, respond: Respond) -> Iterable[bytes]:
-        """Answer one request."""
+        """Let a call through if the role of its sender allows it on what it names."""
         scope = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
         service = scope["service"] if scope else ""
         try:

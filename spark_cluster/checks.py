@@ -77,7 +77,7 @@ def prefixed(argument: str, value: object, prefix: str) -> None:
 
 
 def arn(argument: str, value: object) -> None:
-    """An ARN, or `None`."""
+    """Text that begins with `arn:`; `None` is no key and no boundary."""
     if value is not None:
         prefixed(argument, value, "arn:")
 
@@ -116,7 +116,7 @@ def not_above(lower_argument: str, lower: object, upper_argument: str, upper: ob
 
 
 def flag(argument: str, value: object) -> None:
-    """A boolean, or a token."""
+    """True or False, a token of one, or `None` for AWS's own default."""
     if value is not None and not isinstance(value, bool) and not is_resolvable(value):
         raise _fail_form(argument, "be True or False", value, "Token.as_any")
 
@@ -204,7 +204,7 @@ def no_proxy(argument: str, values: Sequence[str]) -> None:
 
 
 def account_id(argument: str, value: object) -> None:
-    """An AWS account's id."""
+    """12 digits as text, a token, or `None` for the deployer's account."""
     if value is None or (isinstance(value, str) and not is_known(value)):
         return
     if not isinstance(value, str) or not re.fullmatch(r"\d{12}", value):
@@ -212,7 +212,7 @@ def account_id(argument: str, value: object) -> None:
 
 
 def checksum(argument: str, value: object) -> None:
-    """A SHA-256 or SHA-512 in hexadecimal."""
+    """64 or 128 hexadecimal digits, a token, or `None`: the node looks the checksum up."""
     if value is None or (isinstance(value, str) and not is_known(value)):
         return
     if not isinstance(value, str) or not re.fullmatch(r"[0-9a-f]{64}|[0-9a-f]{128}", value):

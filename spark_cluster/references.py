@@ -17,7 +17,7 @@ _ADDRESS = re.compile(r"\b(?:data\.)?[a-z][a-z0-9_]*\.[A-Za-z_][\w-]*")
 
 
 def address(resource: TerraformResource) -> str:
-    """A resource's address in Terraform."""
+    """`aws_instance.name`, as `depends_on` and references in the JSON have it."""
     return f"{resource.terraform_resource_type}.{resource.friendly_unique_id}"
 
 

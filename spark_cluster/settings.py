@@ -74,7 +74,7 @@ class NodeSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class MasterSettings(NodeSettings):
-    """What the master is given."""
+    """What the master is given besides: the private half of the fleet key, and the key to encrypt with."""
 
     role: Annotated[str, _ROLE] = field(init=False, default="master")
     fleet_private_key_parameter: Annotated[str, 'name of the parameter with the private half, or `""`: there is none']
@@ -83,7 +83,7 @@ class MasterSettings(NodeSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerSettings(NodeSettings):
-    """What a worker is given."""
+    """What a worker is given besides: the launch hook that it completes."""
 
     role: Annotated[str, _ROLE] = field(init=False, default="worker")
     launch_hook: Annotated[str, "name of the lifecycle hook that it completes"]

@@ -81,7 +81,7 @@ def keys_for_the_session() -> Iterator[None]:
 
 
 def outputs() -> dict[str, str]:
-    """The outputs of the deployed stack."""
+    """The outputs of the deployed stack by name, or an end that says what to deploy."""
     if not (STACK / "cdk.tf.json").exists():
         sys.exit(f"there is no {STACK}: `make deploy` makes the cluster")
     show = ["terraform", f"-chdir={STACK}", "output", "-json"]
