@@ -498,7 +498,9 @@ def test_a_job_between_pipes_does_not_get_the_callers_terminal(
 def test_a_driver_between_pipes_ends_before_its_scratch_goes(people: Drivers, number: int) -> None:
     people.node.mock("systemd-run", f"kill -{int(number)} $PPID; sleep 5")
     people.node.mock("systemctl", f'[[ -d {people.scratch}/spark-submit-4f2a91 ]] && echo "$@" >>"$ARGUMENTS"')
-    before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGHUP)}
+    before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever the tests were started with
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises((SystemExit, KeyboardInterrupt)):
             drivers.main("spark-submit", "job.py")
@@ -507,6 +509,15 @@ def test_a_driver_between_pipes_ends_before_its_scratch_goes(people: Drivers, nu
             signal.signal(one, handler)
     assert people.arguments.read_text().splitlines()[0] == "stop spark-driver-spark-submit-4f2a91.service"
     assert list(people.scratch.iterdir()) == []
+
+
+def test_nohup_is_respected(people: Drivers) -> None:
+    people.node.mock("systemd-run", "kill -HUP $PPID; sleep 0.1; exit 4")
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert drivers.main("spark-submit", "job.py") == 4
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_they_end_with_the_status_of_the_driver(people: Drivers, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -262,7 +262,8 @@ def main(program: str = "", *arguments: str) -> int:
     name = new_name(program)
     scratch = make_folder(name)
     for number in (signal.SIGHUP, signal.SIGTERM):
-        signal.signal(number, lambda number, _: sys.exit(SIGNAL_BASE + number))
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as it is for nohup
+            signal.signal(number, lambda number, _: sys.exit(SIGNAL_BASE + number))
     try:
         at = split(list(arguments)) if program == "spark-submit" else len(arguments)
         given = with_readable_files(list(arguments[:at]), scratch)
