@@ -89,11 +89,14 @@ def _arguments(described: Callable[..., Any]) -> str:
         raise ValueError(message)
     if not taken:
         return ""
-    head = ["| Argument | Type | Default | Meaning | Changing it |", "|---|---|---|---|---|"]
-    return "\n".join([*head, *(_row(one, texts[name]) for name, one in taken.items())])
+    rows = [["Argument", "Type", "Default", "Meaning", "Changing it"]]
+    rows += [_row(one, texts[name]) for name, one in taken.items()]
+    columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
+    lines = [f"| {' | '.join(row)} |" for row in zip(*columns, strict=True)]
+    return "\n".join([lines[0], f"|{'---|' * len(columns)}", *lines[1:]])
 
 
-def _row(argument: inspect.Parameter, text: str) -> str:
+def _row(argument: inspect.Parameter, text: str) -> list[str]:
     kind = str(argument.annotation)
     for name, plain in TYPES.items():
         kind = kind.replace(name, plain)
@@ -102,7 +105,7 @@ def _row(argument: inspect.Parameter, text: str) -> str:
         default = said[1]
     change = _CHANGE.search(text)
     meaning = _DEFAULT.sub("", _CHANGE.sub("", text))
-    return f"| `{argument.name}` | `{kind}` | {default} | {meaning} | {change[1] if change else ''} |"
+    return [f"`{argument.name}`", f"`{kind}`", default, meaning, change[1] if change else ""]
 
 
 def _literal(value: object) -> str:
