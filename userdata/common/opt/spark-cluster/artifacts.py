@@ -59,7 +59,7 @@ PASSING_ERRORS = ("408", "429", "5")  # what such an answer begins with
 
 @dataclass(frozen=True)
 class Artifact:
-    """A gzipped tarball that becomes a folder without the tarball's own first one."""
+    """A gzipped tarball that becomes a folder without the tarball's own first one, or a file that is put into one."""
 
     name: str  # as people know it
     file: str
@@ -68,7 +68,7 @@ class Artifact:
     digest: str  # SHA-256 or SHA-512; empty: what its publisher says
     digest_urls: Sequence[str]  # where its publisher says so
     folder: Path
-    program: str  # in the folder: what makes it the right one
+    program: str = ""  # of a tarball, in the folder: what makes it the right one
 
     @property
     def algorithm(self) -> str:
@@ -81,8 +81,12 @@ class Artifact:
         return UNPACKING / self.folder.name
 
     def is_there(self) -> bool:
-        """Whether this node has it: unpacked by a boot, or by whoever made the AMI."""
-        return os.access(self.folder / self.program, os.X_OK) and not self.unsure.exists()
+        """Whether this node has it: put there by a boot, or by whoever made the AMI."""
+        return self.is_in(self.folder) and not self.unsure.exists()
+
+    def is_in(self, folder: Path) -> bool:
+        """Whether a folder holds what it must."""
+        return os.access(folder / self.program, os.X_OK) if self.program else (folder / self.file).is_file()
 
 
 def artifacts() -> list[Artifact]:
@@ -300,6 +304,8 @@ class Fetch:
         keep_on_disk(UNPACKING)
         shutil.rmtree(self.aside, ignore_errors=True)
         self.aside.mkdir(parents=True)
+        if not self.artifact.program:
+            return self.copy_aside(tarball, digest)
         inflater, went_away = Inflater(), False
         with open(os.memfd_create("tar"), "w+b") as said:  # a full disk has no room for it
             tar = subprocess.Popen((*TAR, "-C", self.aside), stdin=subprocess.PIPE, stderr=said)
@@ -328,12 +334,24 @@ class Fetch:
             raise self.cannot_unpack(reason)
         return reason
 
+    def copy_aside(self, file: IO[bytes], digest: hashlib._Hash | None) -> str:
+        """As `unpack`, of what is no tarball."""
+        try:
+            with open(self.aside / self.artifact.file, "wb") as out:
+                for chunk in chunks(file.fileno()):
+                    if digest:
+                        digest.update(chunk)
+                    out.write(chunk)
+        except OSError as error:
+            raise self.cannot_unpack(str(error)) from None
+        return ""
+
     def put_in_place(self, problem: str) -> None:
         """Move what was unpacked aside to where it belongs, or raise what is wrong with it."""
         what = self.artifact
         if problem:
             raise self.cannot_unpack(problem)
-        if not os.access(self.aside / what.program, os.X_OK):
+        if not what.is_in(self.aside):
             raise ArtifactError(f"{what.file} has no {what.program}")
         if what.folder.exists():
             shutil.rmtree(what.folder)
