@@ -138,7 +138,8 @@ def _demo(args: Sequence[str]) -> int:
                     lab.end()
         if options.keep:
             _say("the cluster runs on:")
-            _say("  make submit DEMO=yes JOB=job.py   your own job; make shell, ui, status and wait work the same way")
+            _say("  make ui DEMO=yes                  the master's web page, at http://localhost:8080")
+            _say("  make submit DEMO=yes JOB=job.py   your own job; make shell, status and wait work the same way")
             _say("  make demo ARGS='exec worker-1'    a shell on a worker")
             _say("  make demo ARGS=down               takes it down")
     return 0
@@ -163,9 +164,6 @@ def _show(lab: Lab, *, keep: bool) -> None:
         answer = _run_job(lab, outputs, master)
     for line in answer:
         _say(f"  {line}")
-    page = f"http://{cluster.master_address()}:8080"
-    _say(f"  the page of the master: {page}, inside the lab:")
-    _say(f"  {' '.join(lab.enclosure.enter_network)} curl {page}/json/")
     if keep:
         return
     with _step("cdktf destroy"):

@@ -1,4 +1,4 @@
-"""Deploys that are to fail, and say why; and the bucket that a destroy leaves."""
+"""Deploys that are to fail, and say why."""
 
 from __future__ import annotations
 
@@ -27,16 +27,3 @@ def test_missing_ami_is_refused_before_anything_is_made(aws: EmulatedAws, deploy
     assert future.result().returncode != 0
     assert "query returned no results" in deployment.reason()
     assert not any(ClusterInAws(aws, "missing-ami", "us-west-2").left().values())
-
-
-def test_destroy_keeps_a_bucket_that_holds_something_and_names_it(aws: EmulatedAws, deployments: Deployments) -> None:
-    deployment, future = deployments["kept_bucket"]
-    assert future.result().returncode == 0, future.result().stdout[-4000:]
-    cluster = ClusterInAws(aws, "kept-bucket", "us-west-2")
-    bucket = deployment.outputs()["bucket_name"]
-    cluster.run_for_a_while(bucket)
-    done = deployment.destroy()
-    assert done.returncode != 0
-    assert "BucketNotEmpty" in done.stdout
-    assert bucket in done.stdout
-    assert {kind: names for kind, names in cluster.left().items() if names} == {"buckets": [bucket]}

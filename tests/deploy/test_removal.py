@@ -1,0 +1,80 @@
+"""`cdktf destroy` of all that was deployed, after all other tests: nothing is left, unless a bucket is to be kept."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lab.deployment import PROVIDER_COPY, Deployment, Done
+from lab.inventory import ClusterInAws
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.deploy.conftest import EmulatedAws
+
+    Deployments = dict[str, tuple[Deployment, Future[Done]]]
+
+CLUSTERS = {
+    "main": [("demo", "us-east-1")],
+    "existing_stack": [("analytics", "eu-central-1")],
+    "two_clusters": [("reports", "us-east-1"), ("backfill", "us-east-1")],
+    "ported_module": [("platform", "ap-southeast-2")],
+    "kept_bucket": [("kept-bucket", "us-west-2")],
+}
+EMPTIED = ("existing_stack", "two_clusters", "ported_module")
+"""Stacks that keep a bucket with objects in it: it is emptied first. `main` deletes its own, objects included."""
+
+
+def clusters(aws: EmulatedAws, stack: str) -> list[ClusterInAws]:
+    return [ClusterInAws(aws, name, region) for name, region in CLUSTERS[stack]]
+
+
+def bucket(cluster: ClusterInAws) -> str:
+    (name,) = cluster.left()["buckets"]
+    return str(name)
+
+
+def empty(cluster: ClusterInAws) -> None:
+    s3, name = cluster.client("s3"), bucket(cluster)
+    for version in s3.list_object_versions(Bucket=name).get("Versions", []):
+        s3.delete_object(Bucket=name, Key=version["Key"], VersionId=version["VersionId"])
+
+
+@pytest.fixture(scope="module")
+def removals(aws: EmulatedAws, deployments: Deployments) -> Iterator[dict[str, tuple[str, Future[Done]]]]:
+    """All of them side by side, since nearly all of a destroy is waiting; each with the bucket that it began with."""
+    begun = {}
+    with ThreadPoolExecutor(max_workers=len(CLUSTERS) if PROVIDER_COPY else 1) as pool:
+        for stack in CLUSTERS:
+            deployment, future = deployments[stack]
+            assert future.result().returncode == 0, future.result().stdout[-4000:]
+            first = clusters(aws, stack)[0]
+            name = bucket(first)
+            for cluster in clusters(aws, stack) if stack in EMPTIED else ():
+                empty(cluster)
+            if stack not in EMPTIED:
+                first.run_for_a_while(name)
+            begun[stack] = name, pool.submit(deployment.destroy)
+        yield begun
+
+
+@pytest.mark.parametrize("stack", [stack for stack in CLUSTERS if stack != "kept_bucket"])
+def test_destroy_leaves_nothing(aws: EmulatedAws, removals: dict[str, tuple[str, Future[Done]]], stack: str) -> None:
+    _, future = removals[stack]
+    assert future.result().returncode == 0, future.result().stdout[-4000:]
+    for cluster in clusters(aws, stack):
+        assert {kind: names for kind, names in cluster.left().items() if names} == {}
+
+
+def test_destroy_keeps_a_bucket_that_holds_something_and_names_it(
+    aws: EmulatedAws, removals: dict[str, tuple[str, Future[Done]]]
+) -> None:
+    name, future = removals["kept_bucket"]
+    assert future.result().returncode != 0
+    assert "BucketNotEmpty" in future.result().stdout
+    assert name in future.result().stdout
+    (cluster,) = clusters(aws, "kept_bucket")
+    assert {kind: names for kind, names in cluster.left().items() if names} == {"buckets": [name]}
