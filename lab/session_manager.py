@@ -9,13 +9,16 @@ session after that time, whatever goes on in it.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
 import pty
 import select
 import socket
+import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 from contextlib import suppress
@@ -63,7 +66,7 @@ def _start_session(lab: Lab, options: argparse.Namespace) -> None:
         _forward(lab, options.target, int(port), int(local_port))
         return
     if options.document_name is None:
-        subprocess.run(Host(options.target).command("bash", "--login"), check=False)
+        pty.spawn(Host(options.target).command("bash", "--login"), _read_in_the_same_size)
         return
     sys.stdout.write("\nStarting session with SessionId: lab-0123456789abcdef0\n")
     sys.stdout.flush()
@@ -72,6 +75,14 @@ def _start_session(lab: Lab, options: argparse.Namespace) -> None:
     else:
         sys.stdout.write("\nCannot perform start session: EOF\n")
     sys.stdout.write("\n\nExiting session with sessionId: lab-0123456789abcdef0.\n\n")
+
+
+def _read_in_the_same_size(near: int) -> bytes:
+    """What the host's terminal has to say; it is made as large as the one here."""
+    with suppress(OSError):  # there is none here
+        size = os.get_terminal_size()
+        fcntl.ioctl(near, termios.TIOCSWINSZ, struct.pack("HHHH", size.lines, size.columns, 0, 0))
+    return os.read(near, 65536)
 
 
 def _run_in_a_terminal(command: Sequence[str]) -> None:
