@@ -95,17 +95,20 @@ test-all: test checkov test-deploy test-lab ## all that CI runs
 # Those with a shebang, and those that others source and that say so.
 SHELL_FILES = $$(shfmt --find .ci userdata lab tests tools; grep -rl '^\# shellcheck shell=bash' userdata || true)
 
+# Not the jobs that somebody tries here.
+PYTHON_FILES = main.py spark_cluster userdata examples bench lab tests tools
+
 lint: setup ## ruff, mypy, shellcheck, shfmt
 	pipenv verify
-	ruff check
-	ruff format --check
+	ruff check $(PYTHON_FILES)
+	ruff format --check $(PYTHON_FILES)
 	mypy
 	shellcheck --external-sources $(SHELL_FILES)
 	shfmt -d -i 2 -ci $(SHELL_FILES)
 
 format: setup ## write what ruff and shfmt want
-	ruff check --fix
-	ruff format
+	ruff check --fix $(PYTHON_FILES)
+	ruff format $(PYTHON_FILES)
 	shfmt -w -i 2 -ci $(SHELL_FILES)
 
 test-unit test-synth test-userdata: test-%: setup ## one tier of tests
