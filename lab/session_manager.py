@@ -70,7 +70,7 @@ def _start_session(lab: Lab, options: argparse.Namespace) -> None:
         return
     sys.stdout.write("\nStarting session with SessionId: lab-0123456789abcdef0\n")
     sys.stdout.flush()
-    if os.isatty(sys.stdin.fileno()):
+    if os.isatty(0):
         _run_in_a_terminal(Host(options.target).command("sh", "-c", *options.parameters["command"]))
     else:
         sys.stdout.write("\nCannot perform start session: EOF\n")

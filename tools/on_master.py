@@ -67,7 +67,7 @@ def main(what: str) -> int:
 @contextlib.contextmanager
 def keys_for_the_session() -> Iterator[None]:
     """Hand Ctrl-C and its like on as they are typed; else they would end this program, and the session with it."""
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         yield
         return
     before = termios.tcgetattr(sys.stdin)
@@ -200,7 +200,7 @@ def shown(command: str) -> Iterator[str]:
     """Run a command, and show what it says as it comes, line by line."""
     # Without a terminal for input, as in CI, a session ends at once: https://github.com/aws/amazon-ssm-agent/issues/354
     near, terminal = pty.openpty()
-    stdin = None if sys.stdin.isatty() else terminal
+    stdin = None if os.isatty(0) else terminal
     with subprocess.Popen(["sh", "-c", command], stdin=stdin, stdout=subprocess.PIPE) as process:
         for raw in process.stdout or ():
             sys.stdout.buffer.write(raw)

@@ -272,7 +272,7 @@ def main(program: str = "", *arguments: str) -> int:
         runs = [f"{SPARK}/{program}", *given]
         run = command(name, runs, "--pty", "--pipe", "--wait", "--collect", writes=program != "spark-submit")
         # Without a terminal of its own a driver would get the caller's, with what is typed there.
-        is_bare = program == "spark-submit" and sys.stdin.isatty() and not (sys.stdout.isatty() and sys.stderr.isatty())
+        is_bare = program == "spark-submit" and os.isatty(0) and not (os.isatty(1) and os.isatty(2))
         return subprocess.run(run, check=False, stdin=subprocess.DEVNULL if is_bare else None).returncode
     finally:
         forget(name)  # between pipes it would go on
