@@ -71,7 +71,7 @@ def _install_packages() -> None:
     packages = missing_packages()
     if not packages or os.geteuid() or shutil.which("apt-get") is None:
         return
-    _say(f"installing Debian's packages {' '.join(packages)} ...")
+    _say(f"installing Debian packages {' '.join(packages)} ...")
     apt_get = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y")
     for action in (["update"], ["install", "--no-install-recommends", *packages]):
         if subprocess.run([*apt_get, *action], check=False).returncode:
