@@ -496,7 +496,7 @@ def test_a_job_between_pipes_does_not_get_the_callers_terminal(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_driver_between_pipes_ends_before_its_scratch_goes(people: Drivers, number: int) -> None:
-    people.node.mock("systemd-run", f"kill -{int(number)} $PPID; sleep 5")
+    people.node.mock("systemd-run", f"sleep 0.5; kill -{int(number)} $PPID; sleep 5")  # once it is waited for
     people.node.mock("systemctl", f'[[ -d {people.scratch}/spark-submit-4f2a91 ]] && echo "$@" >>"$ARGUMENTS"')
     before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever the tests were started with
@@ -512,7 +512,7 @@ def test_a_driver_between_pipes_ends_before_its_scratch_goes(people: Drivers, nu
 
 
 def test_nohup_is_respected(people: Drivers) -> None:
-    people.node.mock("systemd-run", "kill -HUP $PPID; sleep 0.1; exit 4")
+    people.node.mock("systemd-run", "sleep 0.5; kill -HUP $PPID; sleep 0.1; exit 4")
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         assert drivers.main("spark-submit", "job.py") == 4
