@@ -79,10 +79,10 @@ def _install_packages() -> None:
 
 
 def _exec(args: Sequence[str]) -> int:
-    lab = Lab.find()
+    lab = Lab.running()
     hosts: dict[str, str] = json.loads(_STATE.read_text(encoding="utf-8")) if _STATE.exists() else {}
-    if lab is None or not lab.enclosure.alive or not args or args[0] not in hosts:
-        there = ", ".join(hosts) if lab and lab.enclosure.alive else "none; make demo ARGS=--keep"
+    if lab is None or not args or args[0] not in hosts:
+        there = ", ".join(hosts) if lab else "none; make demo ARGS=--keep"
         raise SystemExit(f"usage: make demo ARGS='exec HOST [COMMAND ...]', HOST being one of: {there}")
     inside = Host(hosts[args[0]]).command(*(args[1:] or ["bash", "--login"]))
     os.execvp(inside[0], inside)  # noqa: S606 - no shell is wanted
@@ -90,8 +90,8 @@ def _exec(args: Sequence[str]) -> int:
 
 def _on_master(args: Sequence[str]) -> int:
     """Run `tools/on_master.py` for a kept cluster."""
-    lab = Lab.find()
-    if lab is None or not lab.enclosure.alive:
+    lab = Lab.running()
+    if lab is None:
         raise SystemExit("there is no kept cluster: make demo ARGS=--keep")
     os.chdir(ROOT)
     command = (sys.executable, "tools/on_master.py", *args)

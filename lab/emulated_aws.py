@@ -192,11 +192,11 @@ def _block_customer_provided_keys() -> None:
     @replaces(S3Response, "get_bucket_encryption")
     def tell_encryption(_: Any, response: S3Response) -> Any:
         response.data["Action"] = "GetBucketEncryption"
-        rule = (response.backend.get_bucket_encryption(response.bucket_name) or _S3_DEFAULT)["Rule"]
+        kept = (response.backend.get_bucket_encryption(response.bucket_name) or _S3_DEFAULT)["Rule"]
         rule = {
-            "ApplyServerSideEncryptionByDefault": rule["ApplyServerSideEncryptionByDefault"],
-            "BucketKeyEnabled": str(rule.get("BucketKeyEnabled")).lower() == "true",
-            "BlockedEncryptionTypes": rule.get("BlockedEncryptionTypes") or {"EncryptionType": ["SSE-C"]},
+            "ApplyServerSideEncryptionByDefault": kept["ApplyServerSideEncryptionByDefault"],
+            "BucketKeyEnabled": str(kept.get("BucketKeyEnabled")).lower() == "true",
+            "BlockedEncryptionTypes": kept.get("BlockedEncryptionTypes") or {"EncryptionType": ["SSE-C"]},
         }
         return response.serialized(ActionResult({"ServerSideEncryptionConfiguration": {"Rules": [rule]}}))
 

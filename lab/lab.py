@@ -128,6 +128,12 @@ class Lab:
         except FileNotFoundError:
             return None
 
+    @classmethod
+    def running(cls) -> Self | None:
+        """Return the lab that an earlier command left running, if it still does."""
+        lab = cls.find()
+        return lab if lab and lab.enclosure.alive else None
+
     def client(self, service: str, region: str = REGION) -> Any:
         """A boto3 client of the deployer; only for a thread in the lab's network."""
         return _client(service, region)

@@ -53,8 +53,8 @@ def main(args: Sequence[str]) -> int:
     copy.add_argument("url")
 
     options = parser.parse_args(args)
-    lab = Lab.find()
-    if lab is None or not lab.enclosure.alive:
+    lab = Lab.running()
+    if lab is None:
         raise SystemExit("there is no lab: make demo ARGS=--keep")
     options.run(lab, options)
     return 0

@@ -31,6 +31,7 @@ from constructs import Construct
 
 from spark_cluster import checks
 from spark_cluster.identity import POLICY_VERSION, Allow
+from spark_cluster.references import address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -127,7 +128,7 @@ class ClusterStorage(Construct):
         self._grant(grantee, "data", DATA_PREFIX, (*_READ, *_WRITE))
 
     def _grant(self, grantee: Grantee, id: str, prefix: str, actions: tuple[str, ...]) -> None:
-        # ListBucket without a prefix: without it S3 answers 403 for an object that is not there, and
+        # ListBucket, of the whole bucket: to who may not list S3 answers 403 for an object that is not there, and
         # neither the node nor S3A can tell "absent" from "forbidden".
         # https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
         statements = [Allow(_LIST, (self.bucket_arn,)), Allow(actions, (f"{self.bucket_arn}/{prefix}/*",))]
@@ -147,8 +148,7 @@ class ClusterStorage(Construct):
         # from 6.22 on that 5.100 refuses, and that until 6.40 is a change in every plan if it is not given. So the
         # rule is left as S3 tells it, and made anew if the key is another.
         key = DataResource(self, "encryption_key", input={"kms_master_key_id": self._kms_key_arn or ""})
-        address = f"{key.terraform_resource_type}.{key.friendly_unique_id}"
-        as_s3_tells = TerraformResourceLifecycle(ignore_changes=["rule"], replace_triggered_by=[address])
+        as_s3_tells = TerraformResourceLifecycle(ignore_changes=["rule"], replace_triggered_by=[address(key)])
         return [
             S3BucketPublicAccessBlock(
                 self,

@@ -122,12 +122,19 @@ def split(arguments: list[str]) -> int:
     return at
 
 
+def is_address(path: str) -> bool:
+    """Whether Spark itself knows how to get it."""
+    return "://" in path or path.startswith("local:")
+
+
 def readable(path: str, scratch: str) -> str:
     """A file of this host by a name under which the drivers' user can read it: its own, or a copy's."""
     local = re.sub(r"^file:(//)?(?=/)", "", path)
+    if is_address(local):
+        return path
     local, mark, alias = local.partition("#")
     local = os.path.abspath(local)
-    if "://" in path.replace("file://", "") or path.startswith("local:") or not os.path.isfile(local):
+    if not os.path.isfile(local):
         return path
     if not may("-r", local):
         copy = os.path.join(scratch, os.path.basename(local))
