@@ -32,6 +32,7 @@ from .moto_changes import replaces
 from .objects import Objects
 from .permissions import Gate, remember_when_policies_are_written
 from .places import AWS_PORT, IMAGE_NAME_PREFIX, REGION, SERVICES
+from .turns import Turns
 
 _ROUND_SECONDS = 0.25
 
@@ -47,7 +48,7 @@ def main() -> None:
     groups.install()
     _register_images()
     threading.Thread(target=_reconcile, args=(lock, hosts, groups), daemon=True).start()
-    app = Gate(Objects(DomainDispatcherApplication(create_backend_app)), lock)
+    app = Gate(Turns(Objects(DomainDispatcherApplication(create_backend_app)), lock))
     run_simple(SERVICES, AWS_PORT, app, threaded=True, request_handler=MotoRequestHandler)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,14 +23,16 @@ from moto.core.types import Base64EncodedString
 from moto.ec2.models.instances import InstanceBackend
 from moto.ec2.models.launch_templates import LaunchTemplateVersion
 from moto.ec2.models.security_groups import SecurityGroupBackend, SecurityGroupRule
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from moto.route53.models import FakeZone
 from moto.route53.responses import Route53
 from moto.s3.models import FakeBucket, FakeDeleteMarker
 from moto.s3.responses import S3Response
-from moto.server import main as serve
 from moto.ssm.models import ssm_backends
+from werkzeug.serving import run_simple
 
 from lab.moto_changes import replaces
+from lab.turns import Turns
 
 _RESOLVE_SSM = "resolve:ssm:"
 _S3_DEFAULT = {"Rule": {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}}
@@ -293,7 +296,8 @@ def main() -> None:
     options = parser.parse_args()
     correct_moto()
     _GroupActions(options.log).install()
-    serve(["--host", options.host, "--port", str(options.port)])
+    app = Turns(DomainDispatcherApplication(create_backend_app), threading.RLock())
+    run_simple(options.host, options.port, app, threaded=True, request_handler=MotoRequestHandler)
 
 
 if __name__ == "__main__":

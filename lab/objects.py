@@ -13,7 +13,7 @@ from moto.s3.models import FakeKey, s3_backends
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .permissions import App, Environ, Respond
+    from .turns import App, Environ, Respond
 
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 _CHUNK = 1 << 20

@@ -26,18 +26,14 @@ from moto.sts.models import sts_backends
 from . import faults
 from .moto_changes import replaces
 from .places import DEPLOYER, REFUSED_LOG
+from .turns import SCOPE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from threading import RLock
+    from collections.abc import Iterable
 
-    Environ = dict[str, Any]
-    Respond = Callable[..., Any]
-    App = Callable[[Environ, Respond], Iterable[bytes]]
+    from .turns import App, Environ, Respond
 
 _PARTITION = "aws"
-_REMEMBERED_CALLS = 1000
-_SCOPE = re.compile(r"Credential=(?P<key>[^/]+)/\d+/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
 _TAKE_NO_RESOURCE = re.compile(r"(ec2|autoscaling):Describe.*")
 
 _policy_times: dict[tuple[str, str], float] = {}
@@ -76,54 +72,21 @@ class RefusedError(Exception):
 
 
 class Gate:
-    """The AWS API with its permissions: a WSGI application around moto's.
+    """The AWS API with its permissions: a WSGI application around it."""
 
-    All calls but those of S3, whose bodies are long, are made one after the other, since moto is not made for several
-    at once and the lab changes what it holds in between.
-    """
-
-    def __init__(self, app: App, lock: RLock) -> None:
+    def __init__(self, app: App) -> None:
         """Put permissions before `app`."""
         self._app = app
-        self._lock = lock
         self._first_calls: dict[str, float] = {}  # of each instance
-        self._done: dict[str, tuple[str, Any, list[bytes]]] = {}
 
     def __call__(self, environ: Environ, respond: Respond) -> Iterable[bytes]:
         """Let a call through if the role of its sender allows it on what it names."""
-        scope = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
-        service = scope["service"] if scope else ""
+        scope = SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
         try:
             self._check(environ, scope)
         except RefusedError as refused:
-            return _refuse(environ, respond, service, refused)
-        if service == "s3":
-            return self._app(environ, respond)
-        with self._lock:
-            return self._do_once(environ, respond)
-
-    def _do_once(self, environ: Environ, respond: Respond) -> list[bytes]:
-        """Give a call that its sender's SDK sends again, as when an answer was lost, the answer that it had.
-
-        moto would do it twice, and refuse the second time what the first has made or removed.
-        """
-        invocation = environ.get("HTTP_AMZ_SDK_INVOCATION_ID", "")
-        if invocation and invocation in self._done:
-            status, headers, body = self._done[invocation]
-            respond(status, headers)
-            return body
-        answer: list[Any] = []
-
-        def note(status: str, headers: Any, *rest: Any) -> Any:
-            answer[:] = [status, headers]
-            return respond(status, headers, *rest)
-
-        body = list(self._app(environ, note))
-        if invocation and answer[0].startswith("2"):
-            self._done[invocation] = (answer[0], answer[1], body)
-            if len(self._done) > _REMEMBERED_CALLS:
-                del self._done[next(iter(self._done))]
-        return body
+            return _refuse(environ, respond, scope["service"] if scope else "", refused)
+        return self._app(environ, respond)
 
     def _check(self, environ: Environ, scope: re.Match[str] | None) -> None:
         if scope is None:
