@@ -29,7 +29,6 @@ from cdktf_cdktf_provider_aws.vpc import Vpc
 from constructs import Construct
 
 from spark_cluster import Master, SparkCluster, Workers
-from spark_cluster.identity import CallerRole
 
 TAGS = {"team": "data-platform", "cost-center": "4711"}
 
@@ -100,9 +99,8 @@ class CompanyStack(TerraformStack):
 
         scheduler = IamRole(self, "scheduler", name_prefix="scheduler-", assume_role_policy=self._scheduler_trust())
         scheduler_group = SecurityGroup(self, "scheduler_group", name_prefix="scheduler-", vpc_id=network.vpc.id)
-        grantee = CallerRole(self, "scheduler_on_analytics", role_name=scheduler.name)
-        cluster.storage.grant_read_write_data(grantee)
-        cluster.grant_submit(grantee, security_group_id=scheduler_group.id)
+        cluster.storage.grant_read_write_data(scheduler)
+        cluster.grant_submit(scheduler, security_group_id=scheduler_group.id)
         TerraformOutput(self, "master_url", value=cluster.master_url, static_id=True)
 
     def _key_policy(self) -> str:

@@ -12,13 +12,28 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from spark_cluster import fleet_key, scaling
     from spark_cluster.cluster import SparkCluster
+    from spark_cluster.existing import ExistingCluster
+    from spark_cluster.identity import Allow, CallerRole
     from spark_cluster.master import Master
     from spark_cluster.spark_release import SparkArchive
     from spark_cluster.workers import Workers
 
-__all__ = ["Master", "SparkArchive", "SparkCluster", "Workers", "fleet_key", "scaling"]
+__all__ = [
+    "Allow",
+    "CallerRole",
+    "ExistingCluster",
+    "Master",
+    "SparkArchive",
+    "SparkCluster",
+    "Workers",
+    "fleet_key",
+    "scaling",
+]
 
 _HOMES = {
+    "Allow": "identity",
+    "CallerRole": "identity",
+    "ExistingCluster": "existing",
     "SparkCluster": "cluster",
     "Master": "master",
     "SparkArchive": "spark_release",

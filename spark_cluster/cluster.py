@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 from constructs import Construct
 
 from spark_cluster import checks, userdata
-from spark_cluster.commands import MASTER_UI_PORT, Commands
+from spark_cluster.commands import Commands
+from spark_cluster.existing import About
 from spark_cluster.fleet_key import ClusterFleetKey, FleetKey, Generated
+from spark_cluster.grants import Grants
 from spark_cluster.identity import Allow, NodeRole
 from spark_cluster.image import NodeImage
 from spark_cluster.location import Location
-from spark_cluster.master import MASTER_PORT, Master, MasterInstance
-from spark_cluster.network import ClusterNetwork
+from spark_cluster.master import Master, MasterInstance
+from spark_cluster.network import ClusterNetwork, master_ui_url, master_url
 from spark_cluster.node import NodeCommon
-from spark_cluster.parameters import PLACEHOLDER, NodeParameter
+from spark_cluster.parameters import PLACEHOLDER, NodeParameter, parameter_name
 from spark_cluster.scaling import Cpu, Scaling
 from spark_cluster.settings import MasterSettings, NodeSettings, WorkerSettings, executor_cores
 from spark_cluster.spark_release import DEFAULT_SPARK_VERSION, PYTHON_VERSION, SparkArchive, SparkDistribution
@@ -26,7 +28,7 @@ from spark_cluster.workers import LAUNCH_HOOK_NAME, WorkerFleet, Workers, grant_
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from spark_cluster.identity import CallerRole
+    from spark_cluster.grants import Grantee
 
 
 class SparkCluster(Construct):
@@ -47,7 +49,12 @@ class SparkCluster(Construct):
         master_ui_url: the master's web page, from inside the VPC.
         master_instance_id: the master's id, for Session Manager.
         commands: what a person runs on their own machine: a shell on the master, its page, a job, its status.
+        name: the cluster's name.
         bucket_name: the bucket.
+        bucket_arn: its ARN.
+        master_role_arn: the ARN of the master's role.
+        worker_role_arn: the ARN of the workers' role.
+        about: the parameter by which another program knows the cluster (`ExistingCluster`).
         security_group_id: the group of all nodes.
         group_name: the workers' Auto Scaling group.
         spark_secret_parameter_name: where a submitter with `grant_submit` reads the secret.
@@ -165,6 +172,7 @@ class SparkCluster(Construct):
         checks.script("setup_script", setup_script)
         checks.proxy("http_proxy", http_proxy)
 
+        self._grants = Grants(self, name=name)
         self.location = Location(self, "location", account_id=account_id)
         self.master_role = NodeRole(
             self,
@@ -186,6 +194,8 @@ class SparkCluster(Construct):
             self,
             "storage",
             name=name,
+            location=self.location,
+            grants=self._grants,
             master_role=self.master_role,
             worker_role=self.worker_role,
             kms_key_arn=bucket_kms_key_arn,
@@ -202,13 +212,13 @@ class SparkCluster(Construct):
             allow_all_egress=allow_all_egress,
             tags=tags,
         )
-        path = f"/spark-cluster/{name}"
         self.spark_secret = NodeParameter(
             self,
             "spark_secret",
-            name=f"{path}/spark-secret",
+            name=parameter_name(name, "spark-secret"),
             description=f"Secret of spark.authenticate of the Spark cluster {name}",
             secret=True,
+            location=self.location,
             kms_key_arn=parameter_kms_key_arn,
             tags=tags,
         )
@@ -216,7 +226,7 @@ class SparkCluster(Construct):
             self,
             "fleet_key",
             fleet_key=fleet_key,
-            path=path,
+            name=name,
             kms_key_arn=parameter_kms_key_arn,
             location=self.location,
             master_role=self.master_role,
@@ -295,42 +305,51 @@ class SparkCluster(Construct):
             master_record=self.master.record,
         )
 
-        self.master_url = f"spark://{self.network.master_host}:{MASTER_PORT}"
-        self.master_ui_url = f"http://{self.network.master_host}:{MASTER_UI_PORT}"
+        self.name = name
+        self.master_url = master_url(self.network.master_host)
+        self.master_ui_url = master_ui_url(self.network.master_host)
         self.master_instance_id = self.master.instance_id
         self.commands = Commands(
             self.location.region, self.master_instance_id, self.storage.bucket_name, userdata.escape
         )
         self.bucket_name = self.storage.bucket_name
+        self.bucket_arn = self.storage.bucket_arn
+        self.master_role_arn = self.master_role.role.arn
+        self.worker_role_arn = self.worker_role.role.arn
         self.security_group_id = self.network.security_group_id
         self.spark_secret_parameter_name = self.spark_secret.address.name
+        self.about = About(
+            self,
+            "about",
+            name=name,
+            bucket_name=self.bucket_name,
+            security_group_id=self.security_group_id,
+            master_host=self.network.master_host,
+            tags=tags,
+        )
 
-    def grant_submit(self, grantee: CallerRole, *, security_group_id: str) -> None:
+    def grant_submit(self, grantee: Grantee, *, security_group_id: str) -> None:
         """Let a program outside the cluster submit applications in client mode, its driver on its own host.
 
         The role may read the secret of `spark.authenticate`. The ports of the master and the executors open to
         `security_group_id`, and that group gets a rule for the nodes' connections back to the driver, which must be
         pinned: `spark.driver.port=40000`, `spark.driver.blockManager.port=40040`, `spark.blockManager.port=40100`
-        (docs/submitting.md, "From a scheduler").
+        (docs/submitting.md, "From a scheduler"). Any number of roles may be behind a group, and a role behind any
+        number of groups.
 
         Args:
-            grantee: the program's role; its id is part of the rules' addresses.
+            grantee: the program's role: an `IamRole`, a role's name, a `CallerRole`, or another cluster's role.
             security_group_id: the group of the program's host.
 
         Raises:
-            ValueError: `security_group_id` is no security group's id.
+            ValueError: `grantee` is no role, or `security_group_id` no security group's id.
         """
         checks.prefixed("security_group_id", security_group_id, "sg-")
-        self.spark_secret.address.grant_read("spark_secret", grantee)
-        self.network.allow_submit(
-            f"submit_{grantee.node.id}",
-            security_group_id=security_group_id,
-            master_ports=(MASTER_PORT, MASTER_UI_PORT),
-        )
+        self._grants.give_submit(grantee, self.spark_secret.address, self.network.submit_rules, security_group_id)
 
     def _grant(self, name: str, distribution: SparkDistribution) -> None:
-        self.spark_secret.address.grant_fill("spark_secret", self.master_role)
-        self.spark_secret.address.grant_read("spark_secret", self.worker_role)
+        self.master_role.allow("spark_secret", *self.spark_secret.address.allow_fill())
+        self.worker_role.allow("spark_secret", *self.spark_secret.address.allow_read())
         # None of these actions takes a resource.
         watch = ("autoscaling:DescribeAutoScalingGroups", "ec2:DescribeInstances", "ec2:DescribeInstanceTypes")
         self.master_role.allow("watch_workers", Allow(watch, ("*",)))

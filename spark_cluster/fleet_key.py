@@ -10,7 +10,7 @@ from cdktf_cdktf_provider_aws.ssm_parameter import SsmParameter as SsmParameterR
 from constructs import Construct
 
 from spark_cluster import checks
-from spark_cluster.parameters import NodeParameter, ParameterAddress
+from spark_cluster.parameters import NodeParameter, ParameterAddress, parameter_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,10 +63,11 @@ class Generated:
             name=place.name,
             description=_DESCRIPTION,
             secret=True,
+            location=place.location,
             kms_key_arn=place.kms_key_arn,
             tags=place.tags,
         ).address
-        address.grant_fill("fleet_private_key", place.master_role)
+        place.master_role.allow("fleet_private_key", *address.allow_fill())
         return address
 
 
@@ -94,8 +95,8 @@ class SsmParameter:
     def private_parameter(self, place: FleetKeyPlace) -> ParameterAddress:
         """The caller's parameter, which the master may read."""
         arn = place.location.arn("ssm", f"parameter{self.name}")
-        address = ParameterAddress(name=self.name, arn=arn, kms_key_arn=self.kms_key_arn)
-        address.grant_read("fleet_private_key", place.master_role)
+        address = ParameterAddress(self.name, arn, place.location, kms_key_arn=self.kms_key_arn)
+        place.master_role.allow("fleet_private_key", *address.allow_read())
         return address
 
 
@@ -139,8 +140,8 @@ class PrivateKey:
             key_id=place.kms_key_arn,
             tags=dict(place.tags),
         )
-        address = ParameterAddress(parameter.name, parameter.arn, place.kms_key_arn, [parameter])
-        address.grant_read("fleet_private_key", place.master_role)
+        address = ParameterAddress(parameter.name, parameter.arn, place.location, place.kms_key_arn, [parameter])
+        place.master_role.allow("fleet_private_key", *address.allow_read())
         return address
 
 
@@ -167,7 +168,7 @@ class ClusterFleetKey(Construct):
         id: str,
         *,
         fleet_key: FleetKey,
-        path: str,
+        name: str,
         kms_key_arn: str | None,
         location: Location,
         master_role: NodeRole,
@@ -180,7 +181,7 @@ class ClusterFleetKey(Construct):
             scope: the construct above.
             id: its id.
             fleet_key: where the private half lives.
-            path: what the parameters' names begin with.
+            name: the cluster's name.
             kms_key_arn: the key of the SecureString. `None`: the account's `aws/ssm` key.
             location: region and account.
             master_role: reads the private half, fills the public one.
@@ -188,7 +189,7 @@ class ClusterFleetKey(Construct):
             tags: of the parameters.
         """
         super().__init__(scope, id)
-        place = FleetKeyPlace(self, f"{path}/fleet-private-key", kms_key_arn, location, master_role, tags)
+        place = FleetKeyPlace(self, parameter_name(name, "fleet-private-key"), kms_key_arn, location, master_role, tags)
         private = fleet_key.private_parameter(place)
         self.private_name: str | None = None
         self.public_name: str | None = None
@@ -198,14 +199,15 @@ class ClusterFleetKey(Construct):
         public = NodeParameter(
             self,
             "public",
-            name=f"{path}/fleet-public-key",
+            name=parameter_name(name, "fleet-public-key"),
             description="Public half of the SSH key with which the Spark master reaches its workers",
             secret=False,
+            location=location,
             kms_key_arn=None,
             tags=tags,
         ).address
-        public.grant_fill("fleet_public_key", master_role)
-        public.grant_read("fleet_public_key", worker_role)
+        master_role.allow("fleet_public_key", *public.allow_fill())
+        worker_role.allow("fleet_public_key", *public.allow_read())
         self.private_name = private.name
         self.public_name = public.name
         self.ready = [*private.ready, *public.ready]

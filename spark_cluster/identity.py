@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
+from cdktf import TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.iam_instance_profile import IamInstanceProfile
 from cdktf_cdktf_provider_aws.iam_role import IamRole
 from cdktf_cdktf_provider_aws.iam_role_policy import IamRolePolicy
@@ -14,13 +17,22 @@ from constructs import Construct
 from spark_cluster import checks, references
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from cdktf import TerraformResource
 
     from spark_cluster.location import Location
 
 POLICY_VERSION = "2012-10-17"
+
+_NEW_FIRST = TerraformResourceLifecycle(create_before_destroy=True)
+"""A policy that gets another name takes nothing away in between."""
+
+
+_POLICY_NAME = re.compile(r"[\w+=,.@-]{1,100}", re.ASCII)
+"""As IAM has it, with room for Terraform's 26 characters behind a prefix: its limit is 128.
+https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html"""
+
+_ACTION = re.compile(r"\*|[a-z0-9-]+:[A-Za-z0-9*?]+")
+_ARN = re.compile(r"arn:[^:\s]+:[^:\s]+:[^:\s]*:[^:\s]*:\S(.*\S)?")
 
 
 @dataclass(frozen=True)
@@ -29,15 +41,57 @@ class Allow:
 
     Attributes:
         actions: such as `s3:GetObject`.
-        resources: ARNs. `*` only for actions to which AWS gives no resource type.
+        resources: ARNs, which may be tokens or hold some. `*` only for actions to which AWS gives no resource type.
+        conditions: values by condition key, by operator: `{"StringEquals": {"kms:ViaService": ["s3.…"]}}`. Default:
+            none.
+
+    Raises:
+        ValueError: IAM would not take it; the message names what and the rule
+            (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html).
     """
 
     actions: Sequence[str]
     resources: Sequence[str]
+    conditions: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Hold actions and resources to lists of what IAM knows."""
+        for index, action in enumerate(_listed("actions", self.actions, "actions such as ['s3:GetObject']")):
+            if not isinstance(action, str) or (checks.is_known(action) and not _ACTION.fullmatch(action)):
+                raise checks.fail(f"actions[{index}]", "be an action such as 's3:GetObject'", action)
+        for index, resource in enumerate(_listed("resources", self.resources, "ARNs, or ['*']")):
+            known = checks.is_known(resource)
+            if not isinstance(resource, str) or (known and resource != "*" and not _ARN.fullmatch(resource)):
+                rule = "be an ARN such as 'arn:aws:s3:::bucket/key', or '*'"
+                raise checks.fail(f"resources[{index}]", rule, resource)
+        for operator, keys in _mapped("conditions", self.conditions, "operators such as 'StringEquals'"):
+            where = f"conditions[{operator!r}]"
+            for key, values in _mapped(where, keys, "condition keys such as 'aws:SourceVpc'"):
+                for index, value in enumerate(_listed(f"{where}[{key!r}]", values, "texts")):
+                    if not isinstance(value, str):
+                        raise checks.fail(f"{where}[{key!r}][{index}]", "be a text", value)
 
     def to_dict(self) -> dict[str, Any]:
         """The statement in the policy's own words."""
-        return {"Effect": "Allow", "Action": list(self.actions), "Resource": list(self.resources)}
+        statement: dict[str, Any] = {"Effect": "Allow", "Action": list(self.actions), "Resource": list(self.resources)}
+        if self.conditions:
+            statement["Condition"] = {
+                operator: {key: list(values) for key, values in keys.items()}
+                for operator, keys in self.conditions.items()
+            }
+        return statement
+
+
+def _mapped(argument: str, values: object, keys: str) -> Iterable[tuple[str, Any]]:
+    if not isinstance(values, Mapping) or not all(isinstance(key, str) and checks.is_known(key) for key in values):
+        raise checks.fail(argument, f"be a mapping of {keys}", values)
+    return values.items()
+
+
+def _listed(argument: str, values: object, what: str) -> Sequence[Any]:
+    if isinstance(values, str) or not isinstance(values, Sequence) or not values or not checks.is_known(values):
+        raise checks.fail(argument, f"be a list of {what}", values)
+    return values
 
 
 SESSION_MANAGER = Allow(
@@ -54,40 +108,41 @@ SESSION_MANAGER = Allow(
 parameter of the account. https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-create-iam-instance-profile.html"""
 
 
-class Grantee(Protocol):
-    """Who can be granted something: `NodeRole` and `CallerRole`."""
-
-    def allow(self, id: str, *statements: Allow) -> None:
-        """Let the role do what `statements` say, in a policy of its own called `id`."""
-
-
 class CallerRole(Construct):
-    """A role of the caller's own, to be granted something of the cluster's.
-
-    Each grant adds an inline policy to the role. If one role gets grants of two clusters, make one `CallerRole` for
-    each.
-    """
+    """A role of the caller's own, known by its name, and the place of what it is granted: its stack."""
 
     def __init__(self, scope: Construct, id: str, *, role_name: str) -> None:
         """Name the role.
 
         Args:
-            scope: the construct above.
-            id: its id; the policies' names begin with it.
+            scope: the construct above; the policies that the role is granted are in its stack.
+            id: its id, part of the policies' addresses.
             role_name: the role's name (not its ARN); may be a token.
 
         Raises:
             ValueError: `role_name` is empty or an ARN.
         """
         super().__init__(scope, id)
-        checks.text("role_name", role_name)
-        if checks.is_known(role_name) and ":" in role_name:
-            raise checks.fail("role_name", "be a role's name, not its ARN", role_name)
+        check_role_name("role_name", role_name)
         self.role_name = role_name
+        self._moved: set[str] = set()
 
     def allow(self, id: str, *statements: Allow) -> None:
-        """Add an inline policy to the role."""
-        _inline_policy(self, id, self.role_name, f"{self.node.id}-{id}", statements)
+        """Add an inline policy to the role.
+
+        Raises:
+            ValueError: there is no statement, or another one of that id.
+        """
+        add_policy(self, id, self.role_name, f"{id}-", statements)
+
+    def move_former(self, id: str, policy: IamRolePolicy) -> None:
+        """Have Terraform take `policy` for the one that was `id` before ids had the cluster in them.
+
+        A role could have the grants of one cluster only, so it is the first one's.
+        """
+        if id not in self._moved and self.node.try_find_child(id) is None:
+            self._moved.add(id)
+            policy.move_from_id(references.address_of_child(self, policy.terraform_resource_type, id))
 
 
 class NodeRole(Construct):
@@ -150,8 +205,13 @@ class NodeRole(Construct):
 
         A node of the role waits for it, whenever it is granted, unless it refers to that node, or to something that
         waits for the node: then it comes after it, and what the node runs must wait for the permission itself.
+
+        Raises:
+            ValueError: there is no statement, or another one of that id.
         """
-        policy = _inline_policy(self, id, self.role.name, id, statements)
+        policy = add_policy(self, id, self.role.name, None, statements)
+        if policy is None:
+            return
         self.policies.append(policy)
         for node in self._nodes:
             if not references.refers_to(policy, node):
@@ -162,8 +222,46 @@ class NodeRole(Construct):
         self._nodes.append(node)
 
 
-def _inline_policy(
-    scope: Construct, id: str, role_name: str, policy_name: str, statements: Sequence[Allow]
-) -> IamRolePolicy:
-    document = {"Version": POLICY_VERSION, "Statement": [statement.to_dict() for statement in statements]}
-    return IamRolePolicy(scope, id, name=policy_name, role=role_name, policy=json.dumps(document))
+def check_role_name(argument: str, value: object) -> None:
+    """The name of a role: not its ARN, whose last part the name is.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    checks.text(argument, value)
+    if checks.is_known(value) and ":" in str(value):
+        rule = f"be a role's name, not its ARN (the name is {str(value).rpartition('/')[2]!r})"
+        raise checks.fail(argument, rule, value)
+
+
+def add_policy(
+    scope: Construct, id: str, role_name: str, name_prefix: str | None, statements: Sequence[Allow]
+) -> IamRolePolicy | None:
+    """An inline policy; `None` if it is there already.
+
+    Args:
+        scope: the construct above.
+        id: of the policy among those of `scope`.
+        role_name: whose policy it is.
+        name_prefix: of its name, which no other policy of the role then has, wherever it is made. `None`: the id is
+            the name.
+        statements: what it says.
+
+    Raises:
+        ValueError: there is no statement, or another policy of that id.
+    """
+    if not isinstance(id, str) or not _POLICY_NAME.fullmatch(id):
+        raise checks.fail("id", "be 1 to 100 letters, digits or any of +=,.@_-", id)
+    if not statements or not all(isinstance(statement, Allow) for statement in statements):
+        rule = "be one or more such as Allow(['sqs:ReceiveMessage'], [queue.arn])"
+        raise checks.fail("statements", rule, list(statements))
+    policy = json.dumps({"Version": POLICY_VERSION, "Statement": [statement.to_dict() for statement in statements]})
+    there = scope.node.try_find_child(id)
+    if there is None:
+        if name_prefix is None:
+            return IamRolePolicy(scope, id, name=id, role=role_name, policy=policy)
+        return IamRolePolicy(scope, id, name_prefix=name_prefix, role=role_name, policy=policy, lifecycle=_NEW_FIRST)
+    written = there.policy_input if isinstance(there, IamRolePolicy) else None
+    if written is None or references.resolved(scope, written) != references.resolved(scope, policy):
+        raise checks.fail("id", "be new: the role has another policy of that id", id)
+    return None

@@ -43,3 +43,10 @@ class Location(Construct):
     def arn(self, service: str, resource: str) -> str:
         """The ARN of a resource of this account and region."""
         return f"arn:{self.partition}:{service}:{self.region}:{self.account_id}:{resource}"
+
+    def endpoint(self, service: str) -> str:
+        """The name of a service's endpoint in this region, as `kms:ViaService` has it.
+
+        https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-via-service
+        """
+        return f"{service}.{self.region}.{self.dns_suffix}"

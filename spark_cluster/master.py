@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from spark_cluster.node import NodeCommon
     from spark_cluster.settings import MasterSettings
 
-MASTER_PORT = 7077
-
 
 @dataclass(frozen=True)
 class Master:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from cdktf import Fn, Op, Postcondition, TerraformResourceLifecycle, TerraformSelf, Token
@@ -14,12 +15,15 @@ from cdktf_cdktf_provider_aws.vpc_security_group_egress_rule import VpcSecurityG
 from cdktf_cdktf_provider_aws.vpc_security_group_ingress_rule import VpcSecurityGroupIngressRule
 from constructs import Construct
 
-from spark_cluster import checks
+from spark_cluster import checks, references
+from spark_cluster.commands import MASTER_UI_PORT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from cdktf import TerraformResource
+
+MASTER_PORT = 7077
 
 MASTER_RECORD_TTL_SECONDS = 30
 """How long a worker may look for a replaced master at its old address."""
@@ -30,6 +34,10 @@ DRIVER_PORTS = (40000, 40079)
 
 EXECUTOR_PORTS = (40100, 40132)
 """Where executors of such a driver listen: `spark.blockManager.port` 40100, and 32 more executors on the host."""
+
+
+SUBMIT_PORTS = (MASTER_PORT, MASTER_UI_PORT)
+"""What such a driver needs of the master: Spark, and the page that tells it of the cluster."""
 
 
 class ClusterNetwork(Construct):
@@ -43,6 +51,7 @@ class ClusterNetwork(Construct):
         first_subnet_id: the subnet of a master that names none of its own.
         zone: the private `aws_route53_zone`.
         master_host: the name under which workers find the master.
+        submit_rules: what lets drivers outside the group in.
         ready: the resources that must be there before a node starts.
     """
 
@@ -104,7 +113,15 @@ class ClusterNetwork(Construct):
             else [self.security_group_id, *security_group_ids]
         )
         self.ready: list[TerraformResource] = [
-            self._ingress("nodes_in", "All traffic between nodes", self.security_group_id),
+            VpcSecurityGroupIngressRule(
+                self,
+                "nodes_in",
+                security_group_id=self.security_group_id,
+                description="All traffic between nodes",
+                ip_protocol="-1",
+                referenced_security_group_id=self.security_group_id,
+                tags=self._tags,
+            ),
             VpcSecurityGroupEgressRule(
                 self,
                 "nodes_out",
@@ -120,6 +137,7 @@ class ClusterNetwork(Construct):
                 self._egress_everywhere("all_ipv4_out", cidr_ipv4="0.0.0.0/0"),
                 self._egress_everywhere("all_ipv6_out", cidr_ipv6="::/0"),
             ]
+        self.submit_rules = SubmitRules(self, node_security_group_id=self.security_group_id, tags=tags)
         self.zone = Route53Zone(
             self,
             "zone",
@@ -146,41 +164,6 @@ class ClusterNetwork(Construct):
             records=[private_ip],
         )
 
-    def allow_submit(self, id: str, *, security_group_id: str, master_ports: Sequence[int]) -> None:
-        """Open what a driver outside the nodes' group needs, both ways.
-
-        Args:
-            id: distinguishes this driver's rules.
-            security_group_id: the group of the driver's host; it gets a rule that lets the nodes connect back to
-                `DRIVER_PORTS`.
-            master_ports: ports of the master.
-        """
-        for port in master_ports:
-            self._ingress(f"{id}_to_{port}", "Submitters to the master", security_group_id, (port, port))
-        self._ingress(f"{id}_to_executors", "Drivers to executors", security_group_id, EXECUTOR_PORTS)
-        VpcSecurityGroupEgressRule(
-            self,
-            f"{id}_out",
-            security_group_id=self.security_group_id,
-            description="Nodes to drivers",
-            ip_protocol="tcp",
-            from_port=DRIVER_PORTS[0],
-            to_port=DRIVER_PORTS[1],
-            referenced_security_group_id=security_group_id,
-            tags=self._tags,
-        )
-        VpcSecurityGroupIngressRule(
-            self,
-            f"{id}_back",
-            security_group_id=security_group_id,
-            description="Nodes to drivers",
-            ip_protocol="tcp",
-            from_port=DRIVER_PORTS[0],
-            to_port=DRIVER_PORTS[1],
-            referenced_security_group_id=self.security_group_id,
-            tags=self._tags,
-        )
-
     def _vpc_with_dns(self, vpc_id: str) -> DataAwsVpc:
         # https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/hosted-zone-private-considerations.html
         both = Postcondition(
@@ -199,21 +182,6 @@ class ClusterNetwork(Construct):
         )
         DataAwsSubnet(self, id, id=subnet_id, lifecycle=TerraformResourceLifecycle(postcondition=[inside]))
 
-    def _ingress(
-        self, id: str, description: str, source_group_id: str, ports: tuple[int, int] | None = None
-    ) -> VpcSecurityGroupIngressRule:
-        return VpcSecurityGroupIngressRule(
-            self,
-            id,
-            security_group_id=self.security_group_id,
-            description=description,
-            ip_protocol="tcp" if ports else "-1",
-            from_port=ports[0] if ports else None,
-            to_port=ports[1] if ports else None,
-            referenced_security_group_id=source_group_id,
-            tags=self._tags,
-        )
-
     def _egress_everywhere(self, id: str, **cidr: str) -> VpcSecurityGroupEgressRule:
         return VpcSecurityGroupEgressRule(
             self,
@@ -224,3 +192,94 @@ class ClusterNetwork(Construct):
             tags=self._tags,
             **cidr,
         )
+
+
+class SubmitRules:
+    """What a driver outside the nodes' group needs, both ways: once for each security group of such drivers.
+
+    Attributes:
+        scope: where the rules are made that the nodes' own stack asks for.
+    """
+
+    def __init__(self, scope: Construct, *, node_security_group_id: str, tags: Mapping[str, str]) -> None:
+        """Begin with none.
+
+        Args:
+            scope: where the rules are made that the nodes' own stack asks for.
+            node_security_group_id: the group of the nodes.
+            tags: of the rules.
+        """
+        self.scope = scope
+        self._nodes = node_security_group_id
+        self._tags = dict(tags)
+        self._opened: dict[str, set[str]] = {}
+        self._moved: set[str] = set()
+
+    def open_to(self, security_group_id: str, *, scope: Construct, former_id: str | None = None) -> None:
+        """Open the master's and the executors' ports to a group, and the drivers' in it to the nodes.
+
+        Args:
+            security_group_id: the group of the drivers' hosts.
+            scope: where the rules are made: the same for all that one stack asks for.
+            former_id: what the ids had in place of the group, before many roles could be behind one.
+        """
+        group = references.resolved(scope, security_group_id)
+        scopes = self._opened.setdefault(group, set())
+        # From another stack the same expression is another group only if both stacks have what it refers to.
+        if scope.node.path in scopes or (scopes and not references.is_ambiguous(scope, group)):
+            return
+        scopes.add(scope.node.path)
+        words = re.sub(r"[^A-Za-z0-9-]+", "_", group).strip("_")
+        rules = self._rules(scope, f"submit_{words}", security_group_id)
+        if former_id is not None and former_id not in self._moved:
+            self._moved.add(former_id)
+            for end, rule in rules.items():
+                kind = rule.terraform_resource_type
+                rule.move_from_id(references.address_of_child(scope, kind, f"submit_{former_id}_{end}"))
+
+    def _rules(self, scope: Construct, id: str, group: str) -> dict[str, TerraformResource]:
+        nodes, masters, executors = self._nodes, "Submitters to the master", "Drivers to executors"
+        # Both ends have a rule, whoever's group it is.
+        drivers = "Nodes to drivers"
+        ingress, egress = VpcSecurityGroupIngressRule, VpcSecurityGroupEgressRule
+        return {
+            **{
+                f"to_{port}": self._rule(ingress, scope, f"{id}_to_{port}", nodes, group, masters, (port, port))
+                for port in SUBMIT_PORTS
+            },
+            "to_executors": self._rule(ingress, scope, f"{id}_to_executors", nodes, group, executors, EXECUTOR_PORTS),
+            "out": self._rule(egress, scope, f"{id}_out", nodes, group, drivers, DRIVER_PORTS),
+            "back": self._rule(ingress, scope, f"{id}_back", group, nodes, drivers, DRIVER_PORTS),
+        }
+
+    def _rule(
+        self,
+        kind: Callable[..., TerraformResource],
+        scope: Construct,
+        id: str,
+        security_group_id: str,
+        other_group_id: str,
+        description: str,
+        ports: tuple[int, int],
+    ) -> TerraformResource:
+        return kind(
+            scope,
+            id,
+            security_group_id=security_group_id,
+            description=description,
+            ip_protocol="tcp",
+            from_port=ports[0],
+            to_port=ports[1],
+            referenced_security_group_id=other_group_id,
+            tags=self._tags,
+        )
+
+
+def master_url(host: str) -> str:
+    """What `spark-submit --master` takes."""
+    return f"spark://{host}:{MASTER_PORT}"
+
+
+def master_ui_url(host: str) -> str:
+    """The master's web page."""
+    return f"http://{host}:{MASTER_UI_PORT}"

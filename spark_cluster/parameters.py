@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from cdktf import TerraformResource
 
-    from spark_cluster.identity import Grantee
+    from spark_cluster.location import Location
 
 PLACEHOLDER = "unset"
 """What Terraform puts into a parameter that the master fills; nodes know it."""
@@ -30,29 +30,37 @@ class ParameterAddress:
     Attributes:
         name: its full name.
         arn: its ARN.
+        location: its region.
         kms_key_arn: the key of a SecureString. `None`: the account's `aws/ssm` key.
         ready: the resources that must be there before a node uses it; empty if the caller's stack owns it.
     """
 
     name: str
     arn: str
+    location: Location
     kms_key_arn: str | None = None
     ready: Sequence[TerraformResource] = ()
 
-    def grant_read(self, id: str, grantee: Grantee) -> None:
-        """Let a role read the value."""
-        grantee.allow(id, Allow(("ssm:GetParameter",), (self.arn,)), *self._use_key("kms:Decrypt"))
+    def allow_read(self) -> list[Allow]:
+        """Statements that allow reading the value."""
+        return [Allow(("ssm:GetParameter",), (self.arn,)), *self._use_key("kms:Decrypt")]
 
-    def grant_fill(self, id: str, grantee: Grantee) -> None:
-        """Let a role read and write the value."""
-        grantee.allow(
-            id,
-            Allow(("ssm:GetParameter", "ssm:PutParameter"), (self.arn,)),
-            *self._use_key("kms:Decrypt", "kms:Encrypt"),
-        )
+    def allow_fill(self) -> list[Allow]:
+        """Statements that allow reading and writing the value."""
+        actions = ("ssm:GetParameter", "ssm:PutParameter")
+        return [Allow(actions, (self.arn,)), *self._use_key("kms:Decrypt", "kms:Encrypt")]
 
     def _use_key(self, *actions: str) -> list[Allow]:
-        return [Allow(actions, (self.kms_key_arn,))] if self.kms_key_arn is not None else []
+        if self.kms_key_arn is None:
+            return []
+        # https://docs.aws.amazon.com/kms/latest/developerguide/services-parameter-store.html
+        conditions = {
+            "StringEquals": {
+                "kms:ViaService": [self.location.endpoint("ssm")],
+                "kms:EncryptionContext:PARAMETER_ARN": [self.arn],
+            }
+        }
+        return [Allow(actions, (self.kms_key_arn,), conditions)]
 
 
 class NodeParameter(Construct):
@@ -71,6 +79,7 @@ class NodeParameter(Construct):
         name: str,
         description: str,
         secret: bool,
+        location: Location,
         kms_key_arn: str | None,
         tags: Mapping[str, str],
     ) -> None:
@@ -82,6 +91,7 @@ class NodeParameter(Construct):
             name: its full name.
             description: what it holds.
             secret: whether it is a SecureString. Its value is in no state: the placeholder is a write-only argument.
+            location: where it is made.
             kms_key_arn: the key of a SecureString. `None`: the account's `aws/ssm` key.
             tags: of the parameter.
 
@@ -106,5 +116,10 @@ class NodeParameter(Construct):
             lifecycle=TerraformResourceLifecycle(ignore_changes="all"),
         )
         self.address = ParameterAddress(
-            name=self.parameter.name, arn=self.parameter.arn, kms_key_arn=key, ready=[self.parameter]
+            self.parameter.name, self.parameter.arn, location, kms_key_arn=key, ready=[self.parameter]
         )
+
+
+def parameter_name(cluster_name: str, what: str) -> str:
+    """The full name of one of a cluster's parameters."""
+    return f"/spark-cluster/{cluster_name}/{what}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cdktf import DataResource, TerraformResourceLifecycle
@@ -34,13 +35,17 @@ from spark_cluster.identity import POLICY_VERSION, Allow
 from spark_cluster.references import address
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from cdktf import TerraformResource
 
-    from spark_cluster.identity import Grantee, NodeRole
+    from spark_cluster.grants import Grantee, Grants
+    from spark_cluster.identity import NodeRole
+    from spark_cluster.location import Location
 
 ARTIFACTS_PREFIX = "artifacts"
+PROGRAMS_PREFIX = f"{ARTIFACTS_PREFIX}/node"
+SPARK_PREFIX = f"{ARTIFACTS_PREFIX}/spark"
 DATA_PREFIX = "data"
 BOOT_LOGS_PREFIX = "boot-logs"
 NONCURRENT_VERSION_DAYS = 7
@@ -48,8 +53,56 @@ BOOT_LOG_DAYS = 30
 INCOMPLETE_UPLOAD_DAYS = 3
 
 _READ = ("s3:GetObject",)
+_PUT = ("s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
 _WRITE = ("s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
+_ANY_WRITE = ["s3:PutObject*", "s3:AbortMultipartUpload"]
 _LIST = ("s3:ListBucket", "s3:GetBucketLocation")
+
+
+@dataclass(frozen=True)
+class BucketAddress:
+    """A cluster's bucket as others see it.
+
+    Attributes:
+        name: its name.
+        arn: its ARN.
+        location: its region.
+        kms_key_arn: the key of its objects. `None`: S3's own AES-256.
+    """
+
+    name: str
+    arn: str
+    location: Location
+    kms_key_arn: str | None = None
+
+    def grant_read_data(self, grants: Grants, grantee: Grantee) -> None:
+        """Let a role list the bucket and read `data/`."""
+        grants.give(grantee, "read_data", *self.allow({DATA_PREFIX: _READ}))
+
+    def grant_read_write_data(self, grants: Grants, grantee: Grantee) -> None:
+        """Let a role list the bucket, and read, write and delete in `data/`."""
+        grants.give(grantee, "data", *self.allow({DATA_PREFIX: (*_READ, *_WRITE)}))
+
+    def allow(self, actions: Mapping[str, Sequence[str]]) -> list[Allow]:
+        """Statements that allow listing, and what `actions` has for each prefix on what is below that."""
+        # ListBucket, of the whole bucket: to who may not list S3 answers 403 for an object that is not there, and
+        # neither the node nor S3A can tell "absent" from "forbidden".
+        # https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+        return [
+            Allow(_LIST, (self.arn,)),
+            *(Allow(allowed, (f"{self.arn}/{prefix}/*",)) for prefix, allowed in actions.items()),
+            *self._use_key(writes=any("s3:PutObject" in allowed for allowed in actions.values())),
+        ]
+
+    def _use_key(self, *, writes: bool) -> list[Allow]:
+        if self.kms_key_arn is None:
+            return []
+        # With a bucket key the context is the bucket's ARN, else the object's.
+        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html#encryption-context
+        context = {"kms:EncryptionContext:aws:s3:arn": [self.arn, f"{self.arn}/*"]}
+        conditions = {"StringEquals": {"kms:ViaService": [self.location.endpoint("s3")]}, "StringLike": context}
+        actions = ("kms:Decrypt", "kms:GenerateDataKey") if writes else ("kms:Decrypt",)
+        return [Allow(actions, (self.kms_key_arn,), conditions)]
 
 
 class ClusterStorage(Construct):
@@ -59,6 +112,7 @@ class ClusterStorage(Construct):
         bucket: the `aws_s3_bucket`.
         bucket_name: its name.
         bucket_arn: its ARN.
+        address: both, with its region and key.
         ready: the resources that must be there before a node uses the bucket.
     """
 
@@ -68,6 +122,8 @@ class ClusterStorage(Construct):
         id: str,
         *,
         name: str,
+        location: Location,
+        grants: Grants,
         master_role: NodeRole,
         worker_role: NodeRole,
         kms_key_arn: str | None,
@@ -80,9 +136,11 @@ class ClusterStorage(Construct):
             scope: the construct above.
             id: its id.
             name: the cluster's name; the bucket's name begins with `<name>-spark-`, as bucket names are global.
-            master_role: reads and writes `artifacts/` and `data/`.
-            worker_role: reads `artifacts/`, reads and writes `data/`; writing `artifacts/` is denied to it by the
-                bucket's own policy, because every worker runs what lies there.
+            location: where it is made.
+            grants: what the cluster grants.
+            master_role: reads `artifacts/`, adds to `artifacts/spark/`, reads and writes `data/`.
+            worker_role: reads `artifacts/`, reads and writes `data/`. The bucket's own policy denies either role the
+                rest of `artifacts/`, because every node runs what lies there.
             kms_key_arn: the key of new objects. `None`: S3's own AES-256.
             force_destroy: whether destroying the bucket deletes the objects in it.
             tags: of the bucket.
@@ -93,12 +151,14 @@ class ClusterStorage(Construct):
         super().__init__(scope, id)
         checks.arn("bucket_kms_key_arn", kms_key_arn)
         checks.flag("force_destroy", force_destroy)
+        self._grants = grants
         self._kms_key_arn = kms_key_arn
         self.bucket = S3Bucket(
             self, "bucket", bucket_prefix=f"{name}-spark-", force_destroy=force_destroy, tags=dict(tags)
         )
         self.bucket_name = self.bucket.bucket
         self.bucket_arn = self.bucket.arn
+        self.address = BucketAddress(self.bucket_name, self.bucket_arn, location, kms_key_arn)
         versioning = S3BucketVersioningA(
             self,
             "versioning",
@@ -114,27 +174,26 @@ class ClusterStorage(Construct):
         ]
         self.grant_read_write_data(master_role)
         self.grant_read_write_data(worker_role)
-        self._grant(master_role, "artifacts", ARTIFACTS_PREFIX, (*_READ, *_WRITE))
-        self._grant(worker_role, "artifacts", ARTIFACTS_PREFIX, _READ)
-        self._grant(master_role, "boot_logs", BOOT_LOGS_PREFIX, (*_READ, "s3:PutObject"))
-        self._grant(worker_role, "boot_logs", BOOT_LOGS_PREFIX, ("s3:PutObject",))
+        master_role.allow("artifacts", *self.address.allow({ARTIFACTS_PREFIX: _READ, SPARK_PREFIX: _PUT}))
+        worker_role.allow("artifacts", *self.address.allow({ARTIFACTS_PREFIX: _READ}))
+        master_role.allow("boot_logs", *self.address.allow({BOOT_LOGS_PREFIX: (*_READ, "s3:PutObject")}))
+        worker_role.allow("boot_logs", *self.address.allow({BOOT_LOGS_PREFIX: ("s3:PutObject",)}))
 
     def grant_read_data(self, grantee: Grantee) -> None:
-        """Let a role list the bucket and read `data/`."""
-        self._grant(grantee, "read_data", DATA_PREFIX, _READ)
+        """Let a role list the bucket and read `data/`.
+
+        Raises:
+            ValueError: `grantee` is no role.
+        """
+        self.address.grant_read_data(self._grants, grantee)
 
     def grant_read_write_data(self, grantee: Grantee) -> None:
-        """Let a role list the bucket, and read, write and delete in `data/`."""
-        self._grant(grantee, "data", DATA_PREFIX, (*_READ, *_WRITE))
+        """Let a role list the bucket, and read, write and delete in `data/`.
 
-    def _grant(self, grantee: Grantee, id: str, prefix: str, actions: tuple[str, ...]) -> None:
-        # ListBucket, of the whole bucket: to who may not list S3 answers 403 for an object that is not there, and
-        # neither the node nor S3A can tell "absent" from "forbidden".
-        # https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
-        statements = [Allow(_LIST, (self.bucket_arn,)), Allow(actions, (f"{self.bucket_arn}/{prefix}/*",))]
-        if self._kms_key_arn is not None:
-            statements.append(Allow(("kms:Decrypt", "kms:GenerateDataKey"), (self._kms_key_arn,)))
-        grantee.allow(id, *statements)
+        Raises:
+            ValueError: `grantee` is no role.
+        """
+        self.address.grant_read_write_data(self._grants, grantee)
 
     def _private_and_encrypted(self) -> list[TerraformResource]:
         bucket = self.bucket.id
@@ -190,10 +249,24 @@ class ClusterStorage(Construct):
                 "Resource": f"{self.bucket_arn}/{DATA_PREFIX}/*",
             },
             {
+                "Sid": "NodesDeleteNoArtifacts",
+                "Effect": "Deny",
+                "Principal": both,
+                "Action": ["s3:DeleteObject*", "s3:RestoreObject"],
+                "Resource": f"{self.bucket_arn}/{ARTIFACTS_PREFIX}/*",
+            },
+            {
+                "Sid": "MasterWritesNoPrograms",
+                "Effect": "Deny",
+                "Principal": {"AWS": master_role.role.arn},
+                "Action": _ANY_WRITE,
+                "Resource": f"{self.bucket_arn}/{PROGRAMS_PREFIX}/*",
+            },
+            {
                 "Sid": "WorkersNeverWriteArtifacts",
                 "Effect": "Deny",
                 "Principal": {"AWS": worker_role.role.arn},
-                "Action": ["s3:PutObject*", "s3:DeleteObject*", "s3:AbortMultipartUpload", "s3:RestoreObject"],
+                "Action": _ANY_WRITE,
                 "Resource": f"{self.bucket_arn}/{ARTIFACTS_PREFIX}/*",
             },
         ]

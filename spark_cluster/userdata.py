@@ -20,7 +20,7 @@ from cdktf import Fn, TerraformLocal, TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.s3_object import S3Object
 from constructs import Construct
 
-from spark_cluster.storage import ARTIFACTS_PREFIX
+from spark_cluster.storage import PROGRAMS_PREFIX
 
 if TYPE_CHECKING:
     from spark_cluster.settings import NodeSettings
@@ -149,7 +149,7 @@ class UserData(Construct):
         role = settings.role
         programs = archive(role)
         digest = hashlib.sha256(programs).hexdigest()
-        key = f"{ARTIFACTS_PREFIX}/node/{role}-{digest}.tar"
+        key = f"{PROGRAMS_PREFIX}/{role}-{digest}.tar"
         document = replace(settings, programs_key=key, programs_sha256=digest).to_dict()
         self.compressed_bytes = _compressed_bytes(script(role, json.dumps(document)))
         if self.compressed_bytes > MAX_BYTES:

@@ -7,9 +7,8 @@ import pytest
 from cdktf import TerraformOutput, TerraformStack, TerraformVariable
 from cdktf_cdktf_provider_aws.provider import AwsProvider
 
-from spark_cluster import SparkCluster
+from spark_cluster import CallerRole, SparkCluster
 from spark_cluster.fleet_key import Generated
-from spark_cluster.identity import CallerRole
 from tests.synth.conftest import REQUIRED
 from tests.synth.synthesized import Synthesized, expressions, strings
 
@@ -55,6 +54,7 @@ aws_s3_bucket_versioning.spark_storage_versioning_FDB46B8A
 aws_s3_object.spark_master_user_data_programs_33A74DEA
 aws_s3_object.spark_workers_user_data_programs_8BB343F1
 aws_security_group.spark_network_security_group_EFF87320
+aws_ssm_parameter.spark_about_parameter_402137FD
 aws_ssm_parameter.spark_fleet_key_private_parameter_B4DB0EE5
 aws_ssm_parameter.spark_fleet_key_public_parameter_91C8334B
 aws_ssm_parameter.spark_spark_secret_parameter_A901E571

@@ -6,7 +6,7 @@ import re
 
 from spark_cluster import storage, userdata
 from spark_cluster.commands import MASTER_UI_PORT
-from spark_cluster.master import MASTER_PORT
+from spark_cluster.network import MASTER_PORT
 
 FILES = userdata.files("first_stage", "common", "master", "worker")
 TEXT = "\n".join(FILES.values())

@@ -40,7 +40,8 @@ def test_its_python_synthesizes(block: str, tmp_path: Path) -> None:
         subnets = ["subnet-0123456789abcdef0"]
         names["cluster"] = SparkCluster(stack, "spark", name="analytics", vpc_id="vpc-01234567", subnet_ids=subnets)
     exec(block, names)  # noqa: S102 - our own
-    assert Synthesized(stack).the("aws_autoscaling_group")
+    made = Synthesized(stack)
+    assert made.the("aws_iam_role_policy" if "ExistingCluster" in block else "aws_autoscaling_group")
 
 
 def test_there_is_python_to_try() -> None:

@@ -144,7 +144,7 @@ def test_refuses_a_literal_private_key_without_repeating_it() -> None:
 
 def test_no_key_makes_no_parameter_and_no_policy(synthesize: Synthesize) -> None:
     stack = synthesize(fleet_key=fleet_key.NoKey())
-    assert stack.all(PARAMETER).keys() == {"spark_spark_secret_parameter"}
+    assert stack.all(PARAMETER).keys() == {"spark_about_parameter", "spark_spark_secret_parameter"}
     for role in ("master", "worker"):
         assert not [name for name in stack.policies(role) if name.startswith("fleet")]
         assert stack.settings(role)["fleet_public_key_parameter"] == ""

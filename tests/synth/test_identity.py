@@ -5,9 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from spark_cluster import SparkArchive, SparkCluster, fleet_key
-from spark_cluster.identity import CallerRole
-from tests.synth.conftest import REQUIRED
+from spark_cluster import SparkArchive, fleet_key
 from tests.synth.synthesized import Statements, Synthesized, listed
 
 if TYPE_CHECKING:
@@ -43,6 +41,7 @@ READ_WRITE = [
     "s3:AbortMultipartUpload",
     "s3:ListMultipartUploadParts",
 ]
+PUT = ["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
 SESSION_MANAGER = [
     "ssm:UpdateInstanceInformation",
     "ssmmessages:CreateControlChannel",
@@ -66,6 +65,12 @@ def bucket_arn(stack: Synthesized) -> str:
 
 def parameter_arn(stack: Synthesized, name: str) -> str:
     return arn(stack, "aws_ssm_parameter", f"spark_{name}_parameter")
+
+
+def endpoint(stack: Synthesized, service: str) -> str:
+    region = stack.address("data.aws_region", "spark_location_region")
+    partition = stack.address("data.aws_partition", "spark_location_partition")
+    return f"{service}.${{{region}.id}}.${{{partition}.dns_suffix}}"
 
 
 def here(stack: Synthesized, service: str, resource: str) -> str:
@@ -99,7 +104,11 @@ def test_the_masters_policies_are_these_and_no_other(default: Synthesized) -> No
             allow(["ssm:GetParameter", "ssm:PutParameter"], parameter_arn(default, "fleet_key_public"))
         ],
         "data": [allow(LIST, bucket), allow(READ_WRITE, f"{bucket}/data/*")],
-        "artifacts": [allow(LIST, bucket), allow(READ_WRITE, f"{bucket}/artifacts/*")],
+        "artifacts": [
+            allow(LIST, bucket),
+            allow(["s3:GetObject"], f"{bucket}/artifacts/*"),
+            allow(PUT, f"{bucket}/artifacts/spark/*"),
+        ],
         "boot_logs": [allow(LIST, bucket), allow(["s3:GetObject", "s3:PutObject"], f"{bucket}/boot-logs/*")],
     }
 
@@ -118,32 +127,44 @@ def test_the_workers_policies_are_these_and_no_other(default: Synthesized) -> No
     }
 
 
+def key_use(stack: Synthesized, role: str) -> dict[str, list[dict[str, Any]]]:
+    found = {
+        name: [each for each in policy if "kms" in str(each["Action"])] for name, policy in stack.policies(role).items()
+    }
+    return {name: statements for name, statements in found.items() if statements}
+
+
 def test_keys_of_the_callers_add_their_use_to_the_policies_that_need_it(synthesize: Synthesize) -> None:
-    """Both roles need GenerateDataKey and Decrypt for the bucket; for the parameters the master Encrypt and Decrypt."""
+    """Through their service, and for the cluster's own bucket and parameters only; who only reads encrypts nothing."""
     bucket_key, parameter_key = f"{KEY}-bucket", f"{KEY}-parameters"
     stack = synthesize(bucket_kms_key_arn=bucket_key, parameter_kms_key_arn=parameter_key)
-    use_bucket = allow(["kms:Decrypt", "kms:GenerateDataKey"], bucket_key)
-    fill, read = allow(["kms:Decrypt", "kms:Encrypt"], parameter_key), allow(["kms:Decrypt"], parameter_key)
-    master = {
-        name: [each for each in policy if "kms" in str(each["Action"])]
-        for name, policy in stack.policies("master").items()
+    bucket = bucket_arn(stack)
+
+    def use_bucket(*actions: str) -> list[dict[str, Any]]:
+        context = {"kms:EncryptionContext:aws:s3:arn": [bucket, f"{bucket}/*"]}
+        conditions = {"StringEquals": {"kms:ViaService": [endpoint(stack, "s3")]}, "StringLike": context}
+        return [{**allow(list(actions), bucket_key), "Condition": conditions}]
+
+    def use_parameter(name: str, *actions: str) -> list[dict[str, Any]]:
+        own = {
+            "kms:ViaService": [endpoint(stack, "ssm")],
+            "kms:EncryptionContext:PARAMETER_ARN": [parameter_arn(stack, name)],
+        }
+        return [{**allow(list(actions), parameter_key), "Condition": {"StringEquals": own}}]
+
+    write = use_bucket("kms:Decrypt", "kms:GenerateDataKey")
+    assert key_use(stack, "master") == {
+        "data": write,
+        "artifacts": write,
+        "boot_logs": write,
+        "spark_secret": use_parameter("spark_secret", "kms:Decrypt", "kms:Encrypt"),
+        "fleet_private_key": use_parameter("fleet_key_private", "kms:Decrypt", "kms:Encrypt"),
     }
-    worker = {
-        name: [each for each in policy if "kms" in str(each["Action"])]
-        for name, policy in stack.policies("worker").items()
-    }
-    assert {name: found for name, found in master.items() if found} == {
-        "data": [use_bucket],
-        "artifacts": [use_bucket],
-        "boot_logs": [use_bucket],
-        "spark_secret": [fill],
-        "fleet_private_key": [fill],
-    }
-    assert {name: found for name, found in worker.items() if found} == {
-        "data": [use_bucket],
-        "artifacts": [use_bucket],
-        "boot_logs": [use_bucket],
-        "spark_secret": [read],
+    assert key_use(stack, "worker") == {
+        "data": write,
+        "artifacts": use_bucket("kms:Decrypt"),
+        "boot_logs": write,
+        "spark_secret": use_parameter("spark_secret", "kms:Decrypt"),
     }
 
 
@@ -319,87 +340,3 @@ def test_an_account_that_is_given_is_the_one_in_the_policies(synthesize: Synthes
 
 def test_arns_follow_the_partition(default: Synthesized) -> None:
     assert "arn:aws:" not in default.text
-
-
-# --- grants for callers ------------------------------------------------------------------------------------------
-
-
-def granted(stack: TerraformStack, cluster: SparkCluster, grant: str) -> tuple[Synthesized, list[dict[str, Any]]]:
-    role = CallerRole(stack, "job", role_name="job-role")
-    getattr(cluster.storage, grant)(role)
-    found = Synthesized(stack)
-    name = {"grant_read_data": "read_data", "grant_read_write_data": "data"}[grant]
-    policy = found.the("aws_iam_role_policy", f"job_{name}")
-    assert policy["role"] == "job-role"
-    assert policy["name"] == f"job-{name}"
-    return found, json.loads(policy["policy"])["Statement"]
-
-
-def test_a_callers_role_may_be_let_to_read_data(stack: TerraformStack) -> None:
-    found, statements = granted(stack, SparkCluster(stack, "spark", **REQUIRED), "grant_read_data")
-    bucket = bucket_arn(found)
-    assert statements == [allow(LIST, bucket), allow(["s3:GetObject"], f"{bucket}/data/*")]
-
-
-def test_a_callers_role_may_be_let_to_write_data(stack: TerraformStack) -> None:
-    found, statements = granted(stack, SparkCluster(stack, "spark", **REQUIRED), "grant_read_write_data")
-    bucket = bucket_arn(found)
-    assert statements == [allow(LIST, bucket), allow(READ_WRITE, f"{bucket}/data/*")]
-
-
-def test_a_callers_role_gets_the_buckets_key_with_the_data(stack: TerraformStack) -> None:
-    cluster = SparkCluster(stack, "spark", **REQUIRED, bucket_kms_key_arn=KEY)
-    _, statements = granted(stack, cluster, "grant_read_data")
-    assert statements[-1] == allow(["kms:Decrypt", "kms:GenerateDataKey"], KEY)
-
-
-def test_a_submitter_may_read_the_secret_and_nothing_else(stack: TerraformStack) -> None:
-    cluster = SparkCluster(stack, "spark", **REQUIRED, parameter_kms_key_arn=KEY)
-    cluster.grant_submit(CallerRole(stack, "job", role_name="job-role"), security_group_id="sg-9")
-    found = Synthesized(stack)
-    policies = [body for body in found.all("aws_iam_role_policy").values() if body["role"] == "job-role"]
-    assert [json.loads(body["policy"])["Statement"] for body in policies] == [
-        [allow(["ssm:GetParameter"], parameter_arn(found, "spark_secret")), allow(["kms:Decrypt"], KEY)]
-    ]
-
-
-def test_grants_to_a_callers_role_do_not_hold_up_the_nodes(stack: TerraformStack) -> None:
-    cluster = SparkCluster(stack, "spark", **REQUIRED)
-    cluster.storage.grant_read_data(CallerRole(stack, "job", role_name="job-role"))
-    found = Synthesized(stack)
-    policy = found.address("aws_iam_role_policy", "job_read_data")
-    assert not [address for address, behind in found.graph().items() if policy in behind]
-
-
-def test_a_callers_role_may_have_both_grants_on_data(stack: TerraformStack) -> None:
-    cluster = SparkCluster(stack, "spark", **REQUIRED)
-    caller = CallerRole(stack, "job", role_name="job-role")
-    cluster.storage.grant_read_data(caller)
-    cluster.storage.grant_read_write_data(caller)
-    named = [body["name"] for body in Synthesized(stack).all("aws_iam_role_policy").values()]
-    assert {"job-read_data", "job-data"} <= set(named)
-
-
-def test_one_role_may_use_two_clusters(stack: TerraformStack) -> None:
-    for name in ("one", "two"):
-        cluster = SparkCluster(stack, name, **{**REQUIRED, "name": name})
-        cluster.storage.grant_read_data(CallerRole(stack, f"job_on_{name}", role_name="job-role"))
-    policies = [body for body in Synthesized(stack).all("aws_iam_role_policy").values() if body["role"] == "job-role"]
-    assert {body["name"] for body in policies} == {"job_on_one-read_data", "job_on_two-read_data"}
-
-
-@pytest.mark.parametrize(
-    ("role_name", "message"),
-    [
-        ("", "role_name must be a string that is not empty, got ''"),
-        (None, "role_name must be given, got None"),
-        (
-            "arn:aws:iam::111122223333:role/job",
-            "role_name must be a role's name, not its ARN, got 'arn:aws:iam::111122223333:role/job'",
-        ),
-    ],
-)
-def test_refuses_what_is_no_roles_name(stack: TerraformStack, role_name: Any, message: str) -> None:
-    with pytest.raises(ValueError) as error:  # noqa: PT011 - compared whole below
-        CallerRole(stack, "job", role_name=role_name)
-    assert str(error.value) == message

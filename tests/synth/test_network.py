@@ -5,13 +5,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cdktf import Fn, TerraformStack, TerraformVariable
 
-from spark_cluster import Master, SparkCluster
-from spark_cluster.identity import CallerRole
-from tests.synth.conftest import REQUIRED
-from tests.synth.synthesized import Synthesized
+from spark_cluster import Master
 
 if TYPE_CHECKING:
     from tests.synth.conftest import Synthesize
+    from tests.synth.synthesized import Synthesized
 
 INGRESS, EGRESS = "aws_vpc_security_group_ingress_rule", "aws_vpc_security_group_egress_rule"
 
@@ -189,61 +187,3 @@ def test_refuses(synthesize: Synthesize, arguments: dict[str, Any], message: str
     with pytest.raises(ValueError) as error:  # noqa: PT011 - compared whole below
         synthesize(**arguments)
     assert str(error.value) == message
-
-
-# --- drivers outside the cluster ---------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def with_submitter(stack: TerraformStack) -> Synthesized:
-    cluster = SparkCluster(stack, "spark", **REQUIRED)
-    cluster.grant_submit(CallerRole(stack, "job", role_name="job-role"), security_group_id="sg-9")
-    return Synthesized(stack)
-
-
-def ports(rule: dict[str, Any]) -> tuple[str, int, int]:
-    return rule["ip_protocol"], rule["from_port"], rule["to_port"]
-
-
-def test_a_submitter_reaches_master_and_executors_and_nothing_else(with_submitter: Synthesized) -> None:
-    nodes = group_id(with_submitter)
-    inward = {
-        name: ports(body)
-        for name, body in with_submitter.all(INGRESS).items()
-        if body["security_group_id"] == nodes and body["referenced_security_group_id"] == "sg-9"
-    }
-    assert inward == {
-        "spark_network_submit_job_to_7077": ("tcp", 7077, 7077),
-        "spark_network_submit_job_to_8080": ("tcp", 8080, 8080),
-        "spark_network_submit_job_to_executors": ("tcp", 40100, 40132),
-    }
-
-
-def test_nodes_reach_the_submitters_driver_at_its_pinned_ports(with_submitter: Synthesized) -> None:
-    back = with_submitter.the(INGRESS, "spark_network_submit_job_back")
-    out = with_submitter.the(EGRESS, "spark_network_submit_job_out")
-    assert ports(back) == ports(out) == ("tcp", 40000, 40079)
-    nodes = group_id(with_submitter)
-    assert (back["security_group_id"], back["referenced_security_group_id"]) == ("sg-9", nodes)
-    assert (out["security_group_id"], out["referenced_security_group_id"]) == (nodes, "sg-9")
-
-
-def test_two_submitters_have_rules_of_their_own(stack: TerraformStack) -> None:
-    cluster = SparkCluster(stack, "spark", **REQUIRED)
-    for name in ("one", "two"):
-        cluster.grant_submit(CallerRole(stack, name, role_name=name), security_group_id=f"sg-{name}")
-    assert len(Synthesized(stack).all(INGRESS)) == 1 + 2 * 4
-
-
-def test_a_submitters_group_may_be_one_that_terraform_makes(stack: TerraformStack) -> None:
-    cluster = SparkCluster(stack, "spark", **REQUIRED)
-    group = TerraformVariable(stack, "group", type="string").string_value
-    cluster.grant_submit(CallerRole(stack, "job", role_name="job-role"), security_group_id=group)
-    rule = Synthesized(stack).the(INGRESS, "spark_network_submit_job_back")
-    assert rule["security_group_id"] == "${var.group}"
-
-
-def test_refuses_a_submitter_without_a_security_group(stack: TerraformStack) -> None:
-    cluster = SparkCluster(stack, "spark", **REQUIRED)
-    with pytest.raises(ValueError, match=r"^security_group_id must begin with 'sg-', got 'job'$"):
-        cluster.grant_submit(CallerRole(stack, "job", role_name="job-role"), security_group_id="job")

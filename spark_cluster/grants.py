@@ -1,0 +1,106 @@
+"""What a cluster lets other roles do, whoever made them."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, TypeAlias, cast
+
+from cdktf import TerraformStack
+from cdktf_cdktf_provider_aws.data_aws_iam_role import DataAwsIamRole
+from cdktf_cdktf_provider_aws.iam_role import IamRole
+from constructs import Construct
+
+from spark_cluster import checks
+from spark_cluster.identity import CallerRole, NodeRole, add_policy, check_role_name
+
+if TYPE_CHECKING:
+    from spark_cluster.identity import Allow
+    from spark_cluster.network import SubmitRules
+    from spark_cluster.parameters import ParameterAddress
+
+Grantee: TypeAlias = IamRole | DataAwsIamRole | CallerRole | NodeRole | str
+"""A role: one of the app's, one that is looked up, one by its name, or a node's."""
+
+_RULE = "be a role: an IamRole, a role's name, a CallerRole, or a cluster's master_role or worker_role"
+
+
+class Grants:
+    """What one cluster grants.
+
+    A grant is made once, however often it is asked for. Its policy is in the role's own stack, where the role is one of
+    the app; a role that is given by its name gets it in the cluster's. No two policies of a role have one name.
+    """
+
+    def __init__(self, cluster: Construct, *, name: str) -> None:
+        """Begin with none.
+
+        Args:
+            cluster: what grants.
+            name: the cluster's name, which begins the policies' names.
+        """
+        self._cluster = cluster
+        self._name = name
+        self._by_name: dict[str, CallerRole] = {}
+        # Two clusters of one name may be in two regions, and grant to one role.
+        self._path_digest = hashlib.sha256(cluster.node.path.encode()).hexdigest()[:8]
+
+    def give(self, grantee: Grantee, id: str, *statements: Allow) -> None:
+        """Let a role do what `statements` say.
+
+        Args:
+            grantee: the role.
+            id: names the grant among the cluster's.
+            statements: what it is let to do.
+
+        Raises:
+            ValueError: `grantee` is no role.
+        """
+        of_cluster = f"{self._name}_{id}_{self._path_digest}"
+        if isinstance(grantee, NodeRole):
+            own = grantee.node.scope is self._cluster
+            grantee.allow(id if own else of_cluster, *statements)
+            return
+        role = self._named(grantee)
+        scope, name = (role, role.role_name) if isinstance(role, CallerRole) else (role, str(role.name))
+        policy = add_policy(scope, of_cluster, name, f"{self._name}-spark-{id}-", statements)
+        if policy is None:
+            return
+        if isinstance(role, (IamRole, DataAwsIamRole)) and role.provider is not None:
+            policy.provider = role.provider
+        if isinstance(grantee, CallerRole):
+            grantee.move_former(id, policy)
+
+    def give_submit(
+        self, grantee: Grantee, secret: ParameterAddress, rules: SubmitRules, security_group_id: str
+    ) -> None:
+        """Let a role read the cluster's secret, and the hosts of its group in.
+
+        Raises:
+            ValueError: `grantee` is no role.
+        """
+        self.give(grantee, "spark_secret", *secret.allow_read())
+        former_id = grantee.node.id if isinstance(grantee, CallerRole) else None
+        rules.open_to(security_group_id, scope=self._scope_of(rules, grantee), former_id=former_id)
+
+    def _named(self, grantee: IamRole | DataAwsIamRole | CallerRole | str) -> CallerRole | IamRole | DataAwsIamRole:
+        if isinstance(grantee, (CallerRole, IamRole, DataAwsIamRole)):
+            return grantee
+        if not isinstance(grantee, str):
+            raise checks.fail("grantee", _RULE, grantee)
+        if not checks.is_known(grantee) and grantee:
+            rule = f"{_RULE} (a name that only Terraform knows goes into CallerRole(scope, id, role_name=…))"
+            raise checks.fail("grantee", rule, grantee)
+        check_role_name("grantee", grantee)
+        if grantee not in self._by_name:
+            roles = self._cluster.node.try_find_child("grantees") or Construct(self._cluster, "grantees")
+            self._by_name[grantee] = CallerRole(cast("Construct", roles), grantee, role_name=grantee)
+        return self._by_name[grantee]
+
+    def _scope_of(self, rules: SubmitRules, grantee: Grantee) -> Construct:
+        """Where a role's rules are made: in its own stack, which may come after the cluster's."""
+        own = TerraformStack.of(rules.scope)
+        stack = own if isinstance(grantee, str) else TerraformStack.of(grantee)
+        if stack.node.path == own.node.path:
+            return rules.scope
+        id = f"{self._name}_submit_{self._path_digest}"
+        return cast("Construct", stack.node.try_find_child(id)) or Construct(stack, id)

@@ -1,0 +1,529 @@
+"""What other roles are granted, from wherever in the app and however often."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cdktf import App, TerraformStack, TerraformVariable
+from cdktf_cdktf_provider_aws.data_aws_iam_role import DataAwsIamRole
+from cdktf_cdktf_provider_aws.iam_role import IamRole
+from cdktf_cdktf_provider_aws.provider import AwsProvider
+from cdktf_cdktf_provider_aws.security_group import SecurityGroup
+
+from spark_cluster import Allow, CallerRole, ExistingCluster, SparkCluster
+from tests.synth.conftest import REQUIRED
+from tests.synth.synthesized import Synthesized, plain, reached
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from constructs import Construct
+
+INGRESS, EGRESS = "aws_vpc_security_group_ingress_rule", "aws_vpc_security_group_egress_rule"
+POLICY = "aws_iam_role_policy"
+KEY = "arn:aws:kms:us-east-1:111122223333:key/1"
+LIST = ["s3:ListBucket", "s3:GetBucketLocation"]
+READ_WRITE = [
+    "s3:GetObject",
+    "s3:PutObject",
+    "s3:DeleteObject",
+    "s3:AbortMultipartUpload",
+    "s3:ListMultipartUploadParts",
+]
+TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})
+
+
+def allow(actions: list[str], *resources: str) -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": actions, "Resource": list(resources)}
+
+
+def bucket_arn(stack: Synthesized) -> str:
+    return f"${{{stack.address('aws_s3_bucket', 'spark_storage_bucket')}.arn}}"
+
+
+def policies_of(stack: Synthesized, role: str) -> list[dict[str, Any]]:
+    return [body for body in stack.all(POLICY).values() if body["role"] == role]
+
+
+def statements(policy: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(policy["policy"])["Statement"]
+    return found
+
+
+@pytest.fixture
+def cluster(stack: TerraformStack) -> SparkCluster:
+    return SparkCluster(stack, "spark", **REQUIRED)
+
+
+# --- to whom -----------------------------------------------------------------------------------------------------
+
+ROLES: dict[str, tuple[Callable[[Construct], Any], str]] = {
+    "a role of the app": (
+        lambda stack: IamRole(stack, "job", assume_role_policy=TRUST),
+        "${aws_iam_role.job.name}",
+    ),
+    "a role that is looked up": (
+        lambda stack: DataAwsIamRole(stack, "job", name="job-role"),
+        "${data.aws_iam_role.job.name}",
+    ),
+    "a role by its name": (lambda _: "job-role", "job-role"),
+    "a caller's role": (lambda stack: CallerRole(stack, "job", role_name="job-role"), "job-role"),
+    "a caller's role whose name only Terraform knows": (
+        lambda stack: CallerRole(stack, "job", role_name=TerraformVariable(stack, "name", type="string").string_value),
+        "${var.name}",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ROLES)
+def test_any_role_may_be_let_to_read_data(stack: TerraformStack, cluster: SparkCluster, kind: str) -> None:
+    make, name = ROLES[kind]
+    cluster.storage.grant_read_data(make(stack))
+    found = Synthesized(stack)
+    [policy] = policies_of(found, name)
+    bucket = bucket_arn(found)
+    assert statements(policy) == [allow(LIST, bucket), allow(["s3:GetObject"], f"{bucket}/data/*")]
+
+
+@pytest.mark.parametrize("kind", ROLES)
+def test_any_role_may_be_let_to_write_data_and_to_submit(
+    stack: TerraformStack, cluster: SparkCluster, kind: str
+) -> None:
+    make, name = ROLES[kind]
+    role = make(stack)
+    cluster.storage.grant_read_write_data(role)
+    cluster.grant_submit(role, security_group_id="sg-9")
+    found = Synthesized(stack)
+    data, secret = policies_of(found, name)
+    bucket = bucket_arn(found)
+    parameter = f"${{{found.address('aws_ssm_parameter', 'spark_spark_secret_parameter')}.arn}}"
+    assert statements(data) == [allow(LIST, bucket), allow(READ_WRITE, f"{bucket}/data/*")]
+    assert statements(secret) == [allow(["ssm:GetParameter"], parameter)]
+
+
+def test_a_node_of_another_cluster_waits_for_what_its_role_is_granted(
+    stack: TerraformStack, cluster: SparkCluster
+) -> None:
+    other = SparkCluster(stack, "other", **{**REQUIRED, "name": "other"})
+    cluster.storage.grant_read_write_data(other.worker_role)
+    cluster.storage.grant_read_write_data(other.worker_role)
+    other.storage.grant_read_data(cluster.worker_role)
+    found = Synthesized(stack)
+    of_other = f"${{{found.address('aws_iam_role', 'other_worker_role')}.name}}"
+    data = {body["name"]: statements(body) for body in policies_of(found, of_other) if "data" in body["name"]}
+    assert len(data) == 2
+    own, granted = data.pop("data"), data.popitem()[1]
+    bucket = bucket_arn(found)
+    assert granted == [allow(LIST, bucket), allow(READ_WRITE, f"{bucket}/data/*")]
+    assert own != granted
+    graph = {plain(node): {plain(one) for one in needed} for node, needed in found.graph().items()}
+    for name in ("spark", "other"):
+        group = f"aws_autoscaling_group.{name}_workers_group"
+        granted_to_workers = f"{POLICY}.{name}_worker_role_{'other_read_data' if name == 'spark' else 'demo_data'}_"
+        assert [one for one in graph[group] if one.startswith(granted_to_workers)]
+        assert group not in reached(graph, group)
+
+
+def test_grants_do_not_hold_up_the_clusters_own_nodes(stack: TerraformStack, cluster: SparkCluster) -> None:
+    cluster.storage.grant_read_data("job-role")
+    found = Synthesized(stack)
+    [policy] = [address for address in found.addresses() if plain(address).startswith(f"{POLICY}.spark_grantees")]
+    assert not [address for address, behind in found.graph().items() if policy in behind]
+
+
+@pytest.mark.parametrize("role", [None, 5, object(), ["job-role"], SparkCluster])
+def test_refuses_what_is_no_role(cluster: SparkCluster, role: Any) -> None:
+    rule = "be a role: an IamRole, a role's name, a CallerRole, or a cluster's master_role or worker_role"
+    grants: list[Callable[[Any], None]] = [
+        cluster.storage.grant_read_data,
+        cluster.storage.grant_read_write_data,
+        lambda role: cluster.grant_submit(role, security_group_id="sg-9"),
+    ]
+    for grant in grants:
+        with pytest.raises(ValueError) as error:  # noqa: PT011 - compared whole below
+            grant(role)
+        assert str(error.value) == f"grantee must {rule}, got {role!r}"
+
+
+def test_refuses_the_bare_name_that_only_terraform_knows(stack: TerraformStack, cluster: SparkCluster) -> None:
+    name = TerraformVariable(stack, "name", type="string").string_value
+    with pytest.raises(ValueError, match=r"goes into CallerRole\(scope, id, role_name=…\)\), got a token$"):
+        cluster.storage.grant_read_data(name)
+
+
+ARN = "arn:aws:iam::111122223333:role/service-role/job"
+
+
+def test_refuses_an_arn_in_place_of_a_name_and_says_the_name(stack: TerraformStack, cluster: SparkCluster) -> None:
+    rule = f"be a role's name, not its ARN (the name is 'job'), got {ARN!r}"
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - compared whole below
+        cluster.storage.grant_read_data(ARN)
+    assert str(error.value) == f"grantee must {rule}"
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - compared whole below
+        CallerRole(stack, "job", role_name=ARN)
+    assert str(error.value) == f"role_name must {rule}"
+
+
+@pytest.mark.parametrize(
+    ("role_name", "message"),
+    [
+        ("", "role_name must be a string that is not empty, got ''"),
+        (None, "role_name must be given, got None"),
+    ],
+)
+def test_refuses_what_is_no_roles_name(stack: TerraformStack, role_name: Any, message: str) -> None:
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - compared whole below
+        CallerRole(stack, "job", role_name=role_name)
+    assert str(error.value) == message
+
+
+# --- how often, and under which names ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ROLES)
+def test_a_grant_may_be_repeated(stack: TerraformStack, cluster: SparkCluster, kind: str) -> None:
+    make, name = ROLES[kind]
+    role = make(stack)
+    for _ in range(2):
+        cluster.storage.grant_read_data(role)
+        cluster.storage.grant_read_write_data(role)
+        cluster.grant_submit(role, security_group_id="sg-9")
+    assert len(policies_of(Synthesized(stack), name)) == 3
+
+
+def new_stack(app: App, id: str) -> TerraformStack:
+    stack = TerraformStack(app, id)
+    AwsProvider(stack, "aws", region="us-east-1")
+    return stack
+
+
+def test_no_two_policies_of_a_role_have_one_name_whatever_makes_them(tmp_path: Path) -> None:
+    """Of clusters of any name, in any stack and program: `PutRolePolicy` overwrites without a word."""
+    app = App(outdir=str(tmp_path))
+    for id in ("virginia", "ireland"):
+        stack = new_stack(app, id)
+        cluster = SparkCluster(stack, "spark", **REQUIRED)
+        caller = CallerRole(stack, "scheduler", role_name="airflow-worker")
+        cluster.storage.grant_read_data(caller)
+        cluster.storage.grant_read_data("airflow-worker")
+        caller.allow("queue", Allow(["sqs:SendMessage"], ["arn:aws:sqs:us-east-1:111122223333:jobs"]))
+        found = policies_of(Synthesized(stack), "airflow-worker")
+        assert len(found) == 3
+        # To a prefix Terraform adds what no other name has.
+        assert not [body for body in found if "name" in body]
+        assert {body["name_prefix"] for body in found} == {"demo-spark-read_data-", "queue-"}
+        assert all(body["lifecycle"] == {"create_before_destroy": True} for body in found)
+
+
+def test_one_callers_role_may_use_any_number_of_clusters(stack: TerraformStack) -> None:
+    caller = CallerRole(stack, "job", role_name="job-role")
+    for name in ("one", "two", "three"):
+        cluster = SparkCluster(stack, name, **{**REQUIRED, "name": name})
+        cluster.storage.grant_read_data(caller)
+        cluster.grant_submit(caller, security_group_id="sg-9")
+    found = Synthesized(stack)
+    assert {body["name_prefix"] for body in policies_of(found, "job-role")} == {
+        f"{name}-spark-{grant}-" for name in ("one", "two", "three") for grant in ("read_data", "spark_secret")
+    }
+    assert len(found.all(INGRESS)) == 3 * (1 + 4)
+
+
+def test_the_policies_of_an_earlier_state_are_moved(stack: TerraformStack, cluster: SparkCluster) -> None:
+    caller = CallerRole(stack, "job", role_name="job-role")
+    cluster.storage.grant_read_data(caller)
+    other = SparkCluster(stack, "other", **{**REQUIRED, "name": "other"})
+    other.storage.grant_read_data(caller)
+    found = Synthesized(stack)
+    [move] = found.json["moved"]
+    # As `CallerRole(stack, "job").allow("read_data")` had it.
+    assert move["from"] == "aws_iam_role_policy.job_read_data_3C471261"
+    assert plain(move["to"]).startswith("aws_iam_role_policy.job_demo_read_data_")
+
+
+# --- drivers outside the cluster ---------------------------------------------------------------------------------
+
+
+def group_id(stack: Synthesized) -> str:
+    return f"${{{stack.address('aws_security_group', 'spark_network_security_group')}.id}}"
+
+
+def ports(rule: dict[str, Any]) -> tuple[str, int, int]:
+    return rule["ip_protocol"], rule["from_port"], rule["to_port"]
+
+
+@pytest.fixture
+def with_submitter(stack: TerraformStack, cluster: SparkCluster) -> Synthesized:
+    cluster.grant_submit("job-role", security_group_id="sg-9")
+    return Synthesized(stack)
+
+
+def test_a_submitter_reaches_master_and_executors_and_nothing_else(with_submitter: Synthesized) -> None:
+    nodes = group_id(with_submitter)
+    inward = {
+        name: ports(body)
+        for name, body in with_submitter.all(INGRESS).items()
+        if body["security_group_id"] == nodes and body["referenced_security_group_id"] == "sg-9"
+    }
+    assert inward == {
+        "spark_network_submit_sg-9_to_7077": ("tcp", 7077, 7077),
+        "spark_network_submit_sg-9_to_8080": ("tcp", 8080, 8080),
+        "spark_network_submit_sg-9_to_executors": ("tcp", 40100, 40132),
+    }
+
+
+def test_nodes_reach_the_submitters_driver_at_its_pinned_ports(with_submitter: Synthesized) -> None:
+    back = with_submitter.the(INGRESS, "spark_network_submit_sg-9_back")
+    out = with_submitter.the(EGRESS, "spark_network_submit_sg-9_out")
+    assert ports(back) == ports(out) == ("tcp", 40000, 40079)
+    nodes = group_id(with_submitter)
+    assert (back["security_group_id"], back["referenced_security_group_id"]) == ("sg-9", nodes)
+    assert (out["security_group_id"], out["referenced_security_group_id"]) == (nodes, "sg-9")
+
+
+def test_a_submitter_may_use_the_parameters_key_for_the_secret_alone(stack: TerraformStack) -> None:
+    cluster = SparkCluster(stack, "spark", **REQUIRED, parameter_kms_key_arn=KEY)
+    cluster.grant_submit("job-role", security_group_id="sg-9")
+    found = Synthesized(stack)
+    [policy] = policies_of(found, "job-role")
+    parameter = f"${{{found.address('aws_ssm_parameter', 'spark_spark_secret_parameter')}.arn}}"
+    read, use_key = statements(policy)
+    assert read == allow(["ssm:GetParameter"], parameter)
+    assert (use_key["Action"], use_key["Resource"]) == (["kms:Decrypt"], [KEY])
+    assert use_key["Condition"]["StringEquals"]["kms:EncryptionContext:PARAMETER_ARN"] == [parameter]
+
+
+def rules(stack: Synthesized) -> list[tuple[Any, ...]]:
+    """What each rule for submitters says; EC2 refuses a second one that says the same."""
+    return [
+        (kind, body["security_group_id"], body["referenced_security_group_id"], ports(body))
+        for kind in (INGRESS, EGRESS)
+        for body in stack.all(kind).values()
+        if body["ip_protocol"] == "tcp"
+    ]
+
+
+@pytest.mark.parametrize("kind", ["a literal", "one of Terraform's", "a variable"])
+def test_any_number_of_roles_may_be_behind_any_number_of_groups(
+    stack: TerraformStack, cluster: SparkCluster, kind: str
+) -> None:
+    made = [SecurityGroup(stack, f"group_{index}") for index in range(2)]
+    variables = [TerraformVariable(stack, f"given_{index}", type="string") for index in range(2)]
+    group_ids: dict[str, Callable[[int], str]] = {
+        "a literal": lambda index: f"sg-{index}",
+        # Each time it is asked for, an attribute is another token.
+        "one of Terraform's": lambda index: made[index].id,
+        "a variable": lambda index: variables[index].string_value,
+    }
+    for role in ("one", "two", CallerRole(stack, "three", role_name="three"), "one"):
+        for index in range(2):
+            cluster.grant_submit(role, security_group_id=group_ids[kind](index))
+    found = rules(Synthesized(stack))
+    assert len(found) == len(set(found)) == 2 * 5
+
+
+def test_the_rules_of_a_group_have_the_same_addresses_whichever_role_is_behind_it(tmp_path: Path) -> None:
+    addresses = []
+    for roles in (["one", "two"], ["two"], ["two", "one"]):
+        stack = new_stack(App(outdir=str(tmp_path)), "stack")
+        cluster = SparkCluster(stack, "spark", **REQUIRED)
+        group = SecurityGroup(stack, "group")
+        for role in roles:
+            cluster.grant_submit(role, security_group_id=group.id)
+        addresses.append([one for one in Synthesized(stack).addresses() if "_security_group_" in one])
+    assert addresses[0] == addresses[1] == addresses[2]
+
+
+def test_the_rules_of_an_earlier_state_are_moved(stack: TerraformStack, cluster: SparkCluster) -> None:
+    caller = CallerRole(stack, "job", role_name="job-role")
+    for group in ("sg-9", "sg-10"):
+        cluster.grant_submit(caller, security_group_id=group)
+    moves = {plain(one["from"]): plain(one["to"]) for one in Synthesized(stack).json["moved"] if "_sg-" in one["to"]}
+    assert moves == {
+        f"{kind}.spark_network_submit_job_{end}": f"{kind}.spark_network_submit_sg-9_{end}"
+        for kind, ends in {INGRESS: ("to_7077", "to_8080", "to_executors", "back"), EGRESS: ("out",)}.items()
+        for end in ends
+    }
+
+
+def test_refuses_a_submitter_without_a_security_group(cluster: SparkCluster) -> None:
+    with pytest.raises(ValueError, match=r"^security_group_id must begin with 'sg-', got 'job'$"):
+        cluster.grant_submit("job-role", security_group_id="job")
+
+
+# --- in a later stack --------------------------------------------------------------------------------------------
+
+
+def synth(app: App, folder: Path) -> dict[str, dict[str, Any]]:
+    app.synth()
+    return {path.parent.name: json.loads(path.read_text()) for path in folder.glob("stacks/*/cdk.tf.json")}
+
+
+def test_roles_and_groups_of_later_stacks_have_policies_and_rules_in_their_own(tmp_path: Path) -> None:
+    """Even where they have the same addresses, as those of one class of stack have."""
+    app = App(outdir=str(tmp_path))
+    cluster = SparkCluster(new_stack(app, "platform"), "spark", **REQUIRED)
+    for team in ("red", "blue"):
+        stack = new_stack(app, team)
+        group = SecurityGroup(stack, "jobs")
+        for name in ("driver", "scheduler"):
+            role = IamRole(stack, name, assume_role_policy=TRUST)
+            cluster.grant_submit(role, security_group_id=group.id)
+            cluster.storage.grant_read_write_data(role)
+    found = synth(app, tmp_path)
+    assert "moved" not in found["platform"]
+    assert len(found["platform"]["resource"][INGRESS]) == 1
+    for team in ("red", "blue"):
+        resources = found[team]["resource"]
+        assert len(resources[POLICY]) == 4
+        assert len(resources[INGRESS]) == 4
+        assert len(resources[EGRESS]) == 1
+        text = json.dumps(resources)
+        assert "cross-stack-reference-input-platform" in text
+        assert "TfToken" not in text
+
+
+def test_a_policy_is_made_by_the_provider_that_makes_its_role(stack: TerraformStack, cluster: SparkCluster) -> None:
+    elsewhere = AwsProvider(stack, "elsewhere", alias="elsewhere", region="us-east-1")
+    role = IamRole(stack, "job", assume_role_policy=TRUST, provider=elsewhere)
+    cluster.storage.grant_read_data(role)
+    [policy] = policies_of(Synthesized(stack), "${aws_iam_role.job.name}")
+    assert policy["provider"] == "aws.elsewhere"
+
+
+# --- on a cluster of another program -----------------------------------------------------------------------------
+
+
+def test_a_cluster_says_in_a_parameter_what_its_name_does_not(default: Synthesized) -> None:
+    about = default.the("aws_ssm_parameter", "spark_about_parameter")
+    assert about["name"] == "/spark-cluster/demo/about"
+    bucket = default.address("aws_s3_bucket", "spark_storage_bucket")
+    group = default.address("aws_security_group", "spark_network_security_group")
+    assert about["insecure_value"] == (
+        f'${{jsonencode({{"bucket_name" = {bucket}.bucket, "security_group_id" = {group}.id, '
+        '"master_host" = "master.demo-spark"})}'
+    )
+
+
+def test_grants_on_a_cluster_of_another_program(stack: TerraformStack) -> None:
+    existing = ExistingCluster(stack, "analytics", name="analytics", bucket_kms_key_arn=KEY, parameter_kms_key_arn=KEY)
+    role = IamRole(stack, "job", assume_role_policy=TRUST)
+    for _ in range(2):
+        existing.grant_read_data(role)
+        existing.grant_read_write_data(role)
+        existing.grant_submit(role, security_group_id="sg-9")
+    assert existing.name == "analytics"
+    assert existing.group_name == "analytics-spark-workers"
+    assert existing.spark_secret_parameter_name == "/spark-cluster/analytics/spark-secret"  # noqa: S105 - a name
+    found = Synthesized(stack)
+    assert found.the("data.aws_ssm_parameter")["name"] == "/spark-cluster/analytics/about"
+    parameter = found.address("data.aws_ssm_parameter", "analytics_about")
+    about = f"jsondecode({parameter}.insecure_value)"
+    granted = {body["name_prefix"]: statements(body) for body in policies_of(found, "${aws_iam_role.job.name}")}
+    assert granted.keys() == {f"analytics-spark-{grant}-" for grant in ("read_data", "data", "spark_secret")}
+    partition = found.address("data.aws_partition", "analytics_location_partition")
+    bucket = f"arn:${{{partition}.partition}}:s3:::${{{about}.bucket_name}}"
+    listing, read, use_key = granted["analytics-spark-read_data-"]
+    assert (listing, read) == (allow(LIST, bucket), allow(["s3:GetObject"], f"{bucket}/data/*"))
+    assert use_key["Resource"] == [KEY]
+    assert {rule[1] for rule in rules(found)} == {"sg-9", f"${{{about}.security_group_id}}"}
+    assert len(rules(found)) == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "Analytics"}, "name must be lower-case letters"),
+        ({"name": "a", "account_id": "1"}, "account_id must be 12 digits in a string, got '1'"),
+        ({"name": "a", "bucket_kms_key_arn": "1"}, "bucket_kms_key_arn must begin with 'arn:', got '1'"),
+        ({"name": "a", "parameter_kms_key_arn": "1"}, "parameter_kms_key_arn must begin with 'arn:', got '1'"),
+        ({"name": "a", "tags": {"Name": "x"}}, "tags must not set 'Name'"),
+    ],
+)
+def test_refuses_an_existing_cluster_of_wrong_words(
+    stack: TerraformStack, arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - compared below
+        ExistingCluster(stack, "analytics", **arguments)
+    assert str(error.value).startswith(message)
+
+
+# --- statements --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("s3:GetObject", ["*"]), "actions must be a list of actions such as ['s3:GetObject'], got 's3:GetObject'"),
+        ((["s3:GetObject"], "*"), "resources must be a list of ARNs, or ['*'], got '*'"),
+        (([], ["*"]), "actions must be a list of actions such as ['s3:GetObject'], got []"),
+        ((["s3:GetObject"], []), "resources must be a list of ARNs, or ['*'], got []"),
+        ((["GetObject"], ["*"]), "actions[0] must be an action such as 's3:GetObject', got 'GetObject'"),
+        ((["s3:Get Object"], ["*"]), "actions[0] must be an action such as 's3:GetObject', got 's3:Get Object'"),
+        (([5], ["*"]), "actions[0] must be an action such as 's3:GetObject', got 5"),
+        (
+            (["s3:GetObject"], ["my-bucket"]),
+            "resources[0] must be an ARN such as 'arn:aws:s3:::bucket/key', or '*', got 'my-bucket'",
+        ),
+        ((["s3:GetObject"], [None]), "resources[0] must be an ARN such as 'arn:aws:s3:::bucket/key', or '*', got None"),
+        (
+            (["s3:GetObject"], ["*"], {"StringEquals": {"aws:SourceVpc": "vpc-1"}}),
+            "conditions['StringEquals']['aws:SourceVpc'] must be a list of texts, got 'vpc-1'",
+        ),
+        (
+            (["s3:GetObject"], ["*"], ["StringEquals"]),
+            "conditions must be a mapping of operators such as 'StringEquals', got ['StringEquals']",
+        ),
+    ],
+)
+def test_refuses_a_statement_that_iam_would_not_take(arguments: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - compared whole below
+        Allow(*arguments)
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize("action", ["*", "s3:*", "s3:Get*", "ssm:GetParameter?", "execute-api:Invoke"])
+def test_takes_the_actions_that_iam_takes(action: str) -> None:
+    assert Allow([action], ["arn:aws-cn:s3:::bucket"]).to_dict()["Action"] == [action]
+
+
+def test_takes_resources_that_only_terraform_knows(stack: TerraformStack, cluster: SparkCluster) -> None:
+    arn = TerraformVariable(stack, "arn", type="string").string_value
+    cluster.worker_role.allow("late", Allow(["s3:GetObject"], [arn, f"{arn}/*"]))
+    policy = Synthesized(stack).the(POLICY, "spark_worker_role_late")
+    assert statements(policy) == [allow(["s3:GetObject"], "${var.arn}", "${var.arn}/*")]
+
+
+@pytest.mark.parametrize("whose", ["a node's role", "a caller's role"])
+def test_a_policy_of_ones_own_may_be_repeated_but_not_be_another(
+    stack: TerraformStack, cluster: SparkCluster, whose: str
+) -> None:
+    role = cluster.worker_role if whose == "a node's role" else CallerRole(stack, "job", role_name="job-role")
+    group = SecurityGroup(stack, "group")
+    for _ in range(2):
+        role.allow("late", Allow(["ec2:DescribeInstances"], ["*"]), Allow(["ec2:StopInstances"], [group.arn]))
+    assert len([name for name in Synthesized(stack).all(POLICY) if name.endswith("_late")]) == 1
+    with pytest.raises(ValueError, match=r"^id must be new: the role has another policy of that id, got 'late'$"):
+        role.allow("late", Allow(["ec2:DescribeInstances"], ["*"]))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("late",), "statements must be one or more such as Allow(['sqs:ReceiveMessage'], [queue.arn]), got []"),
+        (("late", {"Effect": "Allow"}), "statements must be one or more such as Allow("),
+        (("", Allow(["s3:*"], ["*"])), "id must be 1 to 100 letters, digits or any of +=,.@_-, got ''"),
+        (
+            ("my policy", Allow(["s3:*"], ["*"])),
+            "id must be 1 to 100 letters, digits or any of +=,.@_-, got 'my policy'",
+        ),
+    ],
+)
+def test_refuses_a_policy_that_iam_would_not_take(
+    cluster: SparkCluster, arguments: tuple[Any, ...], message: str
+) -> None:
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - compared below
+        cluster.master_role.allow(*arguments)
+    assert str(error.value).startswith(message)
