@@ -29,7 +29,8 @@ class PortedModule(TerraformStack):
         security_groups_ids = TerraformVariable(self, "security_groups_ids", type="list(string)", default=[])
         account_id = TerraformVariable(self, "account_id", type="string")
         # Ephemeral: Terraform hands it to the parameter's write-only argument, and keeps it in no plan and no state.
-        fleet_private_key = TerraformVariable(self, "fleet_private_key", type="string", sensitive=True)
+        # Only a deploy that writes it needs it: the others, and a destroy, do without.
+        fleet_private_key = TerraformVariable(self, "fleet_private_key", type="string", sensitive=True, default="")
         fleet_private_key.add_override("ephemeral", True)  # noqa: FBT003
 
         cluster = SparkCluster(

@@ -119,6 +119,22 @@ class Deployment:
         )
         return " ".join(re.sub("[│╷╵]", "", done.stderr).split())
 
+    def plan(self, *arguments: str) -> dict[str, Any]:
+        """What Terraform would do next with what was synthesized last, as `terraform show -json` has it."""
+        for command in (["plan", "-input=false", "-out=plan", *arguments], ["show", "-json", "plan"]):
+            done = subprocess.run(
+                [*self.enter, "terraform", *command, *(["-no-color"] if command[0] == "plan" else [])],
+                cwd=self.stack_folder,
+                env=self._environment(),
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if done.returncode:
+                raise RuntimeError(done.stderr)
+        document: dict[str, Any] = json.loads(done.stdout)
+        return document
+
     def _environment(self) -> dict[str, str]:
         return {
             **{name: value for name, value in os.environ.items() if not name.startswith("AWS_ENDPOINT")},

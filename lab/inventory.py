@@ -110,12 +110,16 @@ class ClusterInAws:
             for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]
         }
 
+    def filled_parameters(self) -> dict[str, dict[str, Any]]:
+        """Those that nodes fill: all but the one in which the cluster says what it is."""
+        return {name: item for name, item in self.parameters().items() if name != "about"}
+
     def run_for_a_while(self, bucket: str) -> None:
         """Leave what a running cluster leaves: an object with an old version, and the parameters filled."""
         s3 = self.client("s3")
         for body in (b"old", b"new"):
             s3.put_object(Bucket=bucket, Key="data/result", Body=body)
-        for parameter in self.parameters().values():
+        for parameter in self.filled_parameters().values():
             self.client("ssm").put_parameter(
                 Name=parameter["Name"], Value=NODE_FILLS[parameter["Type"]], Type=parameter["Type"], Overwrite=True
             )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from spark_cluster.existing import ExistingCluster
     from spark_cluster.identity import Allow, CallerRole
     from spark_cluster.master import Master
+    from spark_cluster.network import PrivateZone
     from spark_cluster.spark_release import SparkArchive
     from spark_cluster.workers import Workers
 
@@ -23,6 +24,7 @@ __all__ = [
     "CallerRole",
     "ExistingCluster",
     "Master",
+    "PrivateZone",
     "SparkArchive",
     "SparkCluster",
     "Workers",
@@ -34,6 +36,7 @@ _HOMES = {
     "Allow": "identity",
     "CallerRole": "identity",
     "ExistingCluster": "existing",
+    "PrivateZone": "network",
     "SparkCluster": "cluster",
     "Master": "master",
     "SparkArchive": "spark_release",

@@ -18,8 +18,13 @@ Flag = bool | IResolvable
 MAX_NAME_LENGTH = 24
 """Characters of a cluster's name: with its suffixes and Terraform's 26 random characters a bucket's name has 63."""
 
+MAX_ZONE_NAME_LENGTH = 255 - len("master.-spark.") - MAX_NAME_LENGTH
+"""So that the master's name in the zone has at most 255 characters."""
+
 _NAME = re.compile(r"[a-z](-?[a-z0-9])*")
 _INSTANCE_TYPE = re.compile(r"[a-z][a-z0-9-]*\.[a-z0-9-]+")
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?"
+_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _SECRET_KEY = re.compile(r"secret|password|token|access[.]?key", re.IGNORECASE)
 
 
@@ -35,6 +40,15 @@ def is_known(value: object) -> bool:
 def is_resolvable(value: object) -> bool:
     """Whether `value` is a token as an object (cdktf's `IResolvable`), the form that booleans have."""
     return hasattr(value, "creation_stack")
+
+
+def is_json(value: object) -> bool:
+    """Whether `value` is what JSON has, tokens in texts included."""
+    if isinstance(value, Mapping):
+        return all(isinstance(key, str) and is_json(inner) for key, inner in value.items())
+    if isinstance(value, (list, tuple)):
+        return all(is_json(inner) for inner in value)
+    return isinstance(value, (str, bool, int, float))
 
 
 def fail(argument: str, rule: str, got: object) -> ValueError:
@@ -67,6 +81,16 @@ def text(argument: str, value: object) -> None:
         raise fail(argument, "be given", value)
     if not isinstance(value, str) or not value.strip():
         raise _fail_form(argument, "be a string that is not empty", value, "Token.as_string")
+
+
+def domain(argument: str, value: object) -> None:
+    """The name of a domain, without a dot at its end.
+
+    https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DomainNameFormat.html
+    """
+    text(argument, value)
+    if is_known(value) and (len(str(value)) > MAX_ZONE_NAME_LENGTH or not _DOMAIN.fullmatch(str(value))):
+        raise fail(argument, "be a domain's name in lower case such as 'data.internal'", value)
 
 
 def prefixed(argument: str, value: object, prefix: str) -> None:
@@ -119,6 +143,12 @@ def flag(argument: str, value: object) -> None:
     """True or False, a token of one, or `None` for AWS's own default."""
     if value is not None and not isinstance(value, bool) and not is_resolvable(value):
         raise _fail_form(argument, "be True or False", value, "Token.as_any")
+
+
+def literal_flag(argument: str, value: object) -> None:
+    """True or False of a choice that shapes the graph."""
+    if not isinstance(value, bool):
+        raise fail(argument, "be a literal True or False", value)
 
 
 def instance_type(argument: str, value: object) -> None:

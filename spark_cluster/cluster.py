@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from cdktf import TerraformDataSource, TerraformProvider, TerraformResource, TerraformStack
 from constructs import Construct
 
-from spark_cluster import checks, userdata
+from spark_cluster import checks, references, userdata
 from spark_cluster.commands import Commands
 from spark_cluster.existing import About
 from spark_cluster.fleet_key import ClusterFleetKey, FleetKey, Generated
@@ -16,8 +17,8 @@ from spark_cluster.identity import Allow, NodeRole
 from spark_cluster.image import NodeImage
 from spark_cluster.location import Location
 from spark_cluster.master import Master, MasterInstance
-from spark_cluster.network import ClusterNetwork, master_ui_url, master_url
-from spark_cluster.node import NodeCommon
+from spark_cluster.network import ClusterNetwork, PrivateZone, master_ui_url, master_url
+from spark_cluster.node import NodeCommon, node_name
 from spark_cluster.parameters import PLACEHOLDER, NodeParameter, parameter_name
 from spark_cluster.scaling import Cpu, Scaling
 from spark_cluster.settings import MasterSettings, NodeSettings, WorkerSettings, executor_cores
@@ -81,6 +82,7 @@ class SparkCluster(Construct):
         http_proxy: str | None = None,
         no_proxy: Sequence[str] = (),
         security_group_ids: Sequence[str] = (),
+        private_zone: PrivateZone | None = None,
         allow_all_egress: bool = True,
         associate_public_ip_address: checks.Flag | None = None,
         key_name: str | None = None,
@@ -94,6 +96,7 @@ class SparkCluster(Construct):
         force_destroy: checks.Flag = False,
         boot_timeout_seconds: checks.Whole = 1800,
         tags: Mapping[str, str] | None = None,
+        provider: TerraformProvider | None = None,
     ) -> None:
         """Make the cluster.
 
@@ -109,7 +112,7 @@ class SparkCluster(Construct):
             vpc_id: the VPC; its `enable_dns_support` and `enable_dns_hostnames` must be on.
                 Changing it: make a second cluster instead; a security group cannot move while nodes use it.
             subnet_ids: the workers' subnets; one zone is cheapest and fastest for shuffles.
-                Changing it: in place for new workers; replaces the master if the first changes and the master is in it.
+                Changing it: in place for new workers; the master stays where it is.
             master: the master's instance type, subnet and volume.
             workers: the workers' instance types, sizes, price and volume.
             scaling: what changes the number of workers. Default: by average CPU, `scaling.Cpu()`.
@@ -136,6 +139,9 @@ class SparkCluster(Construct):
                 Default: none. Changing it: replaces the master and refreshes the workers.
             security_group_ids: your own groups, added to every node.
                 Default: none. Changing it: in place on the master; refreshes the workers.
+            private_zone: a private zone of the VPC that the master's name goes into, as in a VPC that another account
+                shares. Default: a zone of the cluster's own, `<name>-spark`.
+                Changing it: replaces the master and refreshes the workers.
             allow_all_egress: whether nodes may reach every address. Default: they may. Changing it: in place.
             associate_public_ip_address: whether nodes have a public address. Default: as the subnet says.
                 Changing it: replaces the master and refreshes the workers.
@@ -160,11 +166,15 @@ class SparkCluster(Construct):
                 Terraform waits 15 minutes longer. Changing it: replaces the master and the group with all workers.
             tags: of every resource, instance and volume, besides `Name`. Default: none.
                 Changing it: in place, and refreshes the workers; the SSM parameters keep those of their creation.
+            provider: the AWS provider that makes all this, if the stack has more than one. Default: the stack's one
+                without an alias. Changing it: makes all anew if it is of another region or account.
 
         Raises:
             ValueError: an argument is wrong; the message names it, the rule and the value.
         """
         super().__init__(scope, id)
+        if provider is not None:
+            references.provide(self, provider)
         tags = {} if tags is None else tags
         defaults = {} if spark_defaults is None else spark_defaults
         distribution = SparkDistribution(spark_version, spark_checksum, spark_archive, python_version)
@@ -209,6 +219,7 @@ class SparkCluster(Construct):
             vpc_id=vpc_id,
             subnet_ids=subnet_ids,
             security_group_ids=security_group_ids,
+            private_zone=private_zone,
             allow_all_egress=allow_all_egress,
             tags=tags,
         )
@@ -235,7 +246,11 @@ class SparkCluster(Construct):
         )
         self._grant(name, distribution)
         self.image = NodeImage(
-            self, "image", ami_id=ami_id, instance_type_names=[master.instance_type, *workers.instance_types]
+            self,
+            "image",
+            ami_id=ami_id,
+            master_name=node_name(name, "master"),
+            instance_type_names=[master.instance_type, *workers.instance_types],
         )
         self.group_name = group_name(name)
         settings = NodeSettings(
@@ -264,6 +279,7 @@ class SparkCluster(Construct):
         settings = replace(settings, executor_cores=executor_cores(settings.spark_defaults))
         common = NodeCommon(
             name=name,
+            partition=self.location.partition,
             network=self.network,
             storage=self.storage,
             image=self.image,
@@ -327,6 +343,26 @@ class SparkCluster(Construct):
             master_host=self.network.master_host,
             tags=tags,
         )
+
+    def start_after(self, *others: TerraformResource | TerraformDataSource) -> None:
+        """Have the nodes wait for something that nothing else makes them wait for, such as the VPC's endpoints.
+
+        Raises:
+            ValueError: one is no resource of the cluster's stack, or waits for a node itself.
+        """
+        nodes = (self.master.instance, self.workers.group)
+        own = TerraformStack.of(self).node.path
+        for index, other in enumerate(others):
+            known = isinstance(other, (TerraformResource, TerraformDataSource))
+            if not known or TerraformStack.of(other).node.path != own:
+                rule = "be a resource of the cluster's stack, such as a VpcEndpoint"
+                raise checks.fail(f"others[{index}]", rule, other)
+            for node in nodes:
+                if references.refers_to(other, node):
+                    rule = f"not wait for {references.address(node)}, which would wait for it"
+                    raise checks.fail(f"others[{index}]", rule, references.address(other))
+        for node in nodes:
+            node.depends_on = [*(node.depends_on or []), *map(references.address, others)]
 
     def grant_submit(self, grantee: Grantee, *, security_group_id: str) -> None:
         """Let a program outside the cluster submit applications in client mode, its driver on its own host.

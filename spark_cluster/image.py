@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdktf import Fn, Op, Postcondition, TerraformLocal, TerraformResourceLifecycle, TerraformSelf
+from cdktf import Fn, Op, Postcondition, TerraformLocal, TerraformResourceLifecycle, TerraformSelf, Token
 from cdktf_cdktf_provider_aws.data_aws_ami import DataAwsAmi, DataAwsAmiFilter
 from cdktf_cdktf_provider_aws.data_aws_ec2_instance_type import DataAwsEc2InstanceType
+from cdktf_cdktf_provider_aws.data_aws_instances import DataAwsInstances, DataAwsInstancesFilter
 from cdktf_cdktf_provider_aws.data_aws_ssm_parameter import DataAwsSsmParameter
 from constructs import Construct
 
-from spark_cluster import checks, instance_types
+from spark_cluster import checks, instance_types, references
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +40,7 @@ class NodeImage(Construct):
         id: str,
         *,
         ami_id: str | None,
+        master_name: str,
         instance_type_names: Sequence[str],
     ) -> None:
         """Find the AMI.
@@ -47,6 +49,7 @@ class NodeImage(Construct):
             scope: the construct above.
             id: its id.
             ami_id: the caller's AMI. `None`: Amazon Linux 2023.
+            master_name: the `Name` of the master's instance.
             instance_type_names: of all nodes; they must have one architecture.
 
         Raises:
@@ -55,29 +58,50 @@ class NodeImage(Construct):
         super().__init__(scope, id)
         architecture = self._architecture(instance_type_names)
         self.pinned = ami_id is not None
+        name = f"{PUBLIC_PARAMETER}{architecture}"
+        public = DataAwsSsmParameter(self, "amazon_linux", name=name)
         if ami_id is None:
-            name = f"{PUBLIC_PARAMETER}{architecture}"
-            self.instance_ami = DataAwsSsmParameter(self, "amazon_linux", name=name).insecure_value
+            self.instance_ami = public.insecure_value
             self.template_image_id = f"resolve:ssm:{name}"
             self.root_device_name = AMAZON_LINUX_ROOT_DEVICE
             return
         checks.prefixed("ami_id", ami_id, "ami-")
+        # The caller's id, not what a data source says: that may be read late, and the master would be made anew.
+        self.instance_ami = self.template_image_id = ami_id
+        image = self._given(ami_id, public, architecture, master_name)
+        self.root_device_name = references.kept(self, "root_device_name", image.root_device_name, until=ami_id)
+
+    def _given(self, ami_id: str, public: DataAwsSsmParameter, architecture: str, master_name: str) -> DataAwsAmi:
+        """The caller's AMI, looked up unless the master has it: it may be gone by then, and nothing be wrong.
+
+        A data source that finds nothing ends every plan, and every destroy.
+        """
+        launched = DataAwsInstances(
+            self,
+            "masters_with_ami",
+            filter=[
+                DataAwsInstancesFilter(name="image-id", values=[ami_id]),
+                DataAwsInstancesFilter(name="tag:Name", values=[master_name]),
+            ],
+            instance_state_names=["pending", "running", "shutting-down", "stopping", "stopped"],
+        )
+        wanted = Fn.conditional(Op.lt(Fn.length_of(launched.ids), 1), ami_id, public.insecure_value)
         fits = Postcondition(
-            condition=Op.eq(TerraformSelf.get_string("architecture"), architecture),
+            condition=Op.or_(
+                Op.neq(TerraformSelf.get_string("id"), ami_id),
+                Op.eq(TerraformSelf.get_string("architecture"), architecture),
+            ),
             error_message=f"ami_id must name an AMI of the architecture of the instance types, {architecture}",
         )
-        image = DataAwsAmi(
+        return DataAwsAmi(
             self,
-            "given",
-            filter=[DataAwsAmiFilter(name="image-id", values=[ami_id])],
+            "ami_id",
+            filter=[DataAwsAmiFilter(name="image-id", values=[Token.as_string(wanted)])],
             # The id names one image: this only tells the provider that a choice between owners is not left to chance.
             most_recent=True,
             include_deprecated=True,
             lifecycle=TerraformResourceLifecycle(postcondition=[fits]),
         )
-        self.instance_ami = image.id
-        self.template_image_id = image.id
-        self.root_device_name = image.root_device_name
 
     def _architecture(self, instance_type_names: Sequence[str]) -> str:
         known = {

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cdktf import TerraformResourceLifecycle
+from cdktf import DataResource, TerraformResourceLifecycle
+from cdktf_cdktf_provider_aws.cloudwatch_metric_alarm import CloudwatchMetricAlarm
 from cdktf_cdktf_provider_aws.instance import Instance, InstanceMetadataOptions, InstanceRootBlockDevice
 from constructs import Construct
 
-from spark_cluster import checks
-from spark_cluster.node import METADATA_OPTIONS, ROOT_VOLUME_TYPE
+from spark_cluster import checks, references
+from spark_cluster.node import METADATA_OPTIONS, ROOT_VOLUME_TYPE, node_name
 from spark_cluster.userdata import UserData
 
 if TYPE_CHECKING:
@@ -26,9 +27,15 @@ class Master:
     Attributes:
         instance_type: its EC2 instance type, of the workers' architecture.
             Changing it: stops and starts the master; another architecture (Graviton or not) needs a new cluster.
-        subnet_id: its subnet. Default: the first of the cluster's `subnet_ids`. Changing it: replaces the master.
+        subnet_id: its subnet. Default: what is the first of the cluster's `subnet_ids` when it is made; then it stays.
+            Changing it: replaces the master.
         root_volume_gib: size of its root volume in GiB.
             Changing it: larger in place, its file system grows at the next reboot; EC2 refuses a smaller one.
+        reboot_if_impaired: whether an alarm reboots it after its instance status check has failed for three minutes:
+            a host that hangs, or has no memory left, comes back with Spark's recovery state. EC2 repairs a failed
+            *system* by itself, but not on types with instance store
+            (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-configuration-recovery.html).
+            Changing it: in place.
 
     Raises:
         ValueError: a value is wrong; the message names it and the rule.
@@ -37,6 +44,7 @@ class Master:
     instance_type: str = "m6i.large"
     subnet_id: str | None = None
     root_volume_gib: checks.Whole = 32
+    reboot_if_impaired: bool = True
 
     def __post_init__(self) -> None:
         """Hold the fields to their forms, the volume to 16 GiB or more."""
@@ -44,6 +52,7 @@ class Master:
         if self.subnet_id is not None:
             checks.prefixed("master.subnet_id", self.subnet_id, "subnet-")
         checks.whole("master.root_volume_gib", self.root_volume_gib, 16, 65_536)
+        checks.literal_flag("master.reboot_if_impaired", self.reboot_if_impaired)
 
 
 class MasterInstance(Construct):
@@ -78,8 +87,7 @@ class MasterInstance(Construct):
         """
         super().__init__(scope, id)
         network, image = common.network, common.image
-        if master.subnet_id is not None:
-            network.check_master_subnet(master.subnet_id)
+        looked_at = [] if master.subnet_id is None else [network.check_master_subnet(master.subnet_id)]
         self.user_data = UserData(self, "user_data", settings=settings, storage=common.storage)
         tags = common.tags_of("master")
         self.instance = Instance(
@@ -105,10 +113,45 @@ class MasterInstance(Construct):
                 tags=tags,
             ),
             tags=tags,
-            # The AMI behind the public parameter changes every few weeks, and each would replace a working master.
-            lifecycle=None if image.pinned else TerraformResourceLifecycle(ignore_changes=["ami"]),
-            depends_on=[*common.ready, *self.user_data.ready],
+            lifecycle=self._lifecycle(common, master),
+            depends_on=[*common.ready, *looked_at, *self.user_data.ready],
         )
         role.precede(self.instance)
         self.instance_id = self.instance.id
         self.record = network.point_master_host_at(self.instance.private_ip)
+        if master.reboot_if_impaired:
+            self._reboot_if_impaired(common, settings.region)
+
+    def _reboot_if_impaired(self, common: NodeCommon, region: str) -> None:
+        # Three minutes: longer than EC2's own recovery of a system takes to begin, so that the two do not race.
+        # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/UsingAlarmActions.html
+        CloudwatchMetricAlarm(
+            self,
+            "impaired",
+            alarm_name=f"{node_name(common.name, 'master')}-impaired",
+            alarm_description=f"The instance status check of the Spark master {common.name} fails: EC2 reboots it",
+            namespace="AWS/EC2",
+            metric_name="StatusCheckFailed_Instance",
+            dimensions={"InstanceId": self.instance_id},
+            statistic="Maximum",
+            period=60,
+            evaluation_periods=3,
+            comparison_operator="GreaterThanThreshold",
+            threshold=0,
+            alarm_actions=[f"arn:{common.partition}:automate:{region}:ec2:reboot"],
+            tags=dict(common.tags),
+        )
+
+    def _lifecycle(self, common: NodeCommon, master: Master) -> TerraformResourceLifecycle:
+        """What is no reason to make a working master anew, though it differs from what was asked for."""
+        ignored, triggers = [], []
+        if not common.image.pinned:
+            ignored.append("ami")  # the one behind the public parameter changes every few weeks
+        if master.subnet_id is None:
+            ignored.append("subnet_id")  # the first of a list is another if only the order changes
+        if common.associate_public_ip_address is not None:
+            # EC2 tells of an address while there is one: of none while the instance is stopped, and of an elastic one.
+            ignored.append("associate_public_ip_address")
+            asked_for = {"associate_public_ip_address": common.associate_public_ip_address}
+            triggers.append(references.address(DataResource(self, "public_ip_address", input=asked_for)))
+        return TerraformResourceLifecycle(ignore_changes=ignored or None, replace_triggered_by=triggers or None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cdktf import Fn, Op, Postcondition, TerraformResourceLifecycle, TerraformSelf, Token
@@ -21,7 +22,7 @@ from spark_cluster.commands import MASTER_UI_PORT
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from cdktf import TerraformResource
+    from cdktf import ITerraformDependable, TerraformDataSource, TerraformResource
 
 MASTER_PORT = 7077
 
@@ -40,6 +41,30 @@ SUBMIT_PORTS = (MASTER_PORT, MASTER_UI_PORT)
 """What such a driver needs of the master: Spark, and the page that tells it of the cluster."""
 
 
+@dataclass(frozen=True)
+class PrivateZone:
+    """A private zone that the VPC has already, in place of one of the cluster's own.
+
+    In a VPC that another account shares, only that account's owner can let a zone be used
+    (https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/hosted-zone-private-associate-vpcs-different-accounts.html).
+
+    Attributes:
+        zone_id: its id.
+        name: its name, such as `data.internal`: the master is `master.<cluster>-spark.data.internal`.
+
+    Raises:
+        ValueError: one of both is no text, or the name is no domain's.
+    """
+
+    zone_id: str
+    name: str
+
+    def __post_init__(self) -> None:
+        """Hold the id to its form, the name to a domain's."""
+        checks.prefixed("private_zone.zone_id", self.zone_id, "Z")
+        checks.domain("private_zone.name", self.name)
+
+
 class ClusterNetwork(Construct):
     """Who may talk to whom, and the master's name.
 
@@ -49,7 +74,7 @@ class ClusterNetwork(Construct):
         node_security_group_ids: what a node is given: that group and the caller's.
         subnet_ids: the workers' subnets.
         first_subnet_id: the subnet of a master that names none of its own.
-        zone: the private `aws_route53_zone`.
+        zone: the private `aws_route53_zone`; `None` if the caller named one.
         master_host: the name under which workers find the master.
         submit_rules: what lets drivers outside the group in.
         ready: the resources that must be there before a node starts.
@@ -64,6 +89,7 @@ class ClusterNetwork(Construct):
         vpc_id: str,
         subnet_ids: Sequence[str],
         security_group_ids: Sequence[str],
+        private_zone: PrivateZone | None,
         allow_all_egress: bool,
         tags: Mapping[str, str],
     ) -> None:
@@ -77,6 +103,7 @@ class ClusterNetwork(Construct):
             subnet_ids: the workers' subnets; a postcondition checks that they lie in the VPC (of a list that only
                 Terraform knows, the first).
             security_group_ids: the caller's own groups, added to every node.
+            private_zone: where the master's name goes. `None`: into a zone of the cluster's own.
             allow_all_egress: whether nodes may reach every address. Off, they reach only each other, and the caller's
                 groups must allow what they need (docs/private-subnets.md lists it).
             tags: of group, rules and zone.
@@ -88,22 +115,27 @@ class ClusterNetwork(Construct):
         checks.prefixed("vpc_id", vpc_id, "vpc-")
         checks.ids("subnet_ids", subnet_ids, "subnet-", at_least=1)
         checks.ids("security_group_ids", security_group_ids, "sg-")
-        if not checks.is_known(allow_all_egress) or not isinstance(allow_all_egress, bool):
-            raise checks.fail("allow_all_egress", "be a literal True or False", allow_all_egress)
+        if private_zone is not None and not isinstance(private_zone, PrivateZone):
+            example = "PrivateZone('Z0123456789', 'data.internal')"
+            raise checks.fail("private_zone", f"be an object such as {example}", private_zone)
+        checks.literal_flag("allow_all_egress", allow_all_egress)
         self.subnet_ids = subnet_ids
         self._tags = dict(tags)
-        vpc = self._vpc = self._vpc_with_dns(vpc_id)
+        # Only looked at: what is made names what the caller gave. A data source is read late if what it depends on is
+        # to change, and what names it would be made anew.
+        self._vpc_id = vpc_id
+        self._looked_at: list[TerraformDataSource] = [self._vpc_with_dns(vpc_id)]
         known = checks.is_known(subnet_ids)
         self.first_subnet_id = subnet_ids[0] if known else str(Fn.element(list(subnet_ids), 0))
         for index, subnet_id in enumerate(subnet_ids if known else [self.first_subnet_id]):
-            self._check_subnet(f"subnet_{index}", subnet_id, "subnet_ids must name subnets")
+            self._looked_at.append(self._check_subnet(f"subnet_{index}", subnet_id, "subnet_ids must name subnets"))
         named = {**tags, "Name": f"{name}-spark"}
         self.security_group = SecurityGroup(
             self,
             "security_group",
             name_prefix=f"{name}-spark-",
             description=f"Nodes of the Spark cluster {name}",
-            vpc_id=vpc.id,
+            vpc_id=vpc_id,
             tags=named,
         )
         self.security_group_id = self.security_group.id
@@ -112,7 +144,8 @@ class ClusterNetwork(Construct):
             if security_group_ids and not checks.is_known(security_group_ids)
             else [self.security_group_id, *security_group_ids]
         )
-        self.ready: list[TerraformResource] = [
+        self.ready: list[ITerraformDependable] = [
+            *self._looked_at,
             VpcSecurityGroupIngressRule(
                 self,
                 "nodes_in",
@@ -138,26 +171,32 @@ class ClusterNetwork(Construct):
                 self._egress_everywhere("all_ipv6_out", cidr_ipv6="::/0"),
             ]
         self.submit_rules = SubmitRules(self, node_security_group_id=self.security_group_id, tags=tags)
+        self.master_host = f"master.{name}-spark"
+        self.zone: Route53Zone | None = None
+        if private_zone is not None:
+            self._zone_id = private_zone.zone_id
+            self.master_host += f".{private_zone.name}"
+            return
         self.zone = Route53Zone(
             self,
             "zone",
             name=f"{name}-spark",
             comment=f"Nodes of the Spark cluster {name}",
-            vpc=[Route53ZoneVpc(vpc_id=vpc.id)],
+            vpc=[Route53ZoneVpc(vpc_id=vpc_id)],
             tags=dict(tags),
         )
-        self.master_host = f"master.{name}-spark"
+        self._zone_id = self.zone.zone_id
 
-    def check_master_subnet(self, subnet_id: str) -> None:
+    def check_master_subnet(self, subnet_id: str) -> DataAwsSubnet:
         """Have the plan refuse a master's subnet that is not in the VPC."""
-        self._check_subnet("master_subnet", subnet_id, "master.subnet_id must name a subnet")
+        return self._check_subnet("master_subnet", subnet_id, "master.subnet_id must name a subnet")
 
     def point_master_host_at(self, private_ip: str) -> Route53Record:
         """Make the record of the master's name."""
         return Route53Record(
             self,
             "master_record",
-            zone_id=self.zone.zone_id,
+            zone_id=self._zone_id,
             name=self.master_host,
             type="A",
             ttl=MASTER_RECORD_TTL_SECONDS,
@@ -175,12 +214,12 @@ class ClusterNetwork(Construct):
         )
         return DataAwsVpc(self, "vpc", id=vpc_id, lifecycle=TerraformResourceLifecycle(postcondition=[both]))
 
-    def _check_subnet(self, id: str, subnet_id: str, rule: str) -> None:
+    def _check_subnet(self, id: str, subnet_id: str, rule: str) -> DataAwsSubnet:
         inside = Postcondition(
-            condition=Op.eq(TerraformSelf.get_any("vpc_id"), self._vpc.id),
+            condition=Op.eq(TerraformSelf.get_any("vpc_id"), self._vpc_id),
             error_message=f"{rule} of the VPC that vpc_id names",
         )
-        DataAwsSubnet(self, id, id=subnet_id, lifecycle=TerraformResourceLifecycle(postcondition=[inside]))
+        return DataAwsSubnet(self, id, id=subnet_id, lifecycle=TerraformResourceLifecycle(postcondition=[inside]))
 
     def _egress_everywhere(self, id: str, **cidr: str) -> VpcSecurityGroupEgressRule:
         return VpcSecurityGroupEgressRule(

@@ -10,7 +10,7 @@ from spark_cluster import checks
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from cdktf import TerraformResource
+    from cdktf import ITerraformDependable
 
     from spark_cluster.image import NodeImage
     from spark_cluster.network import ClusterNetwork
@@ -33,6 +33,7 @@ class NodeCommon:
     Attributes:
         name: the cluster's name.
         network: its security groups, subnets and zone.
+        partition: of its region.
         storage: where its programs go.
         image: its AMI.
         key_name: an EC2 key pair for the AMI's own user. `None`: none.
@@ -47,6 +48,7 @@ class NodeCommon:
     """
 
     name: str
+    partition: str
     network: ClusterNetwork
     storage: ClusterStorage
     image: NodeImage
@@ -55,7 +57,7 @@ class NodeCommon:
     associate_public_ip_address: checks.Flag | None
     volume_kms_key_arn: str | None
     tags: Mapping[str, str]
-    ready: Sequence[TerraformResource]
+    ready: Sequence[ITerraformDependable]
 
     def __post_init__(self) -> None:
         """Check what the caller gave."""
@@ -67,4 +69,9 @@ class NodeCommon:
 
     def tags_of(self, role: str) -> dict[str, str]:
         """The tags of a node and its volumes: the caller's, and its name."""
-        return {**self.tags, "Name": f"{self.name}-spark-{role}"}
+        return {**self.tags, "Name": node_name(self.name, role)}
+
+
+def node_name(cluster_name: str, role: str) -> str:
+    """The `Name` of an instance of a role."""
+    return f"{cluster_name}-spark-{role}"

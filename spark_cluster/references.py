@@ -6,22 +6,40 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from cdktf import App, DefaultTokenResolver, StringConcat, TerraformLocal, TerraformStack, Tokenization
+import jsii
+from cdktf import (
+    App,
+    Aspects,
+    DataResource,
+    DefaultTokenResolver,
+    IAspect,
+    StringConcat,
+    TerraformDataSource,
+    TerraformLocal,
+    TerraformProvider,
+    TerraformResource,
+    TerraformResourceLifecycle,
+    TerraformStack,
+    Token,
+    Tokenization,
+)
+
+from spark_cluster import checks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cdktf import TerraformResource
-    from constructs import Construct
+    from constructs import Construct, IConstruct
 
 _ADDRESS = re.compile(r"\b(?:data\.)?[a-z][a-z0-9_]*\.[A-Za-z_][\w-]*")
 
 _PLAIN_SECTIONS = {"local": "locals", "module": "module", "var": "variable"}
 
 
-def address(resource: TerraformResource) -> str:
-    """`aws_instance.name`, as `depends_on` and references in the JSON have it."""
-    return f"{resource.terraform_resource_type}.{resource.friendly_unique_id}"
+def address(resource: TerraformResource | TerraformDataSource) -> str:
+    """`aws_instance.name` or `data.aws_vpc.name`, as `depends_on` and references in the JSON have it."""
+    prefix = "data." if isinstance(resource, TerraformDataSource) else ""
+    return f"{prefix}{resource.terraform_resource_type}.{resource.friendly_unique_id}"
 
 
 def resolved(scope: Construct, text: str) -> str:
@@ -43,6 +61,17 @@ def address_of_child(scope: Construct, kind: str, id: str) -> str:
     return found
 
 
+def kept(scope: Construct, id: str, value: str, *, until: str) -> str:
+    """What `value` was when `until` last changed.
+
+    So that no plan shows a change, or that something is not known yet, of what comes to the same: another release of
+    Terraform compresses otherwise, and a data source may be read late.
+    """
+    as_it_was = TerraformResourceLifecycle(ignore_changes=["input"])
+    resource = DataResource(scope, id, input={"value": value}, triggers_replace={"until": until}, lifecycle=as_it_was)
+    return Token.as_string(resource.interpolation_for_attribute("output.value"))
+
+
 def is_ambiguous(scope: Construct, expression: str) -> bool:
     """Whether more than one stack of the app has something of an address in a resolved expression."""
     stacks = [one for one in App.of(scope).node.find_all() if isinstance(one, TerraformStack)]
@@ -50,7 +79,7 @@ def is_ambiguous(scope: Construct, expression: str) -> bool:
     return any(sum(address in bodies for bodies in found) > 1 for address in _ADDRESS.findall(expression))
 
 
-def refers_to(resource: TerraformResource, other: TerraformResource) -> bool:
+def refers_to(resource: TerraformResource | TerraformDataSource, other: TerraformResource) -> bool:
     """Whether Terraform makes `other` before `resource`, whatever lies between them in their stack so far."""
     bodies = _bodies(TerraformStack.of(resource).to_terraform())
     left, seen = [address(resource)], {address(resource)}
@@ -69,3 +98,26 @@ def _bodies(document: Mapping[str, Mapping[str, Mapping[str, object]]]) -> dict[
     sections += [(f"data.{kind}.", found) for kind, found in document.get("data", {}).items()]
     sections += [(f"{prefix}.", document.get(section, {})) for prefix, section in _PLAIN_SECTIONS.items()]
     return {f"{prefix}{name}": json.dumps(body) for prefix, found in sections for name, body in found.items()}
+
+
+@jsii.implements(IAspect)
+class _Provide:
+    def __init__(self, provider: TerraformProvider) -> None:
+        self._provider = provider
+
+    def visit(self, node: IConstruct) -> None:
+        if not isinstance(node, (TerraformResource, TerraformDataSource)) or node.provider is not None:
+            return
+        if node.terraform_resource_type.startswith("aws_"):
+            node.provider = self._provider
+
+
+def provide(scope: Construct, provider: TerraformProvider) -> None:
+    """Have a provider make all of AWS's that is in `scope`, or will be, and names none itself.
+
+    Raises:
+        ValueError: it is no provider.
+    """
+    if not isinstance(provider, TerraformProvider):
+        raise checks.fail("provider", "be an object such as AwsProvider(stack, 'aws', alias='ireland')", provider)
+    Aspects.of(scope).add(_Provide(provider))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from cdktf import Op, Token
@@ -36,6 +36,19 @@ class Prepared:
     detailed_monitoring: bool = False
 
 
+@dataclass(frozen=True)
+class Attached:
+    """What a strategy made.
+
+    Attributes:
+        policies: the scaling policies, by what they do.
+        alarms: the alarms that start them, likewise.
+    """
+
+    policies: Mapping[str, AutoscalingPolicy] = field(default_factory=dict)
+    alarms: Mapping[str, CloudwatchMetricAlarm] = field(default_factory=dict)
+
+
 class Scaling(Protocol):
     """A strategy of scaling.
 
@@ -55,8 +68,14 @@ class Scaling(Protocol):
             group_arn: the group, which need not exist yet.
         """
 
-    def attach(self, scope: Construct, *, group: AutoscalingGroup, name: str, tags: Mapping[str, str]) -> None:
-        """Make in `scope` what scales `group`; `name` begins the names of what it makes."""
+    def attach(
+        self, scope: Construct, *, group: AutoscalingGroup, name: str, tags: Mapping[str, str]
+    ) -> Attached | None:
+        """Make in `scope` what scales `group`; `name` begins the names of what it makes.
+
+        Returns:
+            What callers may want of it; `None` if nothing.
+        """
 
 
 @dataclass(frozen=True)
@@ -106,15 +125,17 @@ class Cpu:
         """Detailed monitoring: basic has one CPU figure in five minutes, which would starve an alarm on two."""
         return Prepared(settings, detailed_monitoring=True)
 
-    def attach(self, scope: Construct, *, group: AutoscalingGroup, name: str, tags: Mapping[str, str]) -> None:
-        """Two policies and the two alarms that start them."""
+    def attach(self, scope: Construct, *, group: AutoscalingGroup, name: str, tags: Mapping[str, str]) -> Attached:
+        """Two policies and the two alarms that start them: `scale_out` and `scale_in`."""
         out, high, comparison = self.scale_out_workers, self.scale_out_above_percent, "GreaterThanThreshold"
-        self._step(scope, "scale_out", group, name, tags, adjustment=out, threshold=high, comparison=comparison)
+        more = self._step(scope, "scale_out", group, name, tags, adjustment=out, threshold=high, comparison=comparison)
         # A number token is a placeholder: only Terraform can negate it.
         known = checks.is_known(self.scale_in_workers)
         down = -self.scale_in_workers if known else Token.as_number(Op.negate(self.scale_in_workers))
         low, comparison = self.scale_in_below_percent, "LessThanThreshold"
-        self._step(scope, "scale_in", group, name, tags, adjustment=down, threshold=low, comparison=comparison)
+        fewer = self._step(scope, "scale_in", group, name, tags, adjustment=down, threshold=low, comparison=comparison)
+        steps = {"scale_out": more, "scale_in": fewer}
+        return Attached({id: step[0] for id, step in steps.items()}, {id: step[1] for id, step in steps.items()})
 
     def _step(
         self,
@@ -127,7 +148,7 @@ class Cpu:
         adjustment: checks.Whole,
         threshold: checks.Whole,
         comparison: str,
-    ) -> None:
+    ) -> tuple[AutoscalingPolicy, CloudwatchMetricAlarm]:
         step = Construct(scope, id)
         words = id.replace("_", "-")
         policy = AutoscalingPolicy(
@@ -140,7 +161,7 @@ class Cpu:
             scaling_adjustment=adjustment,
             cooldown=self.cooldown_seconds,
         )
-        CloudwatchMetricAlarm(
+        alarm = CloudwatchMetricAlarm(
             step,
             "alarm",
             alarm_name=f"{name}-{words}",
@@ -156,6 +177,7 @@ class Cpu:
             alarm_actions=[policy.arn],
             tags=dict(tags),
         )
+        return policy, alarm
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,8 +36,6 @@ from spark_cluster.identity import POLICY_VERSION, Allow
 from spark_cluster.references import address
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from cdktf import TerraformResource
 
     from spark_cluster.grants import Grantee, Grants
@@ -51,6 +50,8 @@ BOOT_LOGS_PREFIX = "boot-logs"
 NONCURRENT_VERSION_DAYS = 7
 BOOT_LOG_DAYS = 30
 INCOMPLETE_UPLOAD_DAYS = 3
+
+STATEMENT_KEYS = ("Sid", "Effect", "Principal or NotPrincipal", "Action or NotAction", "Resource or NotResource")
 
 _READ = ("s3:GetObject",)
 _PUT = ("s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
@@ -166,11 +167,21 @@ class ClusterStorage(Construct):
             versioning_configuration=S3BucketVersioningVersioningConfiguration(status="Enabled"),
         )
         # No node waits for the lifecycle rules: the provider alone takes nearly a minute to see them.
-        self._lifecycle_rules(versioning)
+        self._rules = _lifecycle_rules()
+        self._lifecycle = S3BucketLifecycleConfiguration(
+            self,
+            "lifecycle_rules",
+            bucket=self.bucket.id,
+            rule=self._rules,
+            # S3 asks for versioning before rules about versions.
+            depends_on=[versioning],
+        )
+        self._statements = self._policy_statements(master_role, worker_role)
+        self._policy = S3BucketPolicy(self, "policy", bucket=self.bucket.id, policy=_document(self._statements))
         self.ready: list[TerraformResource] = [
             *self._private_and_encrypted(),
             versioning,
-            self._policy(master_role, worker_role),
+            self._policy,
         ]
         self.grant_read_write_data(master_role)
         self.grant_read_write_data(worker_role)
@@ -194,6 +205,41 @@ class ClusterStorage(Construct):
             ValueError: `grantee` is no role.
         """
         self.address.grant_read_write_data(self._grants, grantee)
+
+    def add_lifecycle_rule(self, rule: S3BucketLifecycleConfigurationRule) -> None:
+        """Add a lifecycle rule of yours: a second resource with rules of the bucket would take the first one's away.
+
+        Raises:
+            ValueError: it is no rule, or its id is taken.
+        """
+        if not isinstance(rule, S3BucketLifecycleConfigurationRule):
+            example = "S3BucketLifecycleConfigurationRule(id='old-data', status='Enabled', …)"
+            raise checks.fail("rule", f"be an object such as {example}", rule)
+        if rule.id in [known.id for known in self._rules]:
+            raise checks.fail("rule.id", "be one that no other rule of the bucket has", rule.id)
+        self._rules.append(rule)
+        self._lifecycle.put_rule(self._rules)
+
+    def add_policy_statement(self, statement: Mapping[str, Any]) -> None:
+        """Add a statement of yours to the bucket's policy, of which it has one.
+
+        Args:
+            statement: as IAM has it: `{"Sid": …, "Effect": …, "Principal": …, "Action": …, "Resource": …}`.
+
+        Raises:
+            ValueError: one of these is missing, or its `Sid` is taken.
+        """
+        if not isinstance(statement, Mapping):
+            raise checks.fail("statement", f"be a mapping with {', '.join(STATEMENT_KEYS)}", statement)
+        for keys in STATEMENT_KEYS:
+            if not any(key in statement for key in keys.split(" or ")):
+                raise checks.fail("statement", f"have {keys}", dict(statement))
+        if not checks.is_json(statement):
+            raise checks.fail("statement", "hold texts, numbers, booleans, lists and mappings only", dict(statement))
+        if statement["Sid"] in [known["Sid"] for known in self._statements]:
+            raise checks.fail("statement['Sid']", "be one that no other statement of the bucket has", statement["Sid"])
+        self._statements.append(statement)
+        self._policy.policy = _document(self._statements)
 
     def _private_and_encrypted(self) -> list[TerraformResource]:
         bucket = self.bucket.id
@@ -229,10 +275,10 @@ class ClusterStorage(Construct):
             ),
         ]
 
-    def _policy(self, master_role: NodeRole, worker_role: NodeRole) -> S3BucketPolicy:
+    def _policy_statements(self, master_role: NodeRole, worker_role: NodeRole) -> list[Mapping[str, Any]]:
         everything = [self.bucket_arn, f"{self.bucket_arn}/*"]
         both = {"AWS": [master_role.role.arn, worker_role.role.arn]}
-        statements: list[dict[str, Any]] = [
+        return [
             {
                 "Sid": "TlsOnly",
                 "Effect": "Deny",
@@ -270,42 +316,36 @@ class ClusterStorage(Construct):
                 "Resource": f"{self.bucket_arn}/{ARTIFACTS_PREFIX}/*",
             },
         ]
-        document = {"Version": POLICY_VERSION, "Statement": statements}
-        return S3BucketPolicy(self, "policy", bucket=self.bucket.id, policy=json.dumps(document))
 
-    def _lifecycle_rules(self, versioning: S3BucketVersioningA) -> None:
-        everywhere = [S3BucketLifecycleConfigurationRuleFilter(prefix="")]
-        abort = S3BucketLifecycleConfigurationRuleAbortIncompleteMultipartUpload(
-            days_after_initiation=INCOMPLETE_UPLOAD_DAYS
-        )
-        noncurrent = S3BucketLifecycleConfigurationRuleNoncurrentVersionExpiration(
-            noncurrent_days=NONCURRENT_VERSION_DAYS
-        )
-        S3BucketLifecycleConfiguration(
-            self,
-            "lifecycle_rules",
-            bucket=self.bucket.id,
-            rule=[
-                S3BucketLifecycleConfigurationRule(
-                    id="incomplete-uploads",
-                    status="Enabled",
-                    filter=everywhere,
-                    abort_incomplete_multipart_upload=[abort],
-                ),
-                S3BucketLifecycleConfigurationRule(
-                    id="noncurrent-versions",
-                    status="Enabled",
-                    filter=everywhere,
-                    noncurrent_version_expiration=[noncurrent],
-                    expiration=[S3BucketLifecycleConfigurationRuleExpiration(expired_object_delete_marker=True)],
-                ),
-                S3BucketLifecycleConfigurationRule(
-                    id="boot-logs",
-                    status="Enabled",
-                    filter=[S3BucketLifecycleConfigurationRuleFilter(prefix=f"{BOOT_LOGS_PREFIX}/")],
-                    expiration=[S3BucketLifecycleConfigurationRuleExpiration(days=BOOT_LOG_DAYS)],
-                ),
-            ],
-            # S3 asks for versioning before rules about versions.
-            depends_on=[versioning],
-        )
+
+def _document(statements: Sequence[Mapping[str, Any]]) -> str:
+    return json.dumps({"Version": POLICY_VERSION, "Statement": statements})
+
+
+def _lifecycle_rules() -> list[S3BucketLifecycleConfigurationRule]:
+    everywhere = [S3BucketLifecycleConfigurationRuleFilter(prefix="")]
+    abort = S3BucketLifecycleConfigurationRuleAbortIncompleteMultipartUpload(
+        days_after_initiation=INCOMPLETE_UPLOAD_DAYS
+    )
+    noncurrent = S3BucketLifecycleConfigurationRuleNoncurrentVersionExpiration(noncurrent_days=NONCURRENT_VERSION_DAYS)
+    return [
+        S3BucketLifecycleConfigurationRule(
+            id="incomplete-uploads",
+            status="Enabled",
+            filter=everywhere,
+            abort_incomplete_multipart_upload=[abort],
+        ),
+        S3BucketLifecycleConfigurationRule(
+            id="noncurrent-versions",
+            status="Enabled",
+            filter=everywhere,
+            noncurrent_version_expiration=[noncurrent],
+            expiration=[S3BucketLifecycleConfigurationRuleExpiration(expired_object_delete_marker=True)],
+        ),
+        S3BucketLifecycleConfigurationRule(
+            id="boot-logs",
+            status="Enabled",
+            filter=[S3BucketLifecycleConfigurationRuleFilter(prefix=f"{BOOT_LOGS_PREFIX}/")],
+            expiration=[S3BucketLifecycleConfigurationRuleExpiration(days=BOOT_LOG_DAYS)],
+        ),
+    ]

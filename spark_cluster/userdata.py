@@ -17,9 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdktf import Fn, TerraformLocal, TerraformResourceLifecycle
-from cdktf_cdktf_provider_aws.s3_object import S3Object
+from cdktf_cdktf_provider_aws.s3_object import (
+    S3Object,
+    S3ObjectOverrideProvider,
+    S3ObjectOverrideProviderDefaultTags,
+)
 from constructs import Construct
 
+from spark_cluster import references
 from spark_cluster.storage import PROGRAMS_PREFIX
 
 if TYPE_CHECKING:
@@ -126,8 +131,8 @@ class UserData(Construct):
     """One role's user data, and the programs in the bucket that it fetches.
 
     Attributes:
-        base64: the compressed document in base64, made by Terraform: its gzip gives the same bytes on every machine,
-            where Python's depends on the zlib it was built with.
+        base64: the compressed document in base64, as Terraform made it when the document was last another: Python's
+            gzip gives other bytes on other machines, Terraform's only in other releases.
         compressed_bytes: about how many bytes EC2 will count.
         ready: what must be there before a node boots with it.
     """
@@ -162,7 +167,10 @@ class UserData(Construct):
         # The text stands in a local of its own, because Terraform functions refuse quotes in a literal.
         placeholder = "<settings>"
         text = escape(script(role, placeholder)).replace(placeholder, Fn.jsonencode(values.expression))
-        self.base64 = Fn.base64gzip(TerraformLocal(self, "script", text).as_string)
+        plain = TerraformLocal(self, "script", text).as_string
+        # The plain text decides whether a node is another. Terraform's releases compress it to other bytes, now and
+        # then (https://github.com/golang/go/issues/81024).
+        self.base64 = references.kept(self, "compressed", Fn.base64gzip(plain), until=Fn.sha256(plain))
         self.ready = [
             S3Object(
                 self,
@@ -170,6 +178,9 @@ class UserData(Construct):
                 bucket=storage.bucket_name,
                 key=key,
                 content_base64=base64.b64encode(programs).decode(),
+                # An object takes 10 tags; the provider's default ones may be more.
+                # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html
+                override_provider=S3ObjectOverrideProvider(default_tags=S3ObjectOverrideProviderDefaultTags(tags={})),
                 depends_on=storage.ready,
                 # Until the new template is there, a worker may still be launched with the old one.
                 lifecycle=TerraformResourceLifecycle(create_before_destroy=True),

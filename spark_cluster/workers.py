@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cdktf import Op, TerraformResourceLifecycle, Token
+from cdktf import Fn, Op, TerraformIterator, TerraformResourceLifecycle, Token
 from cdktf_cdktf_provider_aws.autoscaling_group import (
     AutoscalingGroup,
     AutoscalingGroupInitialLifecycleHook,
@@ -17,9 +17,9 @@ from cdktf_cdktf_provider_aws.autoscaling_group import (
     AutoscalingGroupMixedInstancesPolicyLaunchTemplate,
     AutoscalingGroupMixedInstancesPolicyLaunchTemplateLaunchTemplateSpecification,
     AutoscalingGroupMixedInstancesPolicyLaunchTemplateOverride,
-    AutoscalingGroupTag,
     AutoscalingGroupTimeouts,
 )
+from cdktf_cdktf_provider_aws.data_aws_default_tags import DataAwsDefaultTags
 from cdktf_cdktf_provider_aws.launch_template import (
     LaunchTemplate,
     LaunchTemplateBlockDeviceMappings,
@@ -35,9 +35,12 @@ from constructs import Construct
 from spark_cluster import checks
 from spark_cluster.identity import Allow
 from spark_cluster.node import METADATA_OPTIONS, ROOT_VOLUME_TYPE
+from spark_cluster.scaling import Attached
 from spark_cluster.userdata import UserData
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cdktf import TerraformResource
 
     from spark_cluster.identity import NodeRole
@@ -115,6 +118,8 @@ class WorkerFleet(Construct):
         launch_template: the `aws_launch_template`.
         group: the `aws_autoscaling_group`.
         group_name: the group's name: a literal, so that nothing a node needs waits for the group.
+        scaling_policies: with `scaling.Cpu` those called `scale_out` and `scale_in`.
+        scaling_alarms: what starts them, under the same names.
         user_data: what a worker boots with.
     """
 
@@ -156,8 +161,13 @@ class WorkerFleet(Construct):
             raise ValueError(message)
         self.group_name = settings.group
         self.user_data = UserData(self, "user_data", settings=settings, storage=common.storage)
-        tags = common.tags_of("worker")
-        self.launch_template = self._launch_template(common, workers, role, detailed_monitoring=detailed_monitoring)
+        # The provider's own default tags reach what it makes itself, and nothing that the group makes.
+        # https://registry.terraform.io/providers/hashicorp/aws/latest/docs/data-sources/default_tags
+        defaults = DataAwsDefaultTags(self, "default_tags").tags
+        tags = Token.as_string_map(Fn.merge([defaults, common.tags_of("worker")]))
+        self.launch_template = self._launch_template(
+            common, workers, role, launched_tags=tags, detailed_monitoring=detailed_monitoring
+        )
         hook = AutoscalingGroupInitialLifecycleHook(
             name=settings.launch_hook,
             lifecycle_transition="autoscaling:EC2_INSTANCE_LAUNCHING",
@@ -167,9 +177,14 @@ class WorkerFleet(Construct):
         # Auto Scaling refuses to skip matching workers, and the refresh with it, if the template names a parameter.
         # https://docs.aws.amazon.com/autoscaling/ec2/userguide/using-systems-manager-parameters.html
         preferences = AutoscalingGroupInstanceRefreshPreferences(
-            min_healthy_percentage=90, skip_matching=True if common.image.pinned else None
+            # A new worker works before the old one that it replaces goes.
+            # https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_RefreshPreferences.html
+            min_healthy_percentage=100,
+            max_healthy_percentage=110,
+            skip_matching=True if common.image.pinned else None,
         )
         refresh = AutoscalingGroupInstanceRefresh(strategy="Rolling", preferences=preferences)
+        each = TerraformIterator.from_map(tags)
         self.group = AutoscalingGroup(
             self,
             "group",
@@ -188,18 +203,26 @@ class WorkerFleet(Construct):
             wait_for_capacity_timeout=f"{_plus(settings.boot_timeout_seconds, WAIT_BEYOND_BOOT_SECONDS)}s",
             # One dry pool is a failed activity, and would end the deploy while another pool is being tried.
             ignore_failed_scaling_activities=True,
-            tag=[AutoscalingGroupTag(key=key, value=value, propagate_at_launch=False) for key, value in tags.items()],
+            tag=each.dynamic({"key": each.key, "value": each.value, "propagate_at_launch": False}),
             timeouts=AutoscalingGroupTimeouts(delete=DELETE_TIMEOUT),
             lifecycle=TerraformResourceLifecycle(ignore_changes=["desired_capacity"]),
             depends_on=[*common.ready, master_record, *self.user_data.ready],
         )
         role.precede(self.group)
-        scaling.attach(Construct(self, "scaling"), group=self.group, name=self.group_name, tags=common.tags)
+        scope = Construct(self, "scaling")
+        attached = scaling.attach(scope, group=self.group, name=self.group_name, tags=common.tags) or Attached()
+        self.scaling_policies, self.scaling_alarms = attached.policies, attached.alarms
 
     def _launch_template(
-        self, common: NodeCommon, workers: Workers, role: NodeRole, *, detailed_monitoring: bool
+        self,
+        common: NodeCommon,
+        workers: Workers,
+        role: NodeRole,
+        *,
+        launched_tags: Mapping[str, str],
+        detailed_monitoring: bool,
     ) -> LaunchTemplate:
-        network, image, tags = common.network, common.image, common.tags_of("worker")
+        network, image = common.network, common.image
         public_ip = common.associate_public_ip_address
         interface = LaunchTemplateNetworkInterfaces(
             device_index=0,
@@ -232,9 +255,9 @@ class WorkerFleet(Construct):
             block_device_mappings=[root],
             monitoring=LaunchTemplateMonitoring(enabled=detailed_monitoring),
             tag_specifications=[
-                LaunchTemplateTagSpecifications(resource_type=kind, tags=dict(tags)) for kind in ("instance", "volume")
+                LaunchTemplateTagSpecifications(resource_type=kind, tags=launched_tags) for kind in _launched(workers)
             ],
-            tags=dict(tags),
+            tags=common.tags_of("worker"),
         )
 
     def _mixed_instances(self, workers: Workers) -> AutoscalingGroupMixedInstancesPolicy:
@@ -258,6 +281,17 @@ class WorkerFleet(Construct):
                 spot_max_price=workers.spot_max_price,
             ),
         )
+
+
+def _launched(workers: Workers) -> Sequence[str]:
+    """What a worker is made of, as far as it can be tagged.
+
+    A launch fails if its template tags what it does not have, and an on-demand instance has no request for spot.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-ec2-launchtemplate-tagspecification.html
+    """
+    always = ("instance", "volume", "network-interface")
+    base = workers.on_demand_base_capacity
+    return (*always, "spot-instances-request") if checks.is_known(base) and base == 0 else always
 
 
 def group_name(name: str) -> str:

@@ -127,6 +127,9 @@ def deployments(
         "fleet_private_key": private_key,
     }
     aws.client("ec2", "ap-southeast-2").create_key_pair(KeyName="operators")
+    source_ami_id = aws.client("ec2", "eu-central-1").describe_images()["Images"][0]["ImageId"]
+    public = oregon.describe_images()["Images"][0]["ImageId"]
+    own_ami_id = oregon.copy_image(Name="own", SourceImageId=public, SourceRegion="us-west-2")["ImageId"]
     apps = Path(__file__).parent / "apps"
     made = {
         "main": Deployment(ROOT / "main.py", "spark-cluster", folder / "main", aws.url),
@@ -137,9 +140,14 @@ def deployments(
         "ported_module": Deployment(
             ROOT / "examples/ported_module.py", "ported-module", folder / "ported_module", aws.url, ported
         ),
-        "kept_bucket": Deployment(apps / "kept_bucket.py", "kept-bucket", folder / "kept_bucket", aws.url),
+        "kept_bucket": Deployment(
+            apps / "kept_bucket.py", "kept-bucket", folder / "kept_bucket", aws.url, {"ami_id": own_ami_id}
+        ),
         "wrong_subnet": Deployment(
             apps / "wrong_subnet.py", "wrong-subnet", folder / "wrong_subnet", aws.url, {"subnet_id": other_subnet}
+        ),
+        "unasked": Deployment(
+            apps / "unasked.py", "unasked", folder / "unasked", aws.url, {"source_ami_id": source_ami_id}
         ),
         "missing_ami": Deployment(apps / "missing_ami.py", "missing-ami", folder / "missing_ami", aws.url),
     }

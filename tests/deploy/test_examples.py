@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -89,11 +90,13 @@ def test_two_clusters_share_nothing(aws: EmulatedAws, deployments: Deployments) 
     assert reports.settings("worker")["spark_version"] == "4.2.1"
     assert backfill.settings("worker")["spark_version"] == "4.3.0"
     assert set(reports.left()["security_groups"]).isdisjoint(backfill.left()["security_groups"])
-    assert backfill.parameters().keys() == {"spark-secret"}
+    assert backfill.parameters().keys() == {"about", "spark-secret"}
     assert backfill.group()["DesiredCapacity"] == 0
     assert backfill.instances("worker") == []
-    assert backfill.left()["alarms"] == []
-    assert sorted(reports.left()["alarms"]) == ["reports-spark-workers-scale-in", "reports-spark-workers-scale-out"]
+    assert backfill.left()["alarms"] == ["backfill-spark-master-impaired"]
+    assert sorted(reports.left()["alarms"]) == [
+        *("reports-spark-master-impaired", "reports-spark-workers-scale-in", "reports-spark-workers-scale-out")
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -129,3 +132,10 @@ def test_callers_private_key_is_in_its_parameter_and_nowhere_else(
     ]
     assert len(files) > 3
     assert not [text for text in [ported.state(), *elsewhere, *documents, *files] if body in text]
+
+
+def test_a_later_plan_needs_no_private_key(ported: Deployment) -> None:
+    """Only the deploy that writes it does; nor does a destroy: tests/deploy/test_removal.py."""
+    variables = {name: text for name, text in ported.variables.items() if name != "fleet_private_key"}
+    changes = replace(ported, variables=variables).plan()["resource_changes"]
+    assert {tuple(change["change"]["actions"]) for change in changes} <= {("no-op",), ("read",)}

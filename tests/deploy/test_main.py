@@ -127,11 +127,21 @@ def test_only_the_master_role_may_write_artifacts(cluster: ClusterInAws) -> None
 
 
 def test_parameters_that_nodes_fill_hold_the_placeholder(cluster: ClusterInAws) -> None:
-    found = {name: (item["Type"], item["Value"]) for name, item in cluster.parameters().items()}
+    found = {name: (item["Type"], item["Value"]) for name, item in cluster.filled_parameters().items()}
     assert found == {
         "spark-secret": ("SecureString", "unset"),
         "fleet-private-key": ("SecureString", "unset"),
         "fleet-public-key": ("String", "unset"),
+    }
+
+
+def test_a_parameter_says_what_the_clusters_name_does_not(deployed: Deployment, cluster: ClusterInAws) -> None:
+    about = json.loads(cluster.parameters()["about"]["Value"])
+    outputs = deployed.outputs()
+    assert about == {
+        "bucket_name": outputs["bucket_name"],
+        "security_group_id": outputs["security_group_id"],
+        "master_host": "master.demo-spark",
     }
 
 
@@ -218,7 +228,7 @@ def test_new_sizes_reach_the_group(changed: dict[str, Any], cluster: ClusterInAw
 def test_change_leaves_what_nodes_filled_and_the_bucket_alone(
     changed: dict[str, Any], deployed: Deployment, cluster: ClusterInAws
 ) -> None:
-    assert all(item["Value"] == NODE_FILLS[item["Type"]] for item in cluster.parameters().values())
+    assert all(item["Value"] == NODE_FILLS[item["Type"]] for item in cluster.filled_parameters().values())
     assert deployed.outputs()["bucket_name"] == changed["bucket"]
     assert cluster.client("s3").get_object(Bucket=changed["bucket"], Key="data/result")["Body"].read() == b"new"
     assert NODE_FILLS["SecureString"] not in deployed.state()

@@ -56,7 +56,7 @@ def test_pre_baked_image_boots_with_the_key_of_an_existing_parameter_and_downloa
 
 def test_cluster_without_a_fleet_key_boots_and_has_none(keyless: Cluster) -> None:
     assert keyless.alive() == set(keyless.workers())
-    assert set(keyless.in_aws.parameters()) == {"spark-secret"}
+    assert set(keyless.in_aws.parameters()) == {"about", "spark-secret"}
     assert run(keyless.master(), "test", "-e", "/home/spark/.ssh/fleet_key").returncode != 0
     (worker,) = keyless.workers().values()
     assert run(worker, "test", "-e", "/home/spark/.ssh/authorized_keys").returncode != 0

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cdktf import App, TerraformStack
 
 _HASH = re.compile(r"_[0-9A-F]{8}$")
-_REFERENCE = re.compile(r"(?:data\.)?aws_\w+\.[\w-]+|(?:local|var)\.[\w-]+")
+_REFERENCE = re.compile(r"(?:data\.)?aws_\w+\.[\w-]+|(?:local|var|terraform_data)\.[\w-]+")
 
 
 def new_app(folder: Path, **context: object) -> App:

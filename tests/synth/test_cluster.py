@@ -5,20 +5,25 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from cdktf import TerraformOutput, TerraformStack, TerraformVariable
+from cdktf_cdktf_provider_aws.data_aws_vpc_endpoint import DataAwsVpcEndpoint
 from cdktf_cdktf_provider_aws.provider import AwsProvider
+from cdktf_cdktf_provider_aws.vpc_endpoint import VpcEndpoint
 
-from spark_cluster import CallerRole, SparkCluster
+from spark_cluster import Allow, CallerRole, SparkCluster
 from spark_cluster.fleet_key import Generated
 from tests.synth.conftest import REQUIRED
-from tests.synth.synthesized import Synthesized, expressions, strings
+from tests.synth.synthesized import Synthesized, expressions, new_app, reached, strings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.synth.conftest import Synthesize
 
 ADDRESSES = """\
 aws_autoscaling_group.spark_workers_group_D0490F13
 aws_autoscaling_policy.spark_workers_scaling_scale_in_policy_51731B79
 aws_autoscaling_policy.spark_workers_scaling_scale_out_policy_CF27775F
+aws_cloudwatch_metric_alarm.spark_master_impaired_C5601793
 aws_cloudwatch_metric_alarm.spark_workers_scaling_scale_in_alarm_0A15A67E
 aws_cloudwatch_metric_alarm.spark_workers_scaling_scale_out_alarm_22F17C86
 aws_iam_instance_profile.spark_master_role_instance_profile_50694939
@@ -63,12 +68,15 @@ aws_vpc_security_group_egress_rule.spark_network_all_ipv6_out_A8EEC051
 aws_vpc_security_group_egress_rule.spark_network_nodes_out_48FE99E0
 aws_vpc_security_group_ingress_rule.spark_network_nodes_in_521C5A2D
 data.aws_caller_identity.spark_location_caller_30DA49A2
+data.aws_default_tags.spark_workers_default_tags_9D851D4A
 data.aws_partition.spark_location_partition_A4F5EA28
 data.aws_region.spark_location_region_46A3D154
 data.aws_ssm_parameter.spark_image_amazon_linux_9F0C0360
 data.aws_subnet.spark_network_subnet_0_E0144A01
 data.aws_vpc.spark_network_vpc_DD967CA6
+terraform_data.spark_master_user_data_compressed_0A37205D
 terraform_data.spark_storage_encryption_key_C51B7822
+terraform_data.spark_workers_user_data_compressed_E1297E3A
 """
 """A contract: a changed address replaces what it holds, so a release that changes one gives the `moved` blocks."""
 
@@ -153,7 +161,11 @@ def test_only_an_app_makes_providers_backends_and_outputs(stack: TerraformStack,
 
 def test_attributes_are_named_as_outputs_would_be(stack: TerraformStack) -> None:
     cluster = SparkCluster(stack, "spark", **REQUIRED)
-    for name in ("bucket_name", "security_group_id", "master_instance_id", "master_url", "master_ui_url", "group_name"):
+    names = (
+        *("name", "bucket_name", "bucket_arn", "security_group_id", "group_name", "master_role_arn", "worker_role_arn"),
+        *("master_instance_id", "master_url", "master_ui_url"),
+    )
+    for name in names:
         TerraformOutput(stack, name, value=getattr(cluster, name), static_id=True)
     found = Synthesized(stack)
     assert {name: body["value"] for name, body in found.json["output"].items()} == {
@@ -163,6 +175,10 @@ def test_attributes_are_named_as_outputs_would_be(stack: TerraformStack) -> None
         "master_url": "spark://master.demo-spark:7077",
         "master_ui_url": "http://master.demo-spark:8080",
         "group_name": "demo-spark-workers",
+        "name": "demo",
+        "bucket_arn": f"${{{found.address('aws_s3_bucket', 'spark_storage_bucket')}.arn}}",
+        "master_role_arn": f"${{{found.address('aws_iam_role', 'spark_master_role')}.arn}}",
+        "worker_role_arn": f"${{{found.address('aws_iam_role', 'spark_worker_role')}.arn}}",
     }
 
 
@@ -287,3 +303,56 @@ def test_grants_after_the_cluster_change_none_of_its_addresses(stack: TerraformS
 def test_refuses_a_choice_of_the_wrong_kind(synthesize: Synthesize, argument: str, value: Any, example: str) -> None:
     with pytest.raises(ValueError, match=rf"^{argument} must be an object such as {re.escape(example)}"):
         synthesize(**{argument: value})
+
+
+# --- in somebody's stack -----------------------------------------------------------------------------------------
+
+
+def test_a_provider_makes_all_of_the_cluster_what_is_granted_later_too(tmp_path: Path) -> None:
+    stack = TerraformStack(new_app(tmp_path), "stack")
+    elsewhere = AwsProvider(stack, "elsewhere", alias="elsewhere", region="us-east-1")
+    cluster = SparkCluster(stack, "spark", **REQUIRED, ami_id="ami-1", provider=elsewhere)
+    cluster.worker_role.allow("late", Allow(["sqs:SendMessage"], ["*"]))
+    cluster.grant_submit("job-role", security_group_id="sg-9")
+    found = Synthesized(stack)
+    for section in ("resource", "data"):
+        for kind, bodies in found.json[section].items():
+            for name, body in bodies.items():
+                wanted = "aws.elsewhere" if kind.startswith("aws_") else None
+                assert body.get("provider") == wanted, f"{kind}.{name}"
+
+
+@pytest.mark.parametrize("provider", ["aws.elsewhere", 5, AwsProvider])
+def test_refuses_what_is_no_provider(synthesize: Synthesize, provider: Any) -> None:
+    with pytest.raises(ValueError, match=r"^provider must be an object such as AwsProvider\("):
+        synthesize(provider=provider)
+
+
+def test_nodes_may_be_made_to_wait_for_something(stack: TerraformStack) -> None:
+    cluster = SparkCluster(stack, "spark", **REQUIRED)
+    endpoint = VpcEndpoint(stack, "ssm", vpc_id="vpc-1", security_group_ids=[cluster.security_group_id])
+    looked_up = DataAwsVpcEndpoint(stack, "s3", vpc_id="vpc-1")
+    cluster.start_after(endpoint, looked_up)
+    cluster.start_after(endpoint)
+    found = Synthesized(stack)
+    for node in ("aws_instance", "aws_autoscaling_group"):
+        assert {"aws_vpc_endpoint.ssm", "data.aws_vpc_endpoint.s3"} <= set(found.the(node)["depends_on"])
+    assert not [address for address in found.graph() if address in reached(found.graph(), address)]
+
+
+def test_refuses_to_wait_for_what_waits_for_the_node(stack: TerraformStack) -> None:
+    cluster = SparkCluster(stack, "spark", **REQUIRED)
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - compared below
+        cluster.start_after(VpcEndpoint(stack, "late", vpc_id="vpc-1", tags={"master": cluster.master_instance_id}))
+    node = "aws_instance.spark_master_instance_08F7AA7C"
+    assert (
+        str(error.value) == f"others[0] must not wait for {node}, which would wait for it, got 'aws_vpc_endpoint.late'"
+    )
+
+
+def test_refuses_to_wait_for_what_is_no_resource_of_its_stack(stack: TerraformStack, tmp_path: Path) -> None:
+    cluster = SparkCluster(stack, "spark", **REQUIRED)
+    other = TerraformStack(new_app(tmp_path), "other")
+    for thing in ("aws_vpc_endpoint.ssm", VpcEndpoint(other, "ssm", vpc_id="vpc-1")):
+        with pytest.raises(ValueError, match=r"^others\[0\] must be a resource of the cluster's stack, such as a VpcE"):
+            cluster.start_after(thing)  # type: ignore[arg-type]

@@ -49,17 +49,42 @@ def test_the_master_reads_the_parameter_since_an_instance_with_a_root_volume_can
 
 def test_the_callers_image_is_that_of_both_kinds_of_node(synthesize: Synthesize) -> None:
     stack = synthesize(ami_id="ami-1")
-    address = stack.address("data.aws_ami", "spark_image_given")
-    assert stack.the("data.aws_ami")["filter"] == [{"name": "image-id", "values": ["ami-1"]}]
-    assert stack.the("aws_instance")["ami"] == f"${{{address}.id}}"
-    assert stack.the("aws_launch_template")["image_id"] == f"${{{address}.id}}"
-    assert not stack.all("data.aws_ssm_parameter")
+    assert stack.the("aws_instance")["ami"] == "ami-1"
+    assert stack.the("aws_launch_template")["image_id"] == "ami-1"
 
 
-def test_the_callers_image_says_where_its_root_volume_is(synthesize: Synthesize) -> None:
+def looked_up(stack: Synthesized, ami_id: str) -> dict[str, object]:
+    """The filter of the AMI: the caller's, unless a master has it, for then it may be gone; else the public one."""
+    masters = stack.address("data.aws_instances", "spark_image_masters_with_ami")
+    public = stack.address("data.aws_ssm_parameter", "spark_image_amazon_linux")
+    return {
+        "name": "image-id",
+        "values": [f"${{(length({masters}.ids) < 1) ? {ami_id} : {public}.insecure_value}}"],
+    }
+
+
+def test_the_callers_image_is_looked_up_until_the_master_has_it(synthesize: Synthesize) -> None:
+    stack = synthesize(ami_id="ami-1")
+    assert stack.the("data.aws_ami")["filter"] == [looked_up(stack, '"ami-1"')]
+    masters = stack.the("data.aws_instances")
+    assert masters["filter"] == [
+        {"name": "image-id", "values": ["ami-1"]},
+        {"name": "tag:Name", "values": ["demo-spark-master"]},
+    ]
+    assert {"stopped", "running"} <= set(masters["instance_state_names"])
+
+
+def test_the_callers_image_says_where_its_root_volume_is_and_that_is_kept(synthesize: Synthesize) -> None:
     stack = synthesize(ami_id="ami-1")
     [root] = stack.the("aws_launch_template")["block_device_mappings"]
-    assert root["device_name"] == f"${{{stack.address('data.aws_ami', 'spark_image_given')}.root_device_name}}"
+    kept = stack.address("terraform_data", "spark_image_root_device_name")
+    assert root["device_name"] == f"${{{kept}.output.value}}"
+    image = stack.address("data.aws_ami", "spark_image_ami_id")
+    assert stack.the("terraform_data", "spark_image_root_device_name") == {
+        "input": {"value": f"${{{image}.root_device_name}}"},
+        "triggers_replace": {"until": "ami-1"},
+        "lifecycle": {"ignore_changes": ["input"]},
+    }
 
 
 def test_an_old_image_of_the_callers_is_still_found(synthesize: Synthesize) -> None:
@@ -69,14 +94,15 @@ def test_an_old_image_of_the_callers_is_still_found(synthesize: Synthesize) -> N
 def test_an_image_of_another_architecture_is_refused_in_the_plan(synthesize: Synthesize) -> None:
     [condition] = synthesize(ami_id="ami-1", **GRAVITON).the("data.aws_ami")["lifecycle"]["postcondition"]
     assert condition == {
-        "condition": '${(self.architecture == "arm64")}',
+        "condition": '${((self.id != "ami-1") || (self.architecture == "arm64"))}',
         "error_message": "ami_id must name an AMI of the architecture of the instance types, arm64",
     }
 
 
 def test_the_callers_image_may_be_one_that_terraform_finds(synthesize: Synthesize, stack: TerraformStack) -> None:
     found = synthesize(ami_id=TerraformVariable(stack, "ami", type="string").string_value)
-    assert found.the("data.aws_ami")["filter"] == [{"name": "image-id", "values": ["${var.ami}"]}]
+    assert found.the("data.aws_ami")["filter"] == [looked_up(found, "var.ami")]
+    assert found.the("aws_instance")["ami"] == found.the("aws_launch_template")["image_id"] == "${var.ami}"
 
 
 @pytest.fixture
@@ -105,7 +131,7 @@ def test_an_image_of_the_callers_is_compared_with_types_that_only_terraform_know
     stack = synthesize(ami_id="ami-1", **unknown_types)
     [local] = [key for key in stack.json["locals"] if key.startswith("spark_image_architecture")]
     [condition] = stack.the("data.aws_ami")["lifecycle"]["postcondition"]
-    assert condition["condition"] == f"${{(self.architecture == local.{local})}}"
+    assert condition["condition"] == f'${{((self.id != "ami-1") || (self.architecture == local.{local}))}}'
 
 
 def test_one_known_type_is_enough(synthesize: Synthesize, stack: TerraformStack) -> None:

@@ -49,20 +49,43 @@ def test_instance_and_volume_are_tagged(synthesize: Synthesize) -> None:
     assert body["tags"] == body["root_block_device"]["tags"] == {"team": "data", "Name": "demo-spark-master"}
 
 
-def test_a_newer_public_ami_does_not_replace_it(default: Synthesized) -> None:
+def test_neither_a_newer_public_ami_nor_another_order_of_subnets_replaces_it(default: Synthesized) -> None:
     """What the public parameter names changes every few weeks."""
-    assert default.the("aws_instance")["lifecycle"] == {"ignore_changes": ["ami"]}
+    assert default.the("aws_instance")["lifecycle"] == {"ignore_changes": ["ami", "subnet_id"]}
 
 
-def test_another_ami_of_the_callers_replaces_it(synthesize: Synthesize) -> None:
-    assert "lifecycle" not in synthesize(ami_id="ami-1").the("aws_instance")
+def test_another_ami_or_subnet_of_the_callers_replaces_it(synthesize: Synthesize) -> None:
+    found = synthesize(ami_id="ami-1", master=Master(subnet_id="subnet-2"))
+    assert found.the("aws_instance")["lifecycle"] == {}
 
 
-def test_changed_settings_replace_it(default: Synthesized) -> None:
+def test_another_answer_on_public_addresses_replaces_it_but_neither_a_stop_nor_an_elastic_address_does(
+    synthesize: Synthesize,
+) -> None:
+    """EC2 tells that a stopped instance has none, and that one with an elastic address has one."""
+    found = synthesize(associate_public_ip_address=True)
+    lifecycle = found.the("aws_instance")["lifecycle"]
+    assert "associate_public_ip_address" in lifecycle["ignore_changes"]
+    answer = found.address("terraform_data", "spark_master_public_ip_address")
+    assert lifecycle["replace_triggered_by"] == [answer]
+    assert found.the("terraform_data", "spark_master_public_ip_address")["input"] == {
+        "associate_public_ip_address": True
+    }
+
+
+def test_changed_settings_replace_it_and_other_bytes_of_the_same_text_do_not(default: Synthesized) -> None:
     """EC2 would stop and start it, and cloud-init would not run again."""
     body = default.the("aws_instance")
     assert body["user_data_replace_on_change"] is True
-    assert body["user_data_base64"].startswith("${base64gzip(local.spark_master_user_data_script_")
+    compressed = default.address("terraform_data", "spark_master_user_data_compressed")
+    assert body["user_data_base64"] == f"${{{compressed}.output.value}}"
+    kept = default.the("terraform_data", "spark_master_user_data_compressed")
+    [script] = [key for key in default.json["locals"] if key.startswith("spark_master_user_data_script")]
+    assert kept == {
+        "input": {"value": f"${{base64gzip(local.{script})}}"},
+        "triggers_replace": {"until": f"${{sha256(local.{script})}}"},
+        "lifecycle": {"ignore_changes": ["input"]},
+    }
 
 
 def test_what_only_terraform_knows_is_left_to_the_subnet_and_the_type(default: Synthesized) -> None:
@@ -157,3 +180,25 @@ def test_refuses_what_both_kinds_of_node_share(synthesize: Synthesize, arguments
     with pytest.raises(ValueError) as error:  # noqa: PT011 - compared whole below
         synthesize(**arguments)
     assert str(error.value) == message
+
+
+def test_an_impaired_master_is_rebooted(default: Synthesized) -> None:
+    alarm = default.the("aws_cloudwatch_metric_alarm", "spark_master_impaired")
+    partition = default.address("data.aws_partition", "spark_location_partition")
+    region = default.address("data.aws_region", "spark_location_region")
+    assert alarm["alarm_actions"] == [f"arn:${{{partition}.partition}}:automate:${{{region}.id}}:ec2:reboot"]
+    assert alarm["dimensions"] == {"InstanceId": f"${{{default.address('aws_instance', 'spark_master_instance')}.id}}"}
+    assert (alarm["metric_name"], alarm["statistic"]) == ("StatusCheckFailed_Instance", "Maximum")
+    assert (alarm["period"], alarm["evaluation_periods"]) == (60, 3)
+    # EC2 tells nothing of a stopped instance: that is no reason.
+    assert "treat_missing_data" not in alarm
+
+
+def test_an_impaired_master_may_be_left_alone(synthesize: Synthesize) -> None:
+    found = synthesize(master=Master(reboot_if_impaired=False))
+    assert "spark_master_impaired" not in found.all("aws_cloudwatch_metric_alarm")
+
+
+def test_refuses_a_choice_that_is_none() -> None:
+    with pytest.raises(ValueError, match=r"^master.reboot_if_impaired must be a literal True or False, got 'yes'$"):
+        Master(reboot_if_impaired="yes")  # type: ignore[arg-type]

@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cdktf import Fn, TerraformStack, TerraformVariable
 
-from spark_cluster import Master
+from spark_cluster import Master, PrivateZone
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.synth.conftest import Synthesize
     from tests.synth.synthesized import Synthesized
 
@@ -18,15 +20,11 @@ def group_id(stack: Synthesized) -> str:
     return f"${{{stack.address('aws_security_group', 'spark_network_security_group')}.id}}"
 
 
-def vpc_id(stack: Synthesized) -> str:
-    return f"${{{stack.address('data.aws_vpc', 'spark_network_vpc')}.id}}"
-
-
 def test_one_group_lets_all_nodes_talk_to_each_other(default: Synthesized) -> None:
     assert default.the("aws_security_group") == {
         "name_prefix": "demo-spark-",
         "description": "Nodes of the Spark cluster demo",
-        "vpc_id": vpc_id(default),
+        "vpc_id": "vpc-1",
         "tags": {"Name": "demo-spark"},
     }
     assert default.the(INGRESS) == {
@@ -81,7 +79,7 @@ def test_a_private_zone_holds_the_masters_name_for_half_a_minute(default: Synthe
     assert default.the("aws_route53_zone") == {
         "name": "demo-spark",
         "comment": "Nodes of the Spark cluster demo",
-        "vpc": [{"vpc_id": vpc_id(default)}],
+        "vpc": [{"vpc_id": "vpc-1"}],
         "tags": {},
     }
     master = default.address("aws_instance", "spark_master_instance")
@@ -115,11 +113,10 @@ def test_subnets_of_another_vpc_are_refused_in_the_plan(synthesize: Synthesize) 
     stack = synthesize(subnet_ids=["subnet-1", "subnet-2"])
     subnets = stack.all("data.aws_subnet")
     assert [body["id"] for body in subnets.values()] == ["subnet-1", "subnet-2"]
-    vpc = vpc_id(stack).removeprefix("${").removesuffix("}")
     for body in subnets.values():
         assert body["lifecycle"]["postcondition"] == [
             {
-                "condition": f"${{(self.vpc_id == {vpc})}}",
+                "condition": '${(self.vpc_id == "vpc-1")}',
                 "error_message": "subnet_ids must name subnets of the VPC that vpc_id names",
             }
         ]
@@ -129,10 +126,9 @@ def test_a_masters_subnet_of_another_vpc_is_refused_in_the_plan(synthesize: Synt
     stack = synthesize(master=Master(subnet_id="subnet-9"))
     body = stack.the("data.aws_subnet", "spark_network_master_subnet")
     assert body["id"] == "subnet-9"
-    vpc = vpc_id(stack).removeprefix("${").removesuffix("}")
     assert body["lifecycle"]["postcondition"] == [
         {
-            "condition": f"${{(self.vpc_id == {vpc})}}",
+            "condition": '${(self.vpc_id == "vpc-1")}',
             "error_message": "master.subnet_id must name a subnet of the VPC that vpc_id names",
         }
     ]
@@ -140,7 +136,28 @@ def test_a_masters_subnet_of_another_vpc_is_refused_in_the_plan(synthesize: Synt
 
 def test_the_vpc_may_be_one_that_terraform_makes(synthesize: Synthesize, stack: TerraformStack) -> None:
     found = synthesize(vpc_id=TerraformVariable(stack, "vpc", type="string").string_value)
-    assert found.the("data.aws_vpc")["id"] == "${var.vpc}"
+    for kind, argument in (("data.aws_vpc", "id"), ("aws_security_group", "vpc_id")):
+        assert found.the(kind)[argument] == "${var.vpc}"
+    assert found.the("aws_route53_zone")["vpc"] == [{"vpc_id": "${var.vpc}"}]
+
+
+def test_what_is_only_looked_at_is_named_by_nothing_that_is_made(synthesize: Synthesize) -> None:
+    """A data source with a condition is read late if what it depends on is to change, if only in a tag."""
+    found = synthesize(ami_id="ami-1", master=Master(subnet_id="subnet-9"))
+    looked_at = ("aws_vpc", "aws_subnet", "aws_ami", "aws_instances")
+    for kind in found.json["resource"].values():
+        for body in kind.values():
+            if "triggers_replace" not in body:  # of those, what is kept is ignored
+                named = {**body, "depends_on": []}
+                assert not [one for one in looked_at if f"data.{one}." in str(named)]
+
+
+def test_nodes_come_after_what_is_looked_at(synthesize: Synthesize) -> None:
+    found = synthesize(master=Master(subnet_id="subnet-9"))
+    looked_at = {one for one in found.addresses() if one.startswith(("data.aws_vpc.", "data.aws_subnet."))}
+    assert looked_at <= set(found.the("aws_instance")["depends_on"])
+    of_the_master = {found.address("data.aws_subnet", "spark_network_master_subnet")}
+    assert looked_at - of_the_master <= set(found.the("aws_autoscaling_group")["depends_on"])
 
 
 def test_subnets_may_be_a_list_that_only_terraform_knows(synthesize: Synthesize, stack: TerraformStack) -> None:
@@ -187,3 +204,42 @@ def test_refuses(synthesize: Synthesize, arguments: dict[str, Any], message: str
     with pytest.raises(ValueError) as error:  # noqa: PT011 - compared whole below
         synthesize(**arguments)
     assert str(error.value) == message
+
+
+# --- a zone of the caller's --------------------------------------------------------------------------------------
+
+
+def test_the_masters_name_may_go_into_a_zone_that_is_there(synthesize: Synthesize, stack: TerraformStack) -> None:
+    """In a VPC of another account no zone of one's own can be used."""
+    zone_id = TerraformVariable(stack, "zone", type="string").string_value
+    found = synthesize(private_zone=PrivateZone(zone_id, "data.internal"))
+    assert not found.all("aws_route53_zone")
+    record = found.the("aws_route53_record")
+    assert (record["zone_id"], record["name"]) == ("${var.zone}", "master.demo-spark.data.internal")
+    for role in ("master", "worker"):
+        assert found.settings(role)["master_host"] == "master.demo-spark.data.internal"
+    assert (
+        "master.demo-spark.data.internal" in found.the("aws_ssm_parameter", "spark_about_parameter")["insecure_value"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: PrivateZone("data.internal", "data.internal"), "private_zone.zone_id must begin with 'Z', got 'd"),
+        (
+            lambda: PrivateZone("Z1", "data.internal."),
+            "private_zone.name must be a domain's name in lower case",
+        ),
+        (lambda: PrivateZone("Z1", ""), "private_zone.name must be a string that is not empty, got ''"),
+        (
+            lambda: PrivateZone("Z1", "a." * 110 + "a"),
+            "private_zone.name must be a domain's name in lower case",
+        ),
+        (lambda: "data.internal", "private_zone must be an object such as PrivateZone('Z0123456789', 'data.internal')"),
+    ],
+)
+def test_refuses_what_is_no_zone(synthesize: Synthesize, make: Callable[[], Any], message: str) -> None:
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - compared below
+        synthesize(private_zone=make())
+    assert str(error.value).startswith(message)

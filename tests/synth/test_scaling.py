@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 from cdktf import TerraformStack, TerraformVariable
 
-from spark_cluster import scaling
+from spark_cluster import SparkCluster, scaling
 from spark_cluster.identity import Allow
+from tests.synth.conftest import REQUIRED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +24,18 @@ if TYPE_CHECKING:
 
 POLICY, ALARM = "aws_autoscaling_policy", "aws_cloudwatch_metric_alarm"
 OUT, IN = "spark_workers_scaling_scale_out", "spark_workers_scaling_scale_in"
+
+
+def test_alarms_and_policies_are_attributes(default_cluster: SparkCluster) -> None:
+    workers = default_cluster.workers
+    assert workers.scaling_policies.keys() == workers.scaling_alarms.keys() == {"scale_out", "scale_in"}
+    assert workers.scaling_alarms["scale_out"].alarm_name_input == "demo-spark-workers-scale-out"
+    assert workers.scaling_policies["scale_in"].name_input == "demo-spark-workers-scale-in"
+
+
+def test_a_strategy_that_makes_nothing_has_none(stack: TerraformStack) -> None:
+    workers = SparkCluster(stack, "spark", **REQUIRED, scaling=scaling.Manual()).workers
+    assert workers.scaling_policies == workers.scaling_alarms == {}
 
 
 def group(stack: Synthesized) -> str:

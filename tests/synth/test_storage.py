@@ -1,14 +1,23 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cdktf import TerraformStack, TerraformVariable
+from cdktf_cdktf_provider_aws.s3_bucket_lifecycle_configuration import (
+    S3BucketLifecycleConfigurationRule,
+    S3BucketLifecycleConfigurationRuleExpiration,
+    S3BucketLifecycleConfigurationRuleFilter,
+)
+
+from spark_cluster import SparkCluster
+from tests.synth.conftest import REQUIRED
+from tests.synth.synthesized import Synthesized
 
 if TYPE_CHECKING:
+    from spark_cluster.storage import ClusterStorage
     from tests.synth.conftest import Synthesize
-    from tests.synth.synthesized import Synthesized
 
 
 ENCRYPTION = "aws_s3_bucket_server_side_encryption_configuration"
@@ -75,7 +84,7 @@ def test_what_s3_adds_to_the_rule_of_encryption_is_no_change_but_another_key_is(
     """S3 blocks SSE-C by itself, and provider 6.22 to 6.39 would take that back in every plan."""
     found = synthesize(bucket_kms_key_arn=key)
     address = found.address("terraform_data", "spark_storage_encryption_key")
-    assert found.the("terraform_data")["input"] == {"kms_master_key_id": key or ""}
+    assert found.the("terraform_data", "spark_storage_encryption_key")["input"] == {"kms_master_key_id": key or ""}
     body = found.the(ENCRYPTION)
     assert body["lifecycle"] == {"ignore_changes": ["rule"], "replace_triggered_by": [address]}
     assert "blocked_encryption_types" not in body["rule"][0]
@@ -185,3 +194,82 @@ def test_refuses(synthesize: Synthesize, arguments: dict[str, str], message: str
     with pytest.raises(ValueError) as error:  # noqa: PT011 - compared whole below
         synthesize(**arguments)
     assert str(error.value) == message
+
+
+# --- what callers add --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def storage(stack: TerraformStack) -> ClusterStorage:
+    return SparkCluster(stack, "spark", **REQUIRED).storage
+
+
+def test_rules_of_ones_own_stand_beside_those_of_the_cluster(stack: TerraformStack, storage: ClusterStorage) -> None:
+    old = S3BucketLifecycleConfigurationRuleExpiration(days=400)
+    only_data = S3BucketLifecycleConfigurationRuleFilter(prefix="data/")
+    for id in ("old-data", "older-data"):
+        storage.add_lifecycle_rule(
+            S3BucketLifecycleConfigurationRule(id=id, status="Enabled", filter=[only_data], expiration=[old])
+        )
+    rules = Synthesized(stack).the("aws_s3_bucket_lifecycle_configuration")["rule"]
+    assert [rule["id"] for rule in rules] == [
+        *("incomplete-uploads", "noncurrent-versions", "boot-logs", "old-data", "older-data")
+    ]
+    assert rules[-1] == {
+        "id": "older-data",
+        "status": "Enabled",
+        "filter": [{"prefix": "data/"}],
+        "expiration": [{"days": 400}],
+    }
+
+
+SHARE = {
+    "Sid": "Share",
+    "Effect": "Allow",
+    "Principal": {"AWS": "arn:aws:iam::444455556666:root"},
+    "Action": "s3:GetObject",
+    "Resource": "arn:aws:s3:::bucket/data/*",
+}
+
+
+def test_statements_of_ones_own_stand_beside_those_of_the_cluster(
+    stack: TerraformStack, storage: ClusterStorage
+) -> None:
+    storage.add_policy_statement({**SHARE, "Resource": f"{storage.bucket_arn}/data/*"})
+    statements = json.loads(Synthesized(stack).the("aws_s3_bucket_policy")["policy"])["Statement"]
+    assert len(statements) == 6
+    assert statements[-1]["Resource"].endswith(".arn}/data/*")
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ({"id": "old"}, "rule must be an object such as S3BucketLifecycleConfigurationRule(id='old-data', "),
+        (
+            S3BucketLifecycleConfigurationRule(id="boot-logs", status="Enabled"),
+            "rule.id must be one that no other rule of the bucket has, got 'boot-logs'",
+        ),
+    ],
+)
+def test_refuses_a_rule(storage: ClusterStorage, rule: Any, message: str) -> None:
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - compared below
+        storage.add_lifecycle_rule(rule)
+    assert str(error.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("Allow", "statement must be a mapping with Sid, Effect, Principal or NotPrincipal, Action or NotAction, "),
+        ({"Sid": "x"}, "statement must have Effect, got {'Sid': 'x'}"),
+        ({**SHARE, "Sid": "TlsOnly"}, "statement['Sid'] must be one that no other statement of the bucket has, got 'T"),
+        (
+            {**SHARE, "Principal": {"AWS": object()}},
+            "statement must hold texts, numbers, booleans, lists and ",
+        ),
+    ],
+)
+def test_refuses_a_statement(storage: ClusterStorage, statement: Any, message: str) -> None:
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - compared below
+        storage.add_policy_statement(statement)
+    assert str(error.value).startswith(message)

@@ -88,15 +88,19 @@ def test_the_size_that_is_checked_is_that_of_the_document(
     assert part.user_data.compressed_bytes - 512 <= compressed <= part.user_data.compressed_bytes
 
 
+def test_the_objects_of_the_programs_have_none_of_the_providers_default_tags(default: Synthesized) -> None:
+    """An object takes 10 tags, and a company's default ones may be more."""
+    for body in default.all("aws_s3_object").values():
+        assert body["override_provider"] == {"default_tags": {"tags": {}}}
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_terraform_compresses_it_since_its_gzip_is_the_same_everywhere(default: Synthesized, role: str) -> None:
     """Python's gives other bytes with another zlib, and each colleague's deploy would replace the master."""
-    expression = (
-        default.the("aws_instance")["user_data_base64"]
-        if role == "master"
-        else default.the("aws_launch_template")["user_data"]
-    )
-    assert re.fullmatch(rf"\$\{{base64gzip\(local\.spark_{construct_of(role)}_user_data_script_\w+\)\}}", expression)
+    kept = default.the("terraform_data", f"spark_{construct_of(role)}_user_data_compressed")
+    script = rf"local\.spark_{construct_of(role)}_user_data_script_\w+"
+    assert re.fullmatch(rf"\$\{{base64gzip\({script}\)\}}", kept["input"]["value"])
+    assert re.fullmatch(rf"\$\{{sha256\({script}\)\}}", kept["triggers_replace"]["until"])
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -80,15 +80,19 @@ def test_a_new_template_starts_a_rolling_refresh(default: Synthesized) -> None:
     assert body["instance_refresh"]["strategy"] == "Rolling"
 
 
+NEW_FIRST = {"min_healthy_percentage": 100, "max_healthy_percentage": 110}
+"""A new worker works before the old one goes."""
+
+
 def test_a_refresh_skips_nobody_where_ec2_resolves_the_ami_at_each_launch(default: Synthesized) -> None:
     """Auto Scaling refuses skip matching for a template that names a parameter, and the refresh with it."""
     assert default.the("aws_launch_template")["image_id"].startswith("resolve:ssm:")
-    assert default.the(GROUP)["instance_refresh"]["preferences"] == {"min_healthy_percentage": 90}
+    assert default.the(GROUP)["instance_refresh"]["preferences"] == NEW_FIRST
 
 
 def test_a_refresh_leaves_workers_that_fit_where_the_ami_is_pinned(synthesize: Synthesize) -> None:
     preferences = synthesize(ami_id="ami-0123456789abcdef0").the(GROUP)["instance_refresh"]["preferences"]
-    assert preferences == {"min_healthy_percentage": 90, "skip_matching": True}
+    assert preferences == {**NEW_FIRST, "skip_matching": True}
 
 
 def test_no_worker_is_protected_so_a_refresh_reaches_each(default: Synthesized) -> None:
@@ -144,10 +148,13 @@ def test_deleting_the_group_has_time_for_its_workers_to_end(default: Synthesized
 
 def test_the_groups_own_tags_do_not_repeat_the_templates(synthesize: Synthesize) -> None:
     """The template tags instances and volumes; a tag that both would propagate is refused by nobody and read by all."""
-    assert synthesize(tags={"team": "data"}).the(GROUP)["tag"] == [
-        {"key": "team", "value": "data", "propagate_at_launch": False},
-        {"key": "Name", "value": "demo-spark-worker", "propagate_at_launch": False},
-    ]
+    stack = synthesize(tags={"team": "data"})
+    tags = tags_of(stack, '{"team" = "data", "Name" = "demo-spark-worker"}')
+    assert stack.the(GROUP)["dynamic"]["tag"] == {
+        "for_each": f"${{{tags}}}",
+        "iterator": "each",
+        "content": {"key": "${each.key}", "value": "${each.value}", "propagate_at_launch": False},
+    }
 
 
 # --- the launch template -----------------------------------------------------------------------------------------
@@ -157,7 +164,8 @@ def test_the_template_has_the_workers_role_and_data(default: Synthesized) -> Non
     body = default.the(TEMPLATE)
     profile = default.address("aws_iam_instance_profile", "spark_worker_role_instance_profile")
     assert body["iam_instance_profile"] == {"arn": f"${{{profile}.arn}}"}
-    assert body["user_data"].startswith("${base64gzip(local.spark_workers_user_data_script_")
+    compressed = default.address("terraform_data", "spark_workers_user_data_compressed")
+    assert body["user_data"] == f"${{{compressed}.output.value}}"
     assert body["name_prefix"] == "demo-spark-worker-"
 
 
@@ -196,15 +204,22 @@ def test_cpu_is_not_measured_in_detail_where_nothing_reads_it(synthesize: Synthe
     assert synthesize(scaling=scaling.Manual()).the(TEMPLATE)["monitoring"] == {"enabled": False}
 
 
-def test_instances_and_volumes_are_tagged_by_the_template(synthesize: Synthesize) -> None:
-    """A provider's `default_tags` do not reach what a group launches."""
-    tags = {"team": "data", "Name": "demo-spark-worker"}
-    body = synthesize(tags={"team": "data"}).the(TEMPLATE)
-    assert body["tag_specifications"] == [
-        {"resource_type": "instance", "tags": tags},
-        {"resource_type": "volume", "tags": tags},
-    ]
-    assert body["tags"] == tags
+def tags_of(stack: Synthesized, own: str) -> str:
+    """The provider's default tags and the cluster's own, which win."""
+    defaults = stack.address("data.aws_default_tags", "spark_workers_default_tags")
+    return f"merge({defaults}.tags, {own})"
+
+
+@pytest.mark.parametrize("base", [0, 1])
+def test_all_that_a_worker_is_made_of_is_tagged_by_the_template(synthesize: Synthesize, base: int) -> None:
+    """A launch fails if its template tags what it does not have, such as a request for spot of an on-demand one."""
+    stack = synthesize(tags={"team": "data"}, workers=Workers(on_demand_base_capacity=base))
+    body = stack.the(TEMPLATE)
+    kinds = [one["resource_type"] for one in body["tag_specifications"]]
+    assert kinds == ["instance", "volume", "network-interface", *(["spot-instances-request"] if base == 0 else [])]
+    tags = tags_of(stack, '{"team" = "data", "Name" = "demo-spark-worker"}')
+    assert {one["tags"] for one in body["tag_specifications"]} == {f"${{{tags}}}"}
+    assert body["tags"] == {"team": "data", "Name": "demo-spark-worker"}
 
 
 def test_public_addresses_are_the_subnets_choice(default: Synthesized) -> None:
@@ -275,7 +290,7 @@ def test_each_choice_may_be_what_only_terraform_knows(synthesize: Synthesize, st
     assert policy["launch_template"]["override"][0] == {"instance_type": "${var.type}"}
     assert group["initial_lifecycle_hook"][0]["heartbeat_timeout"] == "${var.timeout}"
     assert group["wait_for_capacity_timeout"] == "${(var.timeout + 900)}s"
-    assert group["tag"][0]["value"] == "${var.team}"
+    assert '"team" = var.team' in group["dynamic"]["tag"]["for_each"]
     template = found.the(TEMPLATE)
     [root] = template["block_device_mappings"]
     assert root["ebs"]["volume_size"] == "${var.size}"
@@ -283,7 +298,7 @@ def test_each_choice_may_be_what_only_terraform_knows(synthesize: Synthesize, st
     assert template["ebs_optimized"] == "${var.optimized}"
     assert template["network_interfaces"][0]["associate_public_ip_address"] == "${var.public}"
     assert template["key_name"] == "${var.key}"
-    assert template["tag_specifications"][1]["tags"]["team"] == "${var.team}"
+    assert '"team" = var.team' in template["tag_specifications"][1]["tags"]
 
 
 def test_the_desired_size_is_the_minimum_where_only_terraform_knows_that(

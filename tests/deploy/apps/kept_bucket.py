@@ -1,8 +1,8 @@
-"""A cluster whose bucket is not emptied when it is destroyed: the construct's default."""
+"""A cluster with an AMI of its own, whose bucket is not emptied when it is destroyed: the construct's default."""
 
 from __future__ import annotations
 
-from cdktf import App, TerraformOutput, TerraformStack
+from cdktf import App, TerraformOutput, TerraformStack, TerraformVariable
 from cdktf_cdktf_provider_aws.data_aws_subnets import DataAwsSubnets
 from cdktf_cdktf_provider_aws.data_aws_vpc import DataAwsVpc
 from cdktf_cdktf_provider_aws.provider import AwsProvider
@@ -25,6 +25,7 @@ def build(app: App) -> TerraformStack:
         subnet_ids=subnet_ids,
         workers=Workers(min_size=0),
         scaling=Manual(),
+        ami_id=TerraformVariable(stack, "ami_id", type="string").string_value,
     )
     TerraformOutput(stack, "bucket_name", value=cluster.bucket_name, static_id=True)
     return stack

@@ -1,0 +1,47 @@
+"""A cluster among resources of its own stack, of which one or the other changes while nothing of the cluster's does."""
+
+from __future__ import annotations
+
+from cdktf import App, Fn, Op, TerraformStack, TerraformVariable, Token
+from cdktf_cdktf_provider_aws.ami_copy import AmiCopy
+from cdktf_cdktf_provider_aws.provider import AwsProvider
+from cdktf_cdktf_provider_aws.subnet import Subnet
+from cdktf_cdktf_provider_aws.vpc import Vpc
+
+from spark_cluster import SparkCluster
+
+
+def build(app: App) -> TerraformStack:
+    """The stack of this app."""
+    stack = TerraformStack(app, "unasked")
+    AwsProvider(stack, "aws", region="eu-central-1")
+    tag = TerraformVariable(stack, "tag", type="string", default="before").string_value
+    which = TerraformVariable(stack, "which", type="string", default="both").string_value
+    source = TerraformVariable(stack, "source_ami_id", type="string").string_value
+    vpc = Vpc(stack, "vpc", cidr_block="10.7.0.0/16", enable_dns_hostnames=True, tags={"state": tag})
+    subnets = [
+        Subnet(stack, f"subnet_{index}", vpc_id=vpc.id, cidr_block=f"10.7.{index}.0/24", tags={"state": tag})
+        for index in range(2)
+    ]
+    image = AmiCopy(
+        stack,
+        "image",
+        name="unasked",
+        source_ami_id=source,
+        source_ami_region="eu-central-1",
+        tags={"state": tag},
+    )
+    first, second = (subnet.id for subnet in subnets)
+    turned = Fn.conditional(Op.eq(which, "turned"), Fn.tolist([second, first]), Fn.tolist([second]))
+    subnet_ids = Fn.conditional(Op.eq(which, "both"), Fn.tolist([first, second]), turned)
+    SparkCluster(
+        stack,
+        "spark",
+        name="unasked",
+        vpc_id=vpc.id,
+        subnet_ids=Token.as_list(subnet_ids),
+        ami_id=image.id,
+        associate_public_ip_address=True,
+        force_destroy=True,
+    )
+    return stack

@@ -1,0 +1,131 @@
+"""Nothing replaces or stops master, group or bucket, or keeps one from destroying them, but their own arguments."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import shutil
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lab.inventory import ClusterInAws
+from tests.synth.synthesized import plain
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+    from pathlib import Path
+
+    from lab.deployment import Deployment, Done
+    from tests.deploy.conftest import EmulatedAws
+
+    Deployments = dict[str, tuple[Deployment, Future[Done]]]
+
+REGION = "eu-central-1"
+
+
+@pytest.fixture(scope="module")
+def deployed(deployments: Deployments) -> Deployment:
+    deployment, future = deployments["unasked"]
+    done = future.result()
+    assert done.returncode == 0, done.stdout[-4000:]
+    return deployment
+
+
+def changes(deployment: Deployment, **variables: str) -> dict[str, list[str]]:
+    """What a plan would do, by address without the hash; what it would leave alone is not there."""
+    document = replace(deployment, variables={**deployment.variables, **variables}).plan()
+    found = {plain(change["address"]): change["change"]["actions"] for change in document["resource_changes"]}
+    return {address: actions for address, actions in found.items() if actions not in (["no-op"], ["read"])}
+
+
+@pytest.fixture(scope="module")
+def noise(deployed: Deployment) -> dict[str, list[str]]:
+    """What a plan right after the deploy would change, since this AWS does not answer with all that it was given."""
+    found = changes(deployed)
+    assert {tuple(actions) for actions in found.values()} <= {("update",)}
+    assert not [address for address in found if address.startswith(("aws_s3_", "aws_autoscaling_group", "aws_launch_"))]
+    return found
+
+
+def test_another_tag_on_the_vpc_the_subnets_and_the_ami_changes_only_these(
+    deployed: Deployment, noise: dict[str, list[str]]
+) -> None:
+    """Data sources that depend on them are then read late: what they said would not be known."""
+    tagged = ("aws_vpc.vpc", "aws_subnet.subnet_0", "aws_subnet.subnet_1", "aws_ami_copy.image")
+    assert changes(deployed, tag="after") == {**noise, **{address: ["update"] for address in tagged}}
+
+
+def test_another_order_of_the_subnets_changes_nothing(deployed: Deployment, noise: dict[str, list[str]]) -> None:
+    assert changes(deployed, which="turned") == noise
+
+
+def test_another_order_does_not_hide_that_there_is_one_subnet_less(
+    deployed: Deployment, noise: dict[str, list[str]]
+) -> None:
+    assert changes(deployed, which="second") == {**noise, "aws_autoscaling_group.spark_workers_group": ["update"]}
+
+
+def recompressed(text: str) -> str:
+    """The same content as another compressor has it."""
+    other = base64.b64encode(gzip.compress(gzip.decompress(base64.b64decode(text)), compresslevel=1, mtime=1)).decode()
+    assert other != text
+    return other
+
+
+def test_a_terraform_that_compresses_otherwise_changes_nothing(deployed: Deployment, tmp_path: Path) -> None:
+    """Played by a state of which each compressed text is that of another compressor."""
+    state = json.loads(deployed.state())
+    altered = set()
+    for resource in state["resources"]:
+        for instance in resource["instances"]:
+            kept = instance["attributes"]
+            places = {
+                "aws_instance": ((kept, "user_data_base64"),),
+                "aws_launch_template": ((kept, "user_data"),),
+                "terraform_data": tuple(
+                    (kept[name]["value"], "value") for name in ("input", "output") if kept["triggers_replace"]
+                ),
+            }.get(resource["type"], ())
+            for holder, name in places:
+                if len(holder[name]) > 1000:
+                    holder[name] = recompressed(holder[name])
+                    altered.add((resource["type"], resource["name"]))
+    assert len(altered) == 4
+    copied = replace(deployed, folder=tmp_path / "copy")
+    shutil.copytree(deployed.folder, copied.folder, symlinks=True)
+    (copied.folder / f"terraform.{deployed.stack}.tfstate").write_text(json.dumps(state))
+    document = json.loads((copied.stack_folder / "cdk.tf.json").read_text())
+    document["terraform"]["backend"]["local"]["path"] = str(copied.folder / f"terraform.{deployed.stack}.tfstate")
+    (copied.stack_folder / "cdk.tf.json").write_text(json.dumps(document))
+    found = copied.plan("-refresh=false")
+    assert {tuple(change["change"]["actions"]) for change in found["resource_changes"]} <= {("no-op",), ("read",)}
+
+
+def test_a_master_that_was_stopped_over_night_is_not_replaced(
+    aws: EmulatedAws, deployed: Deployment, noise: dict[str, list[str]]
+) -> None:
+    """Without an address then, though one was asked for."""
+    ec2 = aws.client("ec2", REGION)
+    master = ClusterInAws(aws, "unasked", REGION).master()["InstanceId"]
+    ec2.stop_instances(InstanceIds=[master])
+    try:
+        assert not ec2.describe_instances(InstanceIds=[master])["Reservations"][0]["Instances"][0].get(
+            "PublicIpAddress"
+        )
+        assert changes(deployed) == {}
+    finally:
+        ec2.start_instances(InstanceIds=[master])
+
+
+def test_an_ami_that_is_gone_is_no_obstacle_to_a_plan(aws: EmulatedAws, deployments: Deployments) -> None:
+    """Nor to a destroy: tests/deploy/test_removal.py."""
+    deployment, future = deployments["kept_bucket"]
+    assert future.result().returncode == 0, future.result().stdout[-4000:]
+    before = changes(deployment)
+    ec2 = aws.client("ec2", "us-west-2")
+    ec2.deregister_image(ImageId=deployment.variables["ami_id"])
+    assert not ec2.describe_images(Filters=[{"Name": "image-id", "Values": [deployment.variables["ami_id"]]}])["Images"]
+    assert changes(deployment) == before
