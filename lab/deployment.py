@@ -146,6 +146,10 @@ class Deployment:
         """`cdktf destroy`, approved."""
         return self.cdktf("destroy", "--auto-approve", *self._offline)
 
+    def diff(self) -> Done:
+        """`cdktf diff`: what a deploy would change."""
+        return self.cdktf("diff", *self._offline)
+
     @property
     def _offline(self) -> list[str]:
         return ["--skip-provider-lock"] if self._has_providers else []

@@ -127,9 +127,20 @@ def deployments(
         "fleet_private_key": private_key,
     }
     aws.client("ec2", "ap-southeast-2").create_key_pair(KeyName="operators")
+    dublin = aws.client("ec2", "eu-west-1")
+    for subnet in dublin.describe_subnets()["Subnets"]:
+        if subnet["AvailabilityZone"] != "eu-west-1b":
+            dublin.delete_subnet(SubnetId=subnet["SubnetId"])
     apps = Path(__file__).parent / "apps"
     made = {
-        "main": Deployment(ROOT / "main.py", "spark-cluster", folder / "main", aws.url),
+        "main": Deployment(ROOT / "main.py", "spark-cluster-demo-us-east-1", folder / "main", aws.url),
+        "renamed": Deployment(
+            ROOT / "main.py",
+            "spark-cluster-first-eu-west-1",
+            folder / "renamed",
+            aws.url,
+            context={"name": "first", "region": "eu-west-1"},
+        ),
         "existing_stack": Deployment(
             ROOT / "examples/existing_stack.py", "existing-stack", folder / "existing_stack", aws.url
         ),
