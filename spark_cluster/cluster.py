@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from constructs import Construct
 
 from spark_cluster import checks, userdata
 from spark_cluster.commands import MASTER_UI_PORT, Commands
 from spark_cluster.fleet_key import ClusterFleetKey, FleetKey, Generated
-from spark_cluster.identity import Allow, NodeRole
+from spark_cluster.identity import Allow, CallerRole, NodeRole
 from spark_cluster.image import NodeImage
 from spark_cluster.location import Location
 from spark_cluster.master import MASTER_PORT, Master, MasterInstance
@@ -22,11 +22,6 @@ from spark_cluster.settings import MasterSettings, NodeSettings, WorkerSettings,
 from spark_cluster.spark_release import DEFAULT_SPARK_VERSION, PYTHON_VERSION, SparkArchive, SparkDistribution
 from spark_cluster.storage import ClusterStorage
 from spark_cluster.workers import LAUNCH_HOOK_NAME, WorkerFleet, Workers, grant_complete_launch, group_arn, group_name
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from spark_cluster.identity import CallerRole
 
 
 class SparkCluster(Construct):

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
+from cdktf import TerraformResource
 from cdktf_cdktf_provider_aws.iam_instance_profile import IamInstanceProfile
 from cdktf_cdktf_provider_aws.iam_role import IamRole
 from cdktf_cdktf_provider_aws.iam_role_policy import IamRolePolicy
 from constructs import Construct
 
 from spark_cluster import checks, references
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from cdktf import TerraformResource
-
-    from spark_cluster.location import Location
+from spark_cluster.location import Location
 
 POLICY_VERSION = "2012-10-17"
 

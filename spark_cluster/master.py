@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from cdktf import TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.instance import Instance, InstanceMetadataOptions, InstanceRootBlockDevice
 from constructs import Construct
 
 from spark_cluster import checks
-from spark_cluster.node import METADATA_OPTIONS, ROOT_VOLUME_TYPE
+from spark_cluster.identity import NodeRole
+from spark_cluster.node import METADATA_OPTIONS, ROOT_VOLUME_TYPE, NodeCommon
+from spark_cluster.settings import MasterSettings
 from spark_cluster.userdata import UserData
-
-if TYPE_CHECKING:
-    from spark_cluster.identity import NodeRole
-    from spark_cluster.node import NodeCommon
-    from spark_cluster.settings import MasterSettings
 
 MASTER_PORT = 7077
 

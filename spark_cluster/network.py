@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
-from cdktf import Fn, Op, Postcondition, TerraformResourceLifecycle, TerraformSelf, Token
+from cdktf import Fn, Op, Postcondition, TerraformResource, TerraformResourceLifecycle, TerraformSelf, Token
 from cdktf_cdktf_provider_aws.data_aws_subnet import DataAwsSubnet
 from cdktf_cdktf_provider_aws.data_aws_vpc import DataAwsVpc
 from cdktf_cdktf_provider_aws.route53_record import Route53Record
@@ -15,11 +15,6 @@ from cdktf_cdktf_provider_aws.vpc_security_group_ingress_rule import VpcSecurity
 from constructs import Construct
 
 from spark_cluster import checks
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from cdktf import TerraformResource
 
 MASTER_RECORD_TTL_SECONDS = 30
 """How long a worker may look for a replaced master at its old address."""

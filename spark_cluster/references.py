@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
-from cdktf import TerraformStack
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from cdktf import TerraformResource
+from cdktf import TerraformResource, TerraformStack
 
 _ADDRESS = re.compile(r"\b(?:data\.)?[a-z][a-z0-9_]*\.[A-Za-z_][\w-]*")
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
-from cdktf import DataResource, TerraformResourceLifecycle
+from cdktf import DataResource, TerraformResource, TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.s3_bucket import S3Bucket
 from cdktf_cdktf_provider_aws.s3_bucket_lifecycle_configuration import (
     S3BucketLifecycleConfiguration,
@@ -30,15 +31,8 @@ from cdktf_cdktf_provider_aws.s3_bucket_versioning import S3BucketVersioningA, S
 from constructs import Construct
 
 from spark_cluster import checks
-from spark_cluster.identity import POLICY_VERSION, Allow
+from spark_cluster.identity import POLICY_VERSION, Allow, Grantee, NodeRole
 from spark_cluster.references import address
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from cdktf import TerraformResource
-
-    from spark_cluster.identity import Grantee, NodeRole
 
 ARTIFACTS_PREFIX = "artifacts"
 DATA_PREFIX = "data"

@@ -14,17 +14,14 @@ import re
 import tarfile
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cdktf import Fn, TerraformLocal, TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.s3_object import S3Object
 from constructs import Construct
 
-from spark_cluster.storage import ARTIFACTS_PREFIX
-
-if TYPE_CHECKING:
-    from spark_cluster.settings import NodeSettings
-    from spark_cluster.storage import ClusterStorage
+from spark_cluster.settings import NodeSettings
+from spark_cluster.storage import ARTIFACTS_PREFIX, ClusterStorage
 
 MAX_BYTES = 16_384
 """EC2's limit, before base64: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html"""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from cdktf import Op, TerraformResourceLifecycle, Token
+from cdktf import Op, TerraformResource, TerraformResourceLifecycle, Token
 from cdktf_cdktf_provider_aws.autoscaling_group import (
     AutoscalingGroup,
     AutoscalingGroupInitialLifecycleHook,
@@ -33,18 +32,12 @@ from cdktf_cdktf_provider_aws.launch_template import (
 from constructs import Construct
 
 from spark_cluster import checks
-from spark_cluster.identity import Allow
-from spark_cluster.node import METADATA_OPTIONS, ROOT_VOLUME_TYPE
+from spark_cluster.identity import Allow, NodeRole
+from spark_cluster.location import Location
+from spark_cluster.node import METADATA_OPTIONS, ROOT_VOLUME_TYPE, NodeCommon
+from spark_cluster.scaling import Scaling
+from spark_cluster.settings import WorkerSettings
 from spark_cluster.userdata import UserData
-
-if TYPE_CHECKING:
-    from cdktf import TerraformResource
-
-    from spark_cluster.identity import NodeRole
-    from spark_cluster.location import Location
-    from spark_cluster.node import NodeCommon
-    from spark_cluster.scaling import Scaling
-    from spark_cluster.settings import WorkerSettings
 
 LAUNCH_HOOK_NAME = "registered-with-master"
 WAIT_BEYOND_BOOT_SECONDS = 900
