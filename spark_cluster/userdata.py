@@ -53,9 +53,11 @@ def files(*parts: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for part in parts:
         root = folder() / part
-        for path in sorted(root.rglob("*")):
+        # By parts: Windows would compare paths without their case, and another order is another document.
+        for path in sorted(root.rglob("*"), key=lambda path: path.parts):
             if path.is_file() and "__pycache__" not in path.parts:
-                found[f"/{path.relative_to(root)}"] = path.read_text(encoding="utf-8")
+                # Line ends become the node's own, as Python reads text by default.
+                found[f"/{path.relative_to(root).as_posix()}"] = path.read_text(encoding="utf-8")
     return found
 
 
