@@ -129,7 +129,7 @@ def deployments(
     aws.client("ec2", "ap-southeast-2").create_key_pair(KeyName="operators")
     dublin = aws.client("ec2", "eu-west-1")
     for subnet in dublin.describe_subnets()["Subnets"]:
-        if subnet["AvailabilityZone"] != "eu-west-1b":
+        if subnet["AvailabilityZone"] != "eu-west-1c":
             dublin.delete_subnet(SubnetId=subnet["SubnetId"])
     apps = Path(__file__).parent / "apps"
     made = {

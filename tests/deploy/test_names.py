@@ -52,7 +52,7 @@ def second(first: Deployment, before: dict[str, Any]) -> Deployment:
 
 def test_the_cluster_is_in_a_zone_that_has_a_default_subnet(first_cluster: ClusterInAws) -> None:
     """`eu-west-1a`, which sorts first, offers all types and has none."""
-    assert first_cluster.master()["Placement"]["AvailabilityZone"] == "eu-west-1b"
+    assert first_cluster.master()["Placement"]["AvailabilityZone"] == "eu-west-1c"
 
 
 def test_another_name_leaves_the_cluster_of_before_with_its_data(
@@ -90,7 +90,7 @@ def test_a_subnet_whose_zone_lacks_a_wanted_type_is_named_in_the_plan(
     first: Deployment, second: Deployment, first_cluster: ClusterInAws
 ) -> None:
     """The alternative would be to replace the master by one in another zone, such as `eu-west-1a`."""
-    elsewhere = replace(first, context={**first.context, "worker_instance_types": ["h1.2xlarge"]})
+    elsewhere = replace(first, context={**first.context, "worker_instance_types": ["c8a.2xlarge"]})
     assert elsewhere.diff().returncode != 0
     assert f"the cluster is in {first_cluster.master()['SubnetId']}, in whose zone not all of" in elsewhere.reason()
 
