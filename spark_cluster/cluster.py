@@ -17,6 +17,7 @@ from spark_cluster.master import MASTER_PORT, Master, MasterInstance
 from spark_cluster.network import ClusterNetwork
 from spark_cluster.node import NodeCommon
 from spark_cluster.parameters import PLACEHOLDER, NodeParameter
+from spark_cluster.required_version import RequiredVersion
 from spark_cluster.scaling import Cpu, Scaling
 from spark_cluster.settings import MasterSettings, NodeSettings, WorkerSettings, executor_cores
 from spark_cluster.spark_release import DEFAULT_SPARK_VERSION, PYTHON_VERSION, SparkArchive, SparkDistribution
@@ -160,6 +161,7 @@ class SparkCluster(Construct):
         checks.script("setup_script", setup_script)
         checks.proxy("http_proxy", http_proxy)
 
+        RequiredVersion(self, "required_version")
         self.location = Location(self, "location", account_id=account_id)
         self.master_role = NodeRole(
             self,
