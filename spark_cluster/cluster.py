@@ -94,7 +94,8 @@ class SparkCluster(Construct):
             id: its id: part of every address, so changing it replaces the cluster.
             name: at most 24 lower-case letters, digits and single inner hyphens. Unique in the region and in the VPC:
                 the zone is `<name>-spark`, the group `<name>-spark-workers`, the parameters `/spark-cluster/<name>/…`.
-                Changing it: makes another cluster with another, empty bucket.
+                Changing it: makes another cluster with an empty bucket, and destroys this one; if its bucket has to
+                be kept (`force_destroy`), that ends in an error.
             vpc_id: the VPC; its `enable_dns_support` and `enable_dns_hostnames` must be on.
                 Changing it: make a second cluster instead; a security group cannot move while nodes use it.
             subnet_ids: the workers' subnets; one zone is cheapest and fastest for shuffles.
