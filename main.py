@@ -76,7 +76,7 @@ https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-regions.htm
 
 _REGION = re.compile(r"[a-z]{2,}(-[a-z]+)*-(central|(north|south)(east|west)?|east|west)-[0-9]{1,2}")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_STATE_OF_0_1 = Path("terraform.spark-cluster.tfstate")
+_FORMER_STATE = Path("terraform.spark-cluster.tfstate")
 
 
 class SparkStack(TerraformStack):
@@ -96,7 +96,7 @@ class SparkStack(TerraformStack):
             # Terraform has it since 1.10, cdktf has no argument for it.
             backend.add_override("use_lockfile", value=True)
         else:
-            _refuse_state_of_0_1()
+            _refuse_former_state()
         workers = settings["worker_instance_types"]
         vpc_id = self._default_vpc()
         cluster = SparkCluster(
@@ -266,17 +266,17 @@ _CHECKS = {
 """What each setting must be before the construct sees it, which has more rules for most."""
 
 
-def _refuse_state_of_0_1() -> None:
-    """Until 0.1 there was one file for the state of whatever cluster: not to be left behind with a cluster in it."""
-    if not _STATE_OF_0_1.exists():
+def _refuse_former_state() -> None:
+    """Until 0.1.0 one file had the state of whatever cluster: not to be left behind with a cluster in it."""
+    if not _FORMER_STATE.exists():
         return
-    state = json.loads(_STATE_OF_0_1.read_text(encoding="utf-8"))
+    state = json.loads(_FORMER_STATE.read_text(encoding="utf-8"))
     if not state["resources"]:
         return
     outputs = {name: output["value"] for name, output in state["outputs"].items()}
     name = outputs.get("group_name", "NAME").removesuffix("-spark-workers")
     now = f"terraform.spark-cluster-{name}-{outputs.get('region', 'REGION')}.tfstate"
-    raise ValueError(f"{_STATE_OF_0_1} keeps the cluster of an earlier version: it must be renamed to {now}")
+    raise ValueError(f"{_FORMER_STATE} keeps the cluster of an earlier version: it must be renamed to {now}")
 
 
 def context_of(file: Path) -> dict[str, Any]:

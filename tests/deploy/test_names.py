@@ -95,7 +95,7 @@ def test_a_subnet_whose_zone_lacks_a_wanted_type_is_named_in_the_plan(
     assert f"the cluster is in {first_cluster.master()['SubnetId']}, in whose zone not all of" in elsewhere.reason()
 
 
-def test_the_state_file_of_0_1_is_to_be_renamed_and_then_found(first: Deployment, second: Deployment) -> None:
+def test_the_former_state_file_is_to_be_renamed_and_then_found(first: Deployment, second: Deployment) -> None:
     now, old = (first.folder / f"terraform.{stack}.tfstate" for stack in (first.stack, "spark-cluster"))
     now.rename(old)
     refused = first.diff()

@@ -374,7 +374,7 @@ def test_another_name_or_region_has_another_state(tmp_path: Path) -> None:
     assert state_id(tmp_path) == "spark-cluster-demo-us-east-1"
 
 
-def state_of_0_1(folder: Path, outputs: dict[str, str], resources: list[dict[str, Any]]) -> None:
+def former_state(folder: Path, outputs: dict[str, str], resources: list[dict[str, Any]]) -> None:
     state = {"version": 4, "outputs": {name: {"value": value} for name, value in outputs.items()}}
     (folder / "terraform.spark-cluster.tfstate").write_text(json.dumps(state | {"resources": resources}))
 
@@ -387,21 +387,21 @@ def state_of_0_1(folder: Path, outputs: dict[str, str], resources: list[dict[str
     ],
     ids=["deployed", "half deployed"],
 )
-def test_a_cluster_in_the_state_file_of_0_1_is_not_left_behind(
+def test_a_cluster_in_the_former_state_file_is_not_left_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outputs: dict[str, str], now: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    state_of_0_1(tmp_path, outputs, [{"type": "aws_instance"}])
+    former_state(tmp_path, outputs, [{"type": "aws_instance"}])
     says = f"terraform.spark-cluster.tfstate keeps the cluster of an earlier version: it must be renamed to {now}"
     with pytest.raises(ValueError, match=f"^{re.escape(says)}$"):
         main.build(new_app(tmp_path))
 
 
-def test_the_state_file_of_0_1_does_not_matter_where_nothing_is_in_it(
+def test_the_former_state_file_does_not_matter_where_nothing_is_in_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    state_of_0_1(tmp_path, {}, [])
+    former_state(tmp_path, {}, [])
     assert main.build(new_app(tmp_path / "destroyed"))
-    state_of_0_1(tmp_path, {}, [{"type": "aws_instance"}])
+    former_state(tmp_path, {}, [{"type": "aws_instance"}])
     assert main.build(new_app(tmp_path / "remote", state_bucket="company-state"))
