@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 REGION = "eu-west-1"
 
 
+def changes(deployment: Deployment) -> dict[str, str]:
+    """What a deploy would change, but for what this AWS does not remember: that a policy is enabled."""
+    done = deployment.diff()
+    assert done.returncode == 0, done.stdout[-4000:]
+    found = deployment.changes().items()
+    return {address: action for address, action in found if not address.startswith("aws_autoscaling_policy.")}
+
+
 @pytest.fixture(scope="module")
 def first(deployments: Deployments) -> Deployment:
     deployment, future = deployments["renamed"]
@@ -81,9 +89,7 @@ def test_the_name_of_before_finds_its_cluster_again_as_it_is_whatever_zones_offe
     ec2, used = aws.client("ec2", REGION), first_cluster.master()["SubnetId"]
     while (new := ec2.create_default_subnet(AvailabilityZone="eu-west-1a")["Subnet"]["SubnetId"]) > used:
         ec2.delete_subnet(SubnetId=new)
-    done = first.diff()
-    assert done.returncode == 0, done.stdout[-4000:]
-    assert "No changes" in done.stdout
+    assert changes(first) == {}
 
 
 def test_a_subnet_whose_zone_lacks_a_wanted_type_is_named_in_the_plan(
@@ -102,7 +108,7 @@ def test_the_former_state_file_is_to_be_renamed_and_then_found(first: Deployment
     assert refused.returncode != 0
     assert f"it must be renamed to {now.name}" in refused.stdout
     old.rename(now)
-    assert "No changes" in first.diff().stdout
+    assert changes(first) == {}
 
 
 def test_destroy_leaves_nothing_of_the_first(
