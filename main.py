@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdktf import (
+    Annotations,
     App,
     DataResource,
     Fn,
@@ -64,12 +65,13 @@ REGIONS = [
     "af-south-1", "ap-east-1", "ap-east-2", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1",
     "ap-south-2", "ap-southeast-1", "ap-southeast-2", "ap-southeast-3", "ap-southeast-4", "ap-southeast-5",
     "ap-southeast-6", "ap-southeast-7", "ca-central-1", "ca-west-1", "cn-north-1", "cn-northwest-1", "eu-central-1",
-    "eu-central-2", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-2", "eu-west-3", "il-central-1",
-    "me-central-1", "me-south-1", "mx-central-1", "sa-east-1", "us-east-1", "us-east-2", "us-gov-east-1",
-    "us-gov-west-1", "us-west-1", "us-west-2",
+    "eu-central-2", "eu-isoe-west-1", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-2", "eu-west-3",
+    "eusc-de-east-1", "il-central-1", "me-central-1", "me-south-1", "mx-central-1", "sa-east-1", "us-east-1",
+    "us-east-2", "us-gov-east-1", "us-gov-west-1", "us-iso-east-1", "us-iso-west-1", "us-isob-east-1",
+    "us-isob-west-1", "us-isof-east-1", "us-isof-south-1", "us-west-1", "us-west-2",
 ]
 # fmt: on
-"""Regions that a mistyped one is compared with; a newer one of their form is as good.
+"""Regions that a mistyped one is compared with. A newer one of their form is taken; if there is none, the plan says so.
 
 https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-regions.html
 """
@@ -88,6 +90,9 @@ class SparkStack(TerraformStack):
         # The id names the file of the local state: another name or region must not find the state of this one, and
         # destroy the cluster in it.
         super().__init__(app, f"spark-cluster-{settings['name']}-{region}")
+        if region not in REGIONS:
+            message = f"{_argument('region')} {region} is none that this app knows{_nearest(region, REGIONS)}"
+            Annotations.of(self).add_warning(message)
         AwsProvider(self, "aws", region=region, profile=settings["profile"])
         if settings["state_bucket"]:
             key = f"spark-cluster/{settings['name']}.tfstate"

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
@@ -14,6 +14,9 @@ import pytest
 import main
 from tests.synth.synthesized import Synthesized, new_app
 from tools import on_master
+
+if TYPE_CHECKING:
+    from cdktf import TerraformStack
 
 
 @pytest.fixture(scope="session")
@@ -283,6 +286,17 @@ def test_every_region_that_boto3_knows_is_taken() -> None:
     }
     assert known >= set(main.REGIONS)
     assert {main.settings_of({"region": region})["region"] for region in known} == known
+
+
+def warnings(stack: TerraformStack) -> list[str]:
+    return [entry.data for entry in stack.node.metadata if entry.type == "@cdktf/warn"]
+
+
+def test_a_region_of_the_right_form_that_is_not_known_is_taken_with_a_warning(tmp_path: Path) -> None:
+    """It may be new; if there is none such, Terraform's plan says so."""
+    says = f"{IN_CONTEXT}region us-west-3 is none that this app knows, did you mean us-west-2?"
+    assert warnings(main.build(new_app(tmp_path, region="us-west-3"))) == [says]
+    assert warnings(main.build(new_app(tmp_path, region="us-west-2"))) == []
 
 
 def test_every_setting_of_cdktf_json_is_one_that_the_app_reads() -> None:
