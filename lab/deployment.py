@@ -160,6 +160,10 @@ class Deployment:
         """`cdktf destroy`, approved."""
         return self.cdktf("destroy", "--auto-approve", *self._offline)
 
+    def output(self) -> Done:
+        """`cdktf output`, which makes the folder in which Terraform finds the state."""
+        return self.cdktf("output", *self._offline)
+
     def diff(self) -> Done:
         """`cdktf diff`: what a deploy would change."""
         return self.cdktf("diff", *self._offline)

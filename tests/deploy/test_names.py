@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +81,16 @@ def test_a_destroy_takes_only_the_cluster_that_is_named(
     assert done.returncode == 0, done.stdout[-4000:]
     assert {kind: names for kind, names in ClusterInAws(aws, "second", REGION).left().items() if names} == {}
     assert first_cluster.left() == before["left"]
+
+
+def test_output_finds_the_cluster_that_is_named_again(first: Deployment, second: Deployment) -> None:
+    """The command line removes the folder of a stack that it did not synthesize; `make status` reads that folder."""
+    assert not first.stack_folder.exists()
+    done = first.output()
+    assert done.returncode == 0, done.stdout[-4000:]
+    show = ["terraform", "output", "-raw", "group_name"]
+    shown = subprocess.run(show, cwd=first.stack_folder, stdout=subprocess.PIPE, text=True, check=True)
+    assert shown.stdout == "first-spark-workers"
 
 
 def test_the_name_of_before_finds_its_cluster_again_as_it_is_whatever_zones_offer_by_now(
