@@ -288,12 +288,15 @@ def context_of(file: Path) -> dict[str, Any]:
     """The context of a `cdktf.json`, as the command line hands it to an app.
 
     Raises:
-        ValueError: a setting stands outside of the context, where nothing reads it.
+        ValueError: there is no such file, its context is no object, or a setting stands outside of it, where nothing
+            reads it.
     """
     if not file.exists():
         raise ValueError(f"there is no {file.name} in {file.absolute().parent}: call main.py where it is")
     document = json.loads(file.read_text(encoding="utf-8"))
-    context: dict[str, Any] = document.get("context", {})
+    context: dict[str, Any] = document.get("context") or {}
+    if not isinstance(context, dict):
+        raise checks.fail(f"{file.name}'s context", 'be an object such as {"name": "nightly"}', context)
     if misplaced := sorted(DEFAULTS.keys() & document.keys()):
         raise ValueError(f"{file.name}: {', '.join(misplaced)} must stand in its context")
     return context

@@ -355,9 +355,13 @@ def test_what_the_command_line_hands_on_is_all_of_the_context(folder: Path) -> N
     [
         ('{"context": {"max_sise": 7}}', f"main.py: {IN_CONTEXT}max_sise is unknown, did you mean max_size?\n"),
         ('{"region": "eu-west-1", "max_size": 7}', "main.py: cdktf.json: max_size, region must stand in its context\n"),
+        (
+            '{"context": ["max_size"]}',
+            'main.py: cdktf.json\'s context must be an object such as {"name": "nightly"}, got [\'max_size\']\n',
+        ),
         ('{"context": {"min_size": 9}}', "main.py: workers.min_size must be at most workers.max_size, got 9 > 4\n"),
     ],
-    ids=["unknown key", "beside the context", "what the construct refuses"],
+    ids=["unknown key", "beside the context", "no object", "what the construct refuses"],
 )
 def test_the_program_says_in_one_line_what_is_wrong(folder: Path, text: str, says: str) -> None:
     (folder / "cdktf.json").write_text(text)
