@@ -1,6 +1,6 @@
 """The smallest real app: one Spark cluster in the account's default VPC, with the settings of `cdktf.json`'s context.
 
-`cdktf synth` needs no account; `cdktf deploy` makes the cluster in the first zone that offers all its instance types.
+`cdktf synth` needs no account; `cdktf deploy` makes the cluster in a zone that offers all its instance types.
 """
 
 from __future__ import annotations
@@ -10,18 +10,40 @@ from spark_cluster.lazy_provider import import_lazily
 import_lazily()  # Before anything else imports the provider: a tenth of the time.
 
 # ruff: noqa: E402
-from typing import Any
+import difflib
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from cdktf import App, Fn, Op, Precondition, S3Backend, TerraformOutput, TerraformResourceLifecycle, TerraformStack
+from cdktf import (
+    Annotations,
+    App,
+    DataResource,
+    Fn,
+    Op,
+    Postcondition,
+    Precondition,
+    S3Backend,
+    TerraformOutput,
+    TerraformResourceLifecycle,
+    TerraformSelf,
+    TerraformStack,
+)
 from cdktf_cdktf_provider_aws.data_aws_ec2_instance_type_offerings import (
     DataAwsEc2InstanceTypeOfferings,
     DataAwsEc2InstanceTypeOfferingsFilter,
 )
 from cdktf_cdktf_provider_aws.data_aws_subnets import DataAwsSubnets, DataAwsSubnetsFilter
-from cdktf_cdktf_provider_aws.data_aws_vpc import DataAwsVpc
+from cdktf_cdktf_provider_aws.data_aws_vpcs import DataAwsVpcs, DataAwsVpcsFilter
 from cdktf_cdktf_provider_aws.provider import AwsProvider
 
-from spark_cluster import Master, SparkCluster, Workers
+from spark_cluster import Master, SparkCluster, Workers, checks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 DEFAULTS: dict[str, Any] = {
     "name": "demo",
@@ -38,14 +60,39 @@ DEFAULTS: dict[str, Any] = {
 }
 """What the context of `cdktf.json` does not set."""
 
+# fmt: off
+REGIONS = [
+    "af-south-1", "ap-east-1", "ap-east-2", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1",
+    "ap-south-2", "ap-southeast-1", "ap-southeast-2", "ap-southeast-3", "ap-southeast-4", "ap-southeast-5",
+    "ap-southeast-6", "ap-southeast-7", "ca-central-1", "ca-west-1", "cn-north-1", "cn-northwest-1", "eu-central-1",
+    "eu-central-2", "eu-isoe-west-1", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-2", "eu-west-3",
+    "eusc-de-east-1", "il-central-1", "me-central-1", "me-south-1", "mx-central-1", "sa-east-1", "us-east-1",
+    "us-east-2", "us-gov-east-1", "us-gov-west-1", "us-iso-east-1", "us-iso-west-1", "us-isob-east-1",
+    "us-isob-west-1", "us-isof-east-1", "us-isof-south-1", "us-west-1", "us-west-2",
+]
+# fmt: on
+"""Regions that a mistyped one is compared with. A newer one of their form is taken; if there is none, the plan says so.
+
+https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-regions.html
+"""
+
+_REGION = re.compile(r"[a-z]{2,}(-[a-z]+)*-(central|(north|south)(east|west)?|east|west)-[0-9]{1,2}")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_FORMER_STATE = Path("terraform.spark-cluster.tfstate")
+
 
 class SparkStack(TerraformStack):
     """One cluster, and the commands that its user wants first."""
 
     def __init__(self, app: App) -> None:
-        super().__init__(app, "spark-cluster")
-        settings = {key: _from_context(app, key, default) for key, default in DEFAULTS.items()}
+        settings = settings_of(app.node.get_all_context())
         region = settings["region"]
+        # The id names the file of the local state: another name or region must not find the state of this one, and
+        # destroy the cluster in it.
+        super().__init__(app, f"spark-cluster-{settings['name']}-{region}")
+        if region not in REGIONS:
+            message = f"{_argument('region')} {region} is none that this app knows{_nearest(region, REGIONS)}"
+            Annotations.of(self).add_warning(message)
         AwsProvider(self, "aws", region=region, profile=settings["profile"])
         if settings["state_bucket"]:
             key = f"spark-cluster/{settings['name']}.tfstate"
@@ -53,14 +100,16 @@ class SparkStack(TerraformStack):
             backend = S3Backend(self, bucket=bucket, key=key, region=region, profile=profile, encrypt=True)
             # Terraform has it since 1.10, cdktf has no argument for it.
             backend.add_override("use_lockfile", value=True)
+        else:
+            _refuse_former_state()
         workers = settings["worker_instance_types"]
-        vpc = DataAwsVpc(self, "default_vpc", default=True)
+        vpc_id = self._default_vpc()
         cluster = SparkCluster(
             self,
             "spark",
             name=settings["name"],
-            vpc_id=vpc.id,
-            subnet_ids=self._subnets(vpc.id, [settings["master_instance_type"], *workers]),
+            vpc_id=vpc_id,
+            subnet_ids=[self._subnet(vpc_id, [settings["master_instance_type"], *workers])],
             master=Master(instance_type=settings["master_instance_type"]),
             workers=Workers(
                 instance_types=workers,
@@ -73,8 +122,21 @@ class SparkStack(TerraformStack):
         )
         self._outputs(cluster, settings["profile"])
 
-    def _subnets(self, vpc_id: str, instance_types: list[str]) -> list[str]:
-        """The default VPC's subnet in one zone: not every zone has every instance type."""
+    def _default_vpc(self) -> str:
+        one = Postcondition(
+            condition="${length(self.ids) == 1}",
+            error_message="the region has no default VPC: `aws ec2 create-default-vpc` makes one",
+        )
+        ids = DataAwsVpcs(
+            self,
+            "default_vpc",
+            filter=[DataAwsVpcsFilter(name="is-default", values=["true"])],
+            lifecycle=TerraformResourceLifecycle(postcondition=[one]),
+        ).ids
+        return str(Fn.element(ids, 0))
+
+    def _subnet(self, vpc_id: str, instance_types: list[str]) -> str:
+        """A default subnet in a zone that offers all types, as not every zone does; chosen once."""
         zones = [
             DataAwsEc2InstanceTypeOfferings(
                 self,
@@ -84,23 +146,41 @@ class SparkStack(TerraformStack):
             ).locations
             for index, instance_type in enumerate(instance_types)
         ]
-        common = Fn.sort(Fn.setintersection(zones[0], zones[1:]))
+        # Local Zones are among them, which have no default subnet.
+        common = Fn.setintersection(zones[0], zones[1:])
         listed = ", ".join(instance_types)
-        some = Precondition(
+        zone = Precondition(
             condition=Op.gte(Fn.length_of(common), 1),
             error_message=f"no zone of the region offers all of {listed}: set worker_instance_types in cdktf.json",
         )
-        ids: list[str] = DataAwsSubnets(
+        subnet = Postcondition(
+            condition="${length(self.ids) >= 1}",
+            error_message=f"the default VPC has no default subnet in {Fn.join(', ', common)}, which offer "
+            f"all of {listed}: `aws ec2 create-default-subnet --availability-zone ZONE` makes one",
+        )
+        ids = DataAwsSubnets(
             self,
             "subnets",
             filter=[
                 DataAwsSubnetsFilter(name="vpc-id", values=[vpc_id]),
                 DataAwsSubnetsFilter(name="default-for-az", values=["true"]),
-                DataAwsSubnetsFilter(name="availability-zone", values=[str(Fn.element(common, 0))]),
+                DataAwsSubnetsFilter(name="availability-zone", values=common),
             ],
-            lifecycle=TerraformResourceLifecycle(precondition=[some]),
+            lifecycle=TerraformResourceLifecycle(precondition=[zone], postcondition=[subnet]),
         ).ids
-        return ids
+        # AWS adds types to zones, and people add subnets: neither may move the master to another zone.
+        stays = Postcondition(
+            condition=Fn.contains(ids, TerraformSelf.get_string("output.id")),
+            error_message=f"the cluster is in ${{self.output.id}}, in whose zone not all of {listed} are offered: set "
+            "worker_instance_types in cdktf.json, or make a cluster of another name",
+        )
+        chosen = DataResource(
+            self,
+            "subnet",
+            input={"id": Fn.element(Fn.sort(ids), 0)},
+            lifecycle=TerraformResourceLifecycle(ignore_changes=["input"], postcondition=[stays]),
+        )
+        return str(chosen.get_string_attribute("output.id"))
 
     def _outputs(self, cluster: SparkCluster, profile: str | None) -> None:
         commands = cluster.commands
@@ -121,9 +201,105 @@ class SparkStack(TerraformStack):
             TerraformOutput(self, name, value=value, static_id=True)
 
 
-def _from_context(app: App, key: str, default: object) -> Any:  # noqa: ANN401 - JSON
-    value = app.node.try_get_context(key)
-    return default if value is None else value
+def settings_of(context: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that a context gives, and the defaults of the others.
+
+    Raises:
+        ValueError: a key is unknown, or a value is not of its kind; the message names it.
+    """
+    for key in context:
+        if key not in DEFAULTS and not _is_of_cdktf(key):
+            near = _nearest(key, DEFAULTS) or f", it may have {', '.join(DEFAULTS)}"
+            raise ValueError(f"{_argument(key)} is unknown{near}")
+    given = {key: context[key] for key in DEFAULTS if context.get(key) is not None}
+    for key, value in given.items():
+        _CHECKS[key](_argument(key), value)
+    return DEFAULTS | given
+
+
+def _argument(key: str) -> str:
+    return f"cdktf.json's context: {key}"
+
+
+def _is_of_cdktf(key: str) -> bool:
+    """Whether cdktf, its command line or an older `cdktf init` may have put a key into the context."""
+    return key.startswith(("cdktf", "@cdktf/")) or key in {"excludeStackIdFromLogicalIds", "allowSepCharsInLogicalIds"}
+
+
+def _nearest(given: str, known: Iterable[str]) -> str:
+    found = difflib.get_close_matches(given.lower(), known, n=1)
+    return f", did you mean {found[0]}?" if found else ""
+
+
+def _region(argument: str, value: object) -> None:
+    checks.text(argument, value)
+    if not _REGION.fullmatch(str(value)):
+        raise ValueError(f"{argument} must be a region such as us-east-1, got {value!r}{_nearest(str(value), REGIONS)}")
+
+
+def _bucket(argument: str, value: object) -> None:
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+    checks.text(argument, value)
+    if not _BUCKET.fullmatch(str(value)):
+        raise checks.fail(argument, "be the name of a bucket, not an address of one", value)
+
+
+def _types(argument: str, value: object) -> None:
+    if not isinstance(value, list):
+        raise checks.fail(argument, "be a list such as ['m6i.xlarge']", value)
+    for index, one in enumerate(value):
+        checks.instance_type(f"{argument}[{index}]", one)
+
+
+def _size(argument: str, value: object) -> None:
+    checks.whole(argument, value, 0)
+
+
+_CHECKS = {
+    "name": checks.name,
+    "region": _region,
+    "profile": checks.text,
+    "spark_version": checks.text,
+    "state_bucket": _bucket,
+    "master_instance_type": checks.instance_type,
+    "worker_instance_types": _types,
+    "min_size": _size,
+    "max_size": _size,
+    "desired_size": _size,
+    "force_destroy": checks.flag,
+}
+"""What each setting must be before the construct sees it, which has more rules for most."""
+
+
+def _refuse_former_state() -> None:
+    """Until 0.1.0 one file had the state of whatever cluster: not to be left behind with a cluster in it."""
+    if not _FORMER_STATE.exists():
+        return
+    state = json.loads(_FORMER_STATE.read_text(encoding="utf-8"))
+    if not state["resources"]:
+        return
+    outputs = {name: output["value"] for name, output in state["outputs"].items()}
+    name = outputs.get("group_name", "NAME").removesuffix("-spark-workers")
+    now = f"terraform.spark-cluster-{name}-{outputs.get('region', 'REGION')}.tfstate"
+    raise ValueError(f"{_FORMER_STATE} keeps the cluster of an earlier version: it must be renamed to {now}")
+
+
+def context_of(file: Path) -> dict[str, Any]:
+    """The context of a `cdktf.json`, as the command line hands it to an app.
+
+    Raises:
+        ValueError: there is no such file, its context is no object, or a setting stands outside of it, where nothing
+            reads it.
+    """
+    if not file.exists():
+        raise ValueError(f"there is no {file.name} in {file.absolute().parent}: call main.py where it is")
+    document = json.loads(file.read_text(encoding="utf-8"))
+    context: dict[str, Any] = document.get("context") or {}
+    if not isinstance(context, dict):
+        raise checks.fail(f"{file.name}'s context", 'be an object such as {"name": "nightly"}', context)
+    if misplaced := sorted(DEFAULTS.keys() & document.keys()):
+        raise ValueError(f"{file.name}: {', '.join(misplaced)} must stand in its context")
+    return context
 
 
 def build(app: App) -> SparkStack:
@@ -131,7 +307,17 @@ def build(app: App) -> SparkStack:
     return SparkStack(app)
 
 
-if __name__ == "__main__":
-    app = App()
-    build(app)
+def main() -> None:
+    """Write the stack, or end with what is wrong with a setting."""
+    try:
+        context = context_of(Path("cdktf.json"))
+        # The command line hands the context on by itself; App reads it there.
+        app = App(context={} if "CDKTF_CONTEXT_JSON" in os.environ else context)
+        build(app)
+    except ValueError as error:
+        sys.exit(f"main.py: {error}")
     app.synth()
+
+
+if __name__ == "__main__":
+    main()

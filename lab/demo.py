@@ -105,7 +105,7 @@ def outside(deployment: Deployment) -> dict[str, str]:
 
 
 def _deployment(lab: Lab) -> Deployment:
-    return lab.deployment(ROOT / "main.py", "spark-cluster")
+    return lab.deployment(ROOT / "main.py", "spark-cluster-demo-us-east-1")
 
 
 def _down(args: Sequence[str]) -> int:

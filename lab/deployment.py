@@ -113,11 +113,25 @@ class Deployment:
 
         cdktf 0.21 may end before it has printed the last of what Terraform says, so Terraform is asked again.
         """
-        command = [*self.enter, "terraform", "plan", "-no-color", "-input=false"]
-        done = subprocess.run(
-            command, cwd=self.stack_folder, env=self._environment(), capture_output=True, text=True, check=False
+        return " ".join(re.sub("[│╷╵]", "", self._plan("-no-color").stderr).split())
+
+    def changes(self) -> dict[str, str]:
+        """What Terraform would do to each address, if anything, after a `diff` or `deploy` has made its folder."""
+        done = self._plan("-json")
+        assert done.returncode == 0, done.stdout[-4000:]
+        news = [json.loads(line) for line in done.stdout.splitlines()]
+        changes = [one["change"] for one in news if one["type"] == "planned_change"]
+        return {change["resource"]["addr"]: change["action"] for change in changes}
+
+    def _plan(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*self.enter, "terraform", "plan", "-input=false", *arguments],
+            cwd=self.stack_folder,
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            check=False,
         )
-        return " ".join(re.sub("[│╷╵]", "", done.stderr).split())
 
     def plan(self, *arguments: str) -> dict[str, Any]:
         """What Terraform would do next with what was synthesized last, as `terraform show -json` has it."""
@@ -161,6 +175,14 @@ class Deployment:
     def destroy(self) -> Done:
         """`cdktf destroy`, approved."""
         return self.cdktf("destroy", "--auto-approve", *self._offline)
+
+    def output(self) -> Done:
+        """`cdktf output`, which makes the folder in which Terraform finds the state."""
+        return self.cdktf("output", *self._offline)
+
+    def diff(self) -> Done:
+        """`cdktf diff`: what a deploy would change."""
+        return self.cdktf("diff", *self._offline)
 
     @property
     def _offline(self) -> list[str]:

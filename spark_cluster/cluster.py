@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from cdktf import TerraformDataSource, TerraformProvider, TerraformResource, TerraformStack
 from constructs import Construct
@@ -12,7 +12,7 @@ from spark_cluster import checks, references, userdata
 from spark_cluster.commands import Commands
 from spark_cluster.existing import About
 from spark_cluster.fleet_key import ClusterFleetKey, FleetKey, Generated
-from spark_cluster.grants import Grants
+from spark_cluster.grants import Grantee, Grants
 from spark_cluster.identity import Allow, NodeRole
 from spark_cluster.image import NodeImage
 from spark_cluster.location import Location
@@ -20,16 +20,12 @@ from spark_cluster.master import Master, MasterInstance
 from spark_cluster.network import ClusterNetwork, PrivateZone, master_ui_url, master_url
 from spark_cluster.node import NodeCommon, node_name
 from spark_cluster.parameters import PLACEHOLDER, NodeParameter, parameter_name
+from spark_cluster.required_version import RequiredVersion
 from spark_cluster.scaling import Cpu, Scaling
 from spark_cluster.settings import MasterSettings, NodeSettings, WorkerSettings, executor_cores
 from spark_cluster.spark_release import DEFAULT_SPARK_VERSION, PYTHON_VERSION, SparkArchive, SparkDistribution
 from spark_cluster.storage import ClusterStorage
 from spark_cluster.workers import LAUNCH_HOOK_NAME, WorkerFleet, Workers, grant_complete_launch, group_arn, group_name
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from spark_cluster.grants import Grantee
 
 
 class SparkCluster(Construct):
@@ -108,7 +104,8 @@ class SparkCluster(Construct):
             id: its id: part of every address, so changing it replaces the cluster.
             name: at most 24 lower-case letters, digits and single inner hyphens. Unique in the region and in the VPC:
                 the zone is `<name>-spark`, the group `<name>-spark-workers`, the parameters `/spark-cluster/<name>/…`.
-                Changing it: makes another cluster with another, empty bucket.
+                Changing it: makes another cluster with an empty bucket, and destroys this one; if its bucket has to
+                be kept (`force_destroy`), that ends in an error.
             vpc_id: the VPC; its `enable_dns_support` and `enable_dns_hostnames` must be on.
                 Changing it: make a second cluster instead; a security group cannot move while nodes use it.
             subnet_ids: the workers' subnets; one zone is cheapest and fastest for shuffles.
@@ -182,6 +179,7 @@ class SparkCluster(Construct):
         checks.script("setup_script", setup_script)
         checks.proxy("http_proxy", http_proxy)
 
+        RequiredVersion(self, "required_version")
         self._grants = Grants(self, name=name)
         self.location = Location(self, "location", account_id=account_id)
         self.master_role = NodeRole(

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 MASTER_UI_PORT = 8080
 PROGRAMS = "/usr/local/bin"  # which is not always on the path that sudo sets

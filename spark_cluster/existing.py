@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from cdktf import Fn, Token
 from cdktf_cdktf_provider_aws.data_aws_ssm_parameter import DataAwsSsmParameter
@@ -10,17 +10,12 @@ from cdktf_cdktf_provider_aws.ssm_parameter import SsmParameter
 from constructs import Construct
 
 from spark_cluster import checks
-from spark_cluster.grants import Grants
+from spark_cluster.grants import Grantee, Grants
 from spark_cluster.location import Location
 from spark_cluster.network import SubmitRules, master_ui_url, master_url
 from spark_cluster.parameters import ParameterAddress, parameter_name
 from spark_cluster.storage import BucketAddress
 from spark_cluster.workers import group_name
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from spark_cluster.grants import Grantee
 
 _ABOUT = "about"
 

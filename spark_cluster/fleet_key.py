@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from cdktf import Token
+from cdktf import TerraformResource, Token
 from cdktf_cdktf_provider_aws.ssm_parameter import SsmParameter as SsmParameterResource
 from constructs import Construct
 
 from spark_cluster import checks
+from spark_cluster.identity import NodeRole
+from spark_cluster.location import Location
 from spark_cluster.parameters import NodeParameter, ParameterAddress, parameter_name
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from cdktf import TerraformResource
-
-    from spark_cluster.identity import NodeRole
-    from spark_cluster.location import Location
 
 _DESCRIPTION = "Private half of the SSH key with which the Spark master reaches its workers"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TypeAlias, cast
 
 from cdktf import TerraformStack
 from cdktf_cdktf_provider_aws.data_aws_iam_role import DataAwsIamRole
@@ -11,12 +11,9 @@ from cdktf_cdktf_provider_aws.iam_role import IamRole
 from constructs import Construct
 
 from spark_cluster import checks
-from spark_cluster.identity import CallerRole, NodeRole, add_policy, check_role_name
-
-if TYPE_CHECKING:
-    from spark_cluster.identity import Allow
-    from spark_cluster.network import SubmitRules
-    from spark_cluster.parameters import ParameterAddress
+from spark_cluster.identity import Allow, CallerRole, NodeRole, add_policy, check_role_name
+from spark_cluster.network import SubmitRules
+from spark_cluster.parameters import ParameterAddress
 
 Grantee: TypeAlias = IamRole | DataAwsIamRole | CallerRole | NodeRole | str
 """A role: one of the app's, one that is looked up, one by its name, or a node's."""

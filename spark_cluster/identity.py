@@ -6,20 +6,16 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from cdktf import TerraformResourceLifecycle
+from cdktf import TerraformResource, TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.iam_instance_profile import IamInstanceProfile
 from cdktf_cdktf_provider_aws.iam_role import IamRole
 from cdktf_cdktf_provider_aws.iam_role_policy import IamRolePolicy
 from constructs import Construct
 
 from spark_cluster import checks, references
-
-if TYPE_CHECKING:
-    from cdktf import TerraformResource
-
-    from spark_cluster.location import Location
+from spark_cluster.location import Location
 
 POLICY_VERSION = "2012-10-17"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from cdktf import Fn, Op, Postcondition, TerraformLocal, TerraformResourceLifecycle, TerraformSelf, Token
 from cdktf_cdktf_provider_aws.data_aws_ami import DataAwsAmi, DataAwsAmiFilter
@@ -12,10 +12,6 @@ from cdktf_cdktf_provider_aws.data_aws_ssm_parameter import DataAwsSsmParameter
 from constructs import Construct
 
 from spark_cluster import checks, instance_types, references
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 
 PUBLIC_PARAMETER = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-"
 """Amazon Linux 2023, by architecture. https://docs.aws.amazon.com/linux/al2023/ug/ec2.html"""

@@ -7,13 +7,10 @@ import importlib
 import os
 import pkgutil
 import sys
+from collections.abc import Iterator, MutableMapping, Sequence
 from importlib.util import find_spec, module_from_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, MutableMapping, Sequence
-    from types import ModuleType
+from types import ModuleType
 
 PACKAGE = "cdktf_cdktf_provider_aws"
 """The generated package of the AWS provider's resources."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from cdktf import DataResource, TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.cloudwatch_metric_alarm import CloudwatchMetricAlarm
@@ -11,13 +10,10 @@ from cdktf_cdktf_provider_aws.instance import Instance, InstanceMetadataOptions,
 from constructs import Construct
 
 from spark_cluster import checks, references
-from spark_cluster.node import METADATA_OPTIONS, ROOT_VOLUME_TYPE, node_name
+from spark_cluster.identity import NodeRole
+from spark_cluster.node import METADATA_OPTIONS, ROOT_VOLUME_TYPE, NodeCommon, node_name
+from spark_cluster.settings import MasterSettings
 from spark_cluster.userdata import UserData
-
-if TYPE_CHECKING:
-    from spark_cluster.identity import NodeRole
-    from spark_cluster.node import NodeCommon
-    from spark_cluster.settings import MasterSettings
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from cdktf import Fn, Op, Postcondition, TerraformResourceLifecycle, TerraformSelf, Token
+from cdktf import (
+    Fn,
+    ITerraformDependable,
+    Op,
+    Postcondition,
+    TerraformDataSource,
+    TerraformResource,
+    TerraformResourceLifecycle,
+    TerraformSelf,
+    Token,
+)
 from cdktf_cdktf_provider_aws.data_aws_subnet import DataAwsSubnet
 from cdktf_cdktf_provider_aws.data_aws_vpc import DataAwsVpc
 from cdktf_cdktf_provider_aws.route53_record import Route53Record
@@ -18,11 +28,6 @@ from constructs import Construct
 
 from spark_cluster import checks, references
 from spark_cluster.commands import MASTER_UI_PORT
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from cdktf import ITerraformDependable, TerraformDataSource, TerraformResource
 
 MASTER_PORT = 7077
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from cdktf import ITerraformDependable
 
 from spark_cluster import checks
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from cdktf import ITerraformDependable
-
-    from spark_cluster.image import NodeImage
-    from spark_cluster.network import ClusterNetwork
-    from spark_cluster.storage import ClusterStorage
+from spark_cluster.image import NodeImage
+from spark_cluster.network import ClusterNetwork
+from spark_cluster.storage import ClusterStorage
 
 METADATA_OPTIONS: dict[str, Any] = {
     "http_endpoint": "enabled",

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from cdktf import TerraformResourceLifecycle
+from cdktf import TerraformResource, TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.ssm_parameter import SsmParameter
 from constructs import Construct
 
 from spark_cluster import checks
 from spark_cluster.identity import Allow
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from cdktf import TerraformResource
-
-    from spark_cluster.location import Location
+from spark_cluster.location import Location
 
 PLACEHOLDER = "unset"
 """What Terraform puts into a parameter that the master fills; nodes know it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import jsii
 from cdktf import (
@@ -23,13 +23,9 @@ from cdktf import (
     Token,
     Tokenization,
 )
+from constructs import Construct, IConstruct
 
 from spark_cluster import checks
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from constructs import Construct, IConstruct
 
 _ADDRESS = re.compile(r"\b(?:data\.)?[a-z][a-z0-9_]*\.[A-Za-z_][\w-]*")
 

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 from cdktf import Op, Token
+from cdktf_cdktf_provider_aws.autoscaling_group import AutoscalingGroup
 from cdktf_cdktf_provider_aws.autoscaling_policy import AutoscalingPolicy
 from cdktf_cdktf_provider_aws.cloudwatch_metric_alarm import CloudwatchMetricAlarm
 from constructs import Construct
 
 from spark_cluster import checks
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from cdktf_cdktf_provider_aws.autoscaling_group import AutoscalingGroup
-
-    from spark_cluster.identity import NodeRole
-    from spark_cluster.settings import NodeSettings
+from spark_cluster.identity import NodeRole
+from spark_cluster.settings import NodeSettings
 
 CPU_PERIOD_SECONDS = 60
 

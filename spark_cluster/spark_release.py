@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from cdktf import Token
 
 from spark_cluster import checks
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 DEFAULT_SPARK_VERSION = "4.3.0"
 PYTHON_VERSION = "3.11"

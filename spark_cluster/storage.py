@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from cdktf import DataResource, TerraformResourceLifecycle
+from cdktf import DataResource, TerraformResource, TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.s3_bucket import S3Bucket
 from cdktf_cdktf_provider_aws.s3_bucket_lifecycle_configuration import (
     S3BucketLifecycleConfiguration,
@@ -32,15 +32,10 @@ from cdktf_cdktf_provider_aws.s3_bucket_versioning import S3BucketVersioningA, S
 from constructs import Construct
 
 from spark_cluster import checks
-from spark_cluster.identity import POLICY_VERSION, Allow
+from spark_cluster.grants import Grantee, Grants
+from spark_cluster.identity import POLICY_VERSION, Allow, NodeRole
+from spark_cluster.location import Location
 from spark_cluster.references import address
-
-if TYPE_CHECKING:
-    from cdktf import TerraformResource
-
-    from spark_cluster.grants import Grantee, Grants
-    from spark_cluster.identity import NodeRole
-    from spark_cluster.location import Location
 
 ARTIFACTS_PREFIX = "artifacts"
 PROGRAMS_PREFIX = f"{ARTIFACTS_PREFIX}/node"

@@ -14,7 +14,7 @@ import re
 import tarfile
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cdktf import Fn, TerraformLocal, TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.s3_object import (
@@ -25,11 +25,8 @@ from cdktf_cdktf_provider_aws.s3_object import (
 from constructs import Construct
 
 from spark_cluster import references
-from spark_cluster.storage import PROGRAMS_PREFIX
-
-if TYPE_CHECKING:
-    from spark_cluster.settings import NodeSettings
-    from spark_cluster.storage import ClusterStorage
+from spark_cluster.settings import NodeSettings
+from spark_cluster.storage import PROGRAMS_PREFIX, ClusterStorage
 
 MAX_BYTES = 16_384
 """EC2's limit, before base64: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html"""
@@ -61,9 +58,11 @@ def files(*parts: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for part in parts:
         root = folder() / part
-        for path in sorted(root.rglob("*")):
+        # By parts: Windows would compare paths without their case, and another order is another document.
+        for path in sorted(root.rglob("*"), key=lambda path: path.parts):
             if path.is_file() and "__pycache__" not in path.parts:
-                found[f"/{path.relative_to(root)}"] = path.read_text(encoding="utf-8")
+                # Line ends become the node's own, as Python reads text by default.
+                found[f"/{path.relative_to(root).as_posix()}"] = path.read_text(encoding="utf-8")
     return found
 
 

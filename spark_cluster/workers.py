@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from cdktf import Fn, Op, TerraformIterator, TerraformResourceLifecycle, Token
+from cdktf import Fn, Op, TerraformIterator, TerraformResource, TerraformResourceLifecycle, Token
 from cdktf_cdktf_provider_aws.autoscaling_group import (
     AutoscalingGroup,
     AutoscalingGroupInitialLifecycleHook,
@@ -33,21 +32,12 @@ from cdktf_cdktf_provider_aws.launch_template import (
 from constructs import Construct
 
 from spark_cluster import checks
-from spark_cluster.identity import Allow
-from spark_cluster.node import METADATA_OPTIONS, ROOT_VOLUME_TYPE
-from spark_cluster.scaling import Attached
+from spark_cluster.identity import Allow, NodeRole
+from spark_cluster.location import Location
+from spark_cluster.node import METADATA_OPTIONS, ROOT_VOLUME_TYPE, NodeCommon
+from spark_cluster.scaling import Attached, Scaling
+from spark_cluster.settings import WorkerSettings
 from spark_cluster.userdata import UserData
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from cdktf import TerraformResource
-
-    from spark_cluster.identity import NodeRole
-    from spark_cluster.location import Location
-    from spark_cluster.node import NodeCommon
-    from spark_cluster.scaling import Scaling
-    from spark_cluster.settings import WorkerSettings
 
 LAUNCH_HOOK_NAME = "registered-with-master"
 WAIT_BEYOND_BOOT_SECONDS = 900

@@ -25,9 +25,11 @@ from typing import TYPE_CHECKING
 from spark_cluster.commands import Commands
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-STACK = Path(os.environ.get("STACK") or "cdktf.out/stacks/spark-cluster")
+DEFAULTS = {"name": "demo", "region": "us-east-1"}
+"""As main.py has them, which takes seconds to import."""
+
 RUNS = re.compile(r"^spark-job: (\S+) runs, and goes on")
 ENDED = re.compile(r"^spark-job: (\S+) ended with status (\d+)")
 GONE = re.compile(r"^spark-job: there is no driver ")
@@ -48,9 +50,10 @@ INTERRUPTED_STATUS = 130
 
 def main(what: str) -> int:
     """Run one of them, and end with the status that it had on the master."""
-    values = outputs()
+    context = json.loads(Path("cdktf.json").read_text(encoding="utf-8")).get("context", {})
+    values = outputs(Path(os.environ.get("STACK") or stack_folder(context)))
     commands = Commands(values["region"], values["master_instance_id"], values["bucket_name"])
-    profile = json.loads(Path("cdktf.json").read_text(encoding="utf-8")).get("context", {}).get("profile")
+    profile = context.get("profile")
     if what == "submit":
         return submit(commands, profile)
     if what == "wait":
@@ -80,11 +83,17 @@ def keys_for_the_session() -> Iterator[None]:
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
 
 
-def outputs() -> dict[str, str]:
+def stack_folder(context: Mapping[str, str | None]) -> str:
+    """Where `main.py` writes the stack of a context."""
+    settings = DEFAULTS | {key: value for key, value in context.items() if value is not None}
+    return f"cdktf.out/stacks/spark-cluster-{settings['name']}-{settings['region']}"
+
+
+def outputs(stack: Path) -> dict[str, str]:
     """The outputs of the deployed stack by name, or an end that says what to deploy."""
-    if not (STACK / "cdk.tf.json").exists():
-        sys.exit(f"there is no {STACK}: `make deploy` makes the cluster")
-    show = ["terraform", f"-chdir={STACK}", "output", "-json"]
+    if not (stack / "cdk.tf.json").exists():
+        sys.exit(f"there is no {stack}: `make deploy` makes the cluster, `make output` finds it again")
+    show = ["terraform", f"-chdir={stack}", "output", "-json"]
     done = subprocess.run(show, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         sys.exit("terraform shows no outputs: was the cluster deployed from this folder?")

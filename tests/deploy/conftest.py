@@ -130,9 +130,20 @@ def deployments(
     source_ami_id = aws.client("ec2", "eu-central-1").describe_images()["Images"][0]["ImageId"]
     public = oregon.describe_images()["Images"][0]["ImageId"]
     own_ami_id = oregon.copy_image(Name="own", SourceImageId=public, SourceRegion="us-west-2")["ImageId"]
+    dublin = aws.client("ec2", "eu-west-1")
+    for subnet in dublin.describe_subnets()["Subnets"]:
+        if subnet["AvailabilityZone"] != "eu-west-1c":
+            dublin.delete_subnet(SubnetId=subnet["SubnetId"])
     apps = Path(__file__).parent / "apps"
     made = {
-        "main": Deployment(ROOT / "main.py", "spark-cluster", folder / "main", aws.url),
+        "main": Deployment(ROOT / "main.py", "spark-cluster-demo-us-east-1", folder / "main", aws.url),
+        "renamed": Deployment(
+            ROOT / "main.py",
+            "spark-cluster-first-eu-west-1",
+            folder / "renamed",
+            aws.url,
+            context={"name": "first", "region": "eu-west-1"},
+        ),
         "existing_stack": Deployment(
             ROOT / "examples/existing_stack.py", "existing-stack", folder / "existing_stack", aws.url
         ),

@@ -79,7 +79,8 @@ def _new_key(file: Path) -> str:
 @pytest.fixture(scope="session")
 def demo_deployment(lab: Lab) -> Deployment:
     """`main.py`, deployed."""
-    deployment = lab.deployment(ROOT / "main.py", "spark-cluster", context={"min_size": 1, "desired_size": 2})
+    context = {"min_size": 1, "desired_size": 2}
+    deployment = lab.deployment(ROOT / "main.py", "spark-cluster-demo-us-east-1", context=context)
     done = deployment.deploy()
     assert done.returncode == 0, done.stdout[-4000:]
     return deployment

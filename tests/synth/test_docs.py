@@ -44,6 +44,70 @@ def test_its_python_synthesizes(block: str, tmp_path: Path) -> None:
     assert made.the("aws_iam_role_policy" if "ExistingCluster" in block else "aws_autoscaling_group")
 
 
+def fenced(page: str, language: str) -> str:
+    """The one block of a page in a language."""
+    (block,) = re.findall(rf"(?ms)^```{language}\n(.*?)^```", (CHECKOUT / "docs" / page).read_text())
+    return str(block)
+
+
+@pytest.fixture
+def consumer(tmp_path: Path) -> Path:
+    """A stack of somebody's own, with what the docs tell them to have beside it."""
+    (tmp_path / "stack.py").write_text(CONSUMER)
+    (tmp_path / "conftest.py").write_text(fenced("stacks.md", "py"))
+    (tmp_path / "pyproject.toml").write_text(fenced("stacks.md", "toml"))
+    return tmp_path
+
+
+CONSUMER = """
+from cdktf import App, TerraformStack
+from cdktf_cdktf_provider_aws.provider import AwsProvider
+
+from spark_cluster import SparkCluster, Workers
+
+
+def build(app: App) -> TerraformStack:
+    stack = TerraformStack(app, "analytics")
+    AwsProvider(stack, "aws", region="eu-central-1")
+    workers = Workers(min_size=2, max_size=10)
+    SparkCluster(stack, "spark", name="x", vpc_id="vpc-1", subnet_ids=["subnet-1"], workers=workers)
+    return stack
+"""
+
+CONSUMER_TEST = """
+import sys
+
+import cdktf
+from cdktf_cdktf_provider_aws.instance import Instance
+
+import stack
+
+
+def test_there_is_a_master_and_few_modules_are_loaded():
+    synthesized = cdktf.Testing.synth(stack.build(cdktf.Testing.app()))
+    assert cdktf.Testing.to_have_resource(synthesized, Instance.TF_RESOURCE_TYPE)
+    assert len([name for name in sys.modules if name.startswith("cdktf_cdktf_provider_aws.")]) < 100
+"""
+
+
+def test_a_consumer_s_tests_load_what_they_use(consumer: Path) -> None:
+    (consumer / "test_stack.py").write_text(CONSUMER_TEST)
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    command = [sys.executable, "-m", "pytest", "-q", "-W", "error"]
+    done = subprocess.run(command, cwd=consumer, env=environment, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_consumer_s_types_are_checked_without_the_provider(consumer: Path) -> None:
+    """Within seconds: with the provider's own types it would be minutes, and this would time out."""
+    environment = {**os.environ, "MYPYPATH": str(CHECKOUT)}
+    command = [sys.executable, "-m", "mypy", "--strict", "stack.py"]
+    done = subprocess.run(
+        command, cwd=consumer, env=environment, check=False, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "Success: no issues found in 1 source file\n"
+
+
 def test_there_is_python_to_try() -> None:
     assert {"README.md-1", "docs/stacks.md-1", "docs/stacks.md-2"} <= {block.id for block in BLOCKS}
 

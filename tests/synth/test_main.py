@@ -1,14 +1,22 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 
 import main
 from tests.synth.synthesized import Synthesized, new_app
+from tools import on_master
+
+if TYPE_CHECKING:
+    from cdktf import TerraformStack
 
 
 @pytest.fixture(scope="session")
@@ -43,8 +51,8 @@ def test_destroy_works_without_emptying_the_bucket_by_hand(default_app: Synthesi
     assert default_app.the("aws_s3_bucket")["force_destroy"] is True
 
 
-def test_the_default_vpcs_subnet_is_in_one_zone_that_offers_every_type(default_app: Synthesized) -> None:
-    """Not every zone has every type, and `aws_subnets` promises no order: so the first of a sorted list of zones."""
+def test_the_subnet_is_a_default_one_in_a_zone_that_offers_every_type(default_app: Synthesized) -> None:
+    """Not every zone has every type, nor a default subnet: a Local Zone has none."""
     offers = default_app.all("data.aws_ec2_instance_type_offerings")
     assert [body["filter"][0]["values"] for body in offers.values()] == [
         ["m6i.large"],
@@ -55,20 +63,55 @@ def test_the_default_vpcs_subnet_is_in_one_zone_that_offers_every_type(default_a
     ]
     assert {body["location_type"] for body in offers.values()} == {"availability-zone"}
     listed = ", ".join(f"data.aws_ec2_instance_type_offerings.offers_{index}.locations" for index in range(5))
-    zones = f"sort(setintersection({listed}))"
+    zones, types = f"setintersection({listed})", "m6i.large, m6i.xlarge, m6a.xlarge, m5.xlarge, m5a.xlarge"
     subnets = default_app.the("data.aws_subnets")
     assert subnets["filter"] == [
-        {"name": "vpc-id", "values": ["${data.aws_vpc.default_vpc.id}"]},
+        {"name": "vpc-id", "values": ["${element(data.aws_vpcs.default_vpc.ids, 0)}"]},
         {"name": "default-for-az", "values": ["true"]},
-        {"name": "availability-zone", "values": [f"${{element({zones}, 0)}}"]},
+        {"name": "availability-zone", "values": f"${{{zones}}}"},
     ]
-    assert subnets["lifecycle"]["precondition"] == [
-        {
-            "condition": f"${{(length({zones}) >= 1)}}",
-            "error_message": "no zone of the region offers all of m6i.large, m6i.xlarge, m6a.xlarge, m5.xlarge, "
-            "m5a.xlarge: set worker_instance_types in cdktf.json",
-        }
-    ]
+    assert subnets["lifecycle"] == {
+        "precondition": [
+            {
+                "condition": f"${{(length({zones}) >= 1)}}",
+                "error_message": f"no zone of the region offers all of {types}: set worker_instance_types in "
+                "cdktf.json",
+            }
+        ],
+        "postcondition": [
+            {
+                "condition": "${length(self.ids) >= 1}",
+                "error_message": f'the default VPC has no default subnet in ${{join(", ", {zones})}}, which offer all '
+                f"of {types}: `aws ec2 create-default-subnet --availability-zone ZONE` makes one",
+            }
+        ],
+    }
+
+
+def test_the_subnet_is_chosen_once(default_app: Synthesized) -> None:
+    """A zone that offers more types since, or a new default subnet, would else replace the master."""
+    chosen = default_app.the("terraform_data", "subnet")
+    assert chosen["input"] == {"id": "${element(sort(data.aws_subnets.subnets.ids), 0)}"}
+    assert chosen["lifecycle"]["ignore_changes"] == ["input"]
+    assert chosen["lifecycle"]["postcondition"][0]["condition"] == (
+        "${contains(data.aws_subnets.subnets.ids, self.output.id)}"
+    )
+    assert default_app.the("aws_instance")["subnet_id"] == "${terraform_data.subnet.output.id}"
+    assert default_app.the("aws_autoscaling_group")["vpc_zone_identifier"] == ["${terraform_data.subnet.output.id}"]
+
+
+def test_a_region_without_a_default_vpc_is_named_as_such(default_app: Synthesized) -> None:
+    assert default_app.the("data.aws_vpcs") == {
+        "filter": [{"name": "is-default", "values": ["true"]}],
+        "lifecycle": {
+            "postcondition": [
+                {
+                    "condition": "${length(self.ids) == 1}",
+                    "error_message": "the region has no default VPC: `aws ec2 create-default-vpc` makes one",
+                }
+            ]
+        },
+    }
 
 
 def test_nodes_keep_the_public_addresses_that_a_default_vpc_gives(default_app: Synthesized) -> None:
@@ -148,6 +191,235 @@ def test_state_may_be_kept_in_a_bucket(tmp_path: Path) -> None:
     }
 
 
+# What is wrong in the context is named, with what was probably meant.
+
+IN_CONTEXT = "cdktf.json's context: "
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "unknown": ({"max_sise": 10}, "max_sise is unknown, did you mean max_size?"),
+    "camel case": ({"minSize": 1}, "minSize is unknown, did you mean min_size?"),
+    "plural": ({"regions": "us-east-1"}, "regions is unknown, did you mean region?"),
+    "like none": (
+        {"vpc": "vpc-1"},
+        (
+            "vpc is unknown, it may have name, region, profile, spark_version, state_bucket, master_instance_type, "
+            "worker_instance_types, min_size, max_size, desired_size, force_destroy"
+        ),
+    ),
+    "no name": ({"name": ""}, "name must not be empty, got ''"),
+    "name with a blank": (
+        {"name": "my cluster"},
+        (
+            "name must be lower-case letters, digits and single inner hyphens, beginning with a letter (a DNS and "
+            "bucket name), got 'my cluster'"
+        ),
+    ),
+    "no region": ({"region": ""}, "region must be a string that is not empty, got ''"),
+    "numeric region": ({"region": 5}, "region must be a string that is not empty, got 5"),
+    "region of nowhere": ({"region": "mars-1"}, "region must be a region such as us-east-1, got 'mars-1'"),
+    "mistyped region": (
+        {"region": "eu-centrl-1"},
+        "region must be a region such as us-east-1, got 'eu-centrl-1', did you mean eu-central-1?",
+    ),
+    "zone": (
+        {"region": "us-west-2b"},
+        "region must be a region such as us-east-1, got 'us-west-2b', did you mean us-west-2?",
+    ),
+    "capital region": (
+        {"region": "AP-South-1"},
+        "region must be a region such as us-east-1, got 'AP-South-1', did you mean ap-south-1?",
+    ),
+    "no profile": ({"profile": ""}, "profile must be a string that is not empty, got ''"),
+    "numeric version": ({"spark_version": 4.3}, "spark_version must be a string that is not empty, got 4.3"),
+    "address of a bucket": (
+        {"state_bucket": "s3://company-state"},
+        "state_bucket must be the name of a bucket, not an address of one, got 's3://company-state'",
+    ),
+    "master's types": (
+        {"master_instance_type": ["m6i.large"]},
+        "master_instance_type must be a string that is not empty, got ['m6i.large']",
+    ),
+    "one worker type": (
+        {"worker_instance_types": "m6i.xlarge"},
+        "worker_instance_types must be a list such as ['m6i.xlarge'], got 'm6i.xlarge'",
+    ),
+    "types in one text": (
+        {"worker_instance_types": ["m6i.xlarge", "m5.xlarge,m5a.xlarge"]},
+        "worker_instance_types[1] must be an EC2 instance type such as 'm6i.xlarge', got 'm5.xlarge,m5a.xlarge'",
+    ),
+    "size as text": ({"min_size": "2"}, "min_size must be a whole number, got '2'"),
+    "half a worker": ({"max_size": 2.5}, "max_size must be a whole number, got 2.5"),
+    "size as truth": ({"desired_size": True}, "desired_size must be a whole number, got True"),
+    "negative size": ({"min_size": -1}, "min_size must be a whole number of at least 0, got -1"),
+    "truth as text": ({"force_destroy": "false"}, "force_destroy must be True or False, got 'false'"),
+    "truth as number": ({"force_destroy": 0}, "force_destroy must be True or False, got 0"),
+}
+
+
+@pytest.mark.parametrize(("context", "message"), WRONG.values(), ids=WRONG)
+def test_what_is_wrong_in_the_context_is_named(tmp_path: Path, context: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(IN_CONTEXT + message)}$"):
+        main.build(new_app(tmp_path, **context))
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        {"cdktfStaticModuleAssetHash": "1", "cdktfRelativeModules": []},
+        {"@cdktf/disable_stack_trace_in_metadata": True},
+        {"excludeStackIdFromLogicalIds": "true", "allowSepCharsInLogicalIds": "true"},
+        {"profile": None, "desired_size": None},
+        {"region": "eu-north-9"},
+        {"min_size": 1.0},
+    ],
+    ids=["cdktf's own", "with an at sign", "of an older init", "null", "a region to come", "whole"],
+)
+def test_what_is_right_in_the_context_is_taken(tmp_path: Path, context: dict[str, Any]) -> None:
+    assert main.build(new_app(tmp_path, **context))
+
+
+def test_every_region_that_boto3_knows_is_taken() -> None:
+    session = boto3.session.Session()
+    known = {
+        region
+        for partition in session.get_available_partitions()
+        for region in session.get_available_regions("ec2", partition_name=partition)
+    }
+    assert known >= set(main.REGIONS)
+    assert {main.settings_of({"region": region})["region"] for region in known} == known
+
+
+def warnings(stack: TerraformStack) -> list[str]:
+    return [entry.data for entry in stack.node.metadata if entry.type == "@cdktf/warn"]
+
+
+def test_a_region_of_the_right_form_that_is_not_known_is_taken_with_a_warning(tmp_path: Path) -> None:
+    """It may be new; if there is none such, Terraform's plan says so."""
+    says = f"{IN_CONTEXT}region us-west-3 is none that this app knows, did you mean us-west-2?"
+    assert warnings(main.build(new_app(tmp_path, region="us-west-3"))) == [says]
+    assert warnings(main.build(new_app(tmp_path, region="us-west-2"))) == []
+
+
 def test_every_setting_of_cdktf_json_is_one_that_the_app_reads() -> None:
     context = json.loads((Path(main.__file__).parent / "cdktf.json").read_text())["context"]
-    assert context.keys() <= main.DEFAULTS.keys() | {"excludeStackIdFromLogicalIds", "allowSepCharsInLogicalIds"}
+    assert main.settings_of(context).keys() == main.DEFAULTS.keys()
+
+
+def test_make_looks_for_the_stack_where_the_app_puts_it(tmp_path: Path) -> None:
+    for context in ({}, {"name": "big"}, {"name": "big", "region": "eu-central-1"}):
+        stack = main.build(new_app(tmp_path, **context))
+        assert on_master.stack_folder(context) == f"cdktf.out/stacks/{stack.node.id}"
+
+
+# The program.
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a `cdktf.json` is."""
+    monkeypatch.delenv("CDKTF_CONTEXT_JSON", raising=False)
+    (tmp_path / "cdktf.json").write_text(json.dumps({"context": {"max_size": 7, "name": "nightly"}}))
+    return tmp_path
+
+
+def program(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, main.__file__],
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def max_size(folder: Path) -> int:
+    (file,) = folder.glob("cdktf.out/stacks/*/cdk.tf.json")
+    return int(json.loads(file.read_text())["resource"]["aws_autoscaling_group"].popitem()[1]["max_size"])
+
+
+def test_the_program_alone_reads_cdktf_json_as_the_command_line_does(folder: Path) -> None:
+    assert program(folder).returncode == 0
+    assert max_size(folder) == 7
+    assert [path.name for path in (folder / "cdktf.out/stacks").iterdir()] == ["spark-cluster-nightly-us-east-1"]
+
+
+def test_what_the_command_line_hands_on_is_all_of_the_context(folder: Path) -> None:
+    """It may have been told of another one."""
+    assert program(folder, CDKTF_CONTEXT_JSON='{"max_size": 9}').returncode == 0
+    assert max_size(folder) == 9
+    assert [path.name for path in (folder / "cdktf.out/stacks").iterdir()] == ["spark-cluster-demo-us-east-1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"context": {"max_sise": 7}}', f"main.py: {IN_CONTEXT}max_sise is unknown, did you mean max_size?\n"),
+        ('{"region": "eu-west-1", "max_size": 7}', "main.py: cdktf.json: max_size, region must stand in its context\n"),
+        (
+            '{"context": ["max_size"]}',
+            'main.py: cdktf.json\'s context must be an object such as {"name": "nightly"}, got [\'max_size\']\n',
+        ),
+        ('{"context": {"min_size": 9}}', "main.py: workers.min_size must be at most workers.max_size, got 9 > 4\n"),
+    ],
+    ids=["unknown key", "beside the context", "no object", "what the construct refuses"],
+)
+def test_the_program_says_in_one_line_what_is_wrong(folder: Path, text: str, says: str) -> None:
+    (folder / "cdktf.json").write_text(text)
+    done = program(folder)
+    assert (done.returncode, done.stderr) == (1, says)
+
+
+def test_the_program_wants_the_folder_of_cdktf_json(folder: Path) -> None:
+    (folder / "cdktf.json").unlink()
+    done = program(folder)
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"main.py: there is no cdktf.json in {folder}: call main.py where it is\n",
+    )
+
+
+# The state.
+
+
+def state_id(folder: Path, **context: Any) -> str:
+    return str(main.build(new_app(folder, **context)).node.id)
+
+
+def test_another_name_or_region_has_another_state(tmp_path: Path) -> None:
+    """cdktf names the file of the local state after the stack's id: one file would be one cluster, replaced."""
+    ids = {state_id(tmp_path, name=name, region=region) for name in ("a", "b") for region in ("us-east-1", "us-east-2")}
+    assert len(ids) == 4
+    assert state_id(tmp_path) == "spark-cluster-demo-us-east-1"
+
+
+def former_state(folder: Path, outputs: dict[str, str], resources: list[dict[str, Any]]) -> None:
+    state = {"version": 4, "outputs": {name: {"value": value} for name, value in outputs.items()}}
+    (folder / "terraform.spark-cluster.tfstate").write_text(json.dumps(state | {"resources": resources}))
+
+
+@pytest.mark.parametrize(
+    ("outputs", "now"),
+    [
+        ({"group_name": "old-spark-workers", "region": "eu-west-1"}, "terraform.spark-cluster-old-eu-west-1.tfstate"),
+        ({}, "terraform.spark-cluster-NAME-REGION.tfstate"),
+    ],
+    ids=["deployed", "half deployed"],
+)
+def test_a_cluster_in_the_former_state_file_is_not_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outputs: dict[str, str], now: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    former_state(tmp_path, outputs, [{"type": "aws_instance"}])
+    says = f"terraform.spark-cluster.tfstate keeps the cluster of an earlier version: it must be renamed to {now}"
+    with pytest.raises(ValueError, match=f"^{re.escape(says)}$"):
+        main.build(new_app(tmp_path))
+
+
+def test_the_former_state_file_does_not_matter_where_nothing_is_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    former_state(tmp_path, {}, [])
+    assert main.build(new_app(tmp_path / "destroyed"))
+    former_state(tmp_path, {}, [{"type": "aws_instance"}])
+    assert main.build(new_app(tmp_path / "remote", state_bucket="company-state"))

@@ -10,11 +10,12 @@ import json
 import os
 import re
 import secrets
+import shutil
 import subprocess
 import sys
 import tarfile
 import time
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from tests.synth.synthesized import Synthesized
 
 ROLES = ("master", "worker")
+USERDATA = userdata.folder()
 START = "/opt/spark-cluster/start"
 WAIT = "/var/lib/cloud/scripts/per-boot/wait-for-spark-boot"
 UNIT = "/etc/systemd/system/spark-boot.service"
@@ -476,3 +478,41 @@ def test_allows_for_what_only_terraform_knows(stack: TerraformStack) -> None:
 
     token = TerraformVariable(stack, "given", type="string").string_value
     assert size("with", setup_script=f"#!/bin/sh\n{token}") >= size("not", setup_script="#!/bin/sh\n") + 50
+
+
+class OnWindows(PureWindowsPath):
+    """A folder as Windows names it, with the line ends that git gives its files there; they lie in `userdata/`."""
+
+    @property
+    def real(self) -> Path:
+        return USERDATA.joinpath(*self.parts[1:])
+
+    def rglob(self, pattern: str) -> list[OnWindows]:
+        return [self.joinpath(*path.relative_to(self.real).parts) for path in self.real.rglob(pattern)]
+
+    def is_file(self) -> bool:
+        return self.real.is_file()
+
+    def read_text(self, encoding: str) -> str:
+        with_returns = self.real.read_bytes().replace(b"\n", b"\r\n")
+        return io.TextIOWrapper(io.BytesIO(with_returns), encoding=encoding).read()
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_node_made_from_windows_is_the_same_to_the_byte(monkeypatch: pytest.MonkeyPatch, role: str) -> None:
+    here = userdata.script(role, "{}"), userdata.archive(role)
+    monkeypatch.setattr(userdata, "folder", lambda: OnWindows("C:\\"))
+    assert (userdata.script(role, "{}"), userdata.archive(role)) == here
+
+
+def test_git_keeps_the_line_ends_of_what_runs_on_a_node(tmp_path: Path) -> None:
+    """A `setup_script` or a lab image that is read from a checkout is run as it is."""
+    checkout = tmp_path / "checkout"
+    checkout.mkdir()
+    shutil.copy(USERDATA.parent / ".gitattributes", checkout)
+    (checkout / "script.sh").write_bytes(b"#!/bin/sh\n")
+    git = ["git", "-c", "core.autocrlf=true", "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"], ["rm", "-q", "script.sh"]):
+        subprocess.run([*git, *arguments], cwd=checkout, check=True)
+    subprocess.run([*git, "checkout", "-q", "HEAD", "--", "script.sh"], cwd=checkout, check=True)
+    assert (checkout / "script.sh").read_bytes() == b"#!/bin/sh\n"

@@ -145,8 +145,8 @@ def test_terraform_takes_nothing_in_it_for_a_template(machine: Path) -> None:
 def make(machine: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., subprocess.CompletedProcess[str]]:
     """`make` in a folder from which a cluster was deployed, without the environments, which others make."""
     folder = machine / "deployed"
-    (folder / "cdktf.out/stacks/spark-cluster").mkdir(parents=True)
-    (folder / "cdktf.out/stacks/spark-cluster/cdk.tf.json").write_text("{}")
+    (folder / "cdktf.out/stacks/spark-cluster-demo-us-east-1").mkdir(parents=True)
+    (folder / "cdktf.out/stacks/spark-cluster-demo-us-east-1/cdk.tf.json").write_text("{}")
     (folder / "cdktf.json").write_text('{"context": {"profile": "work"}}')
     (folder / "tools").symlink_to(CHECKOUT / "tools")
     (folder / "Makefile").symlink_to(CHECKOUT / "Makefile")
@@ -362,8 +362,25 @@ def test_make_shell_opens_a_session(machine: Path, make: Callable[..., Any]) -> 
     assert calls(machine)[0] == [*SESSION, "--profile", "work"]
 
 
+@pytest.mark.parametrize("target", ["shell", "ui", "status", "wait", "submit"])
+def test_make_hands_a_profile_on_as_it_is(machine: Path, make: Callable[..., Any], target: str) -> None:
+    (machine / "deployed/cdktf.json").write_text(json.dumps({"context": {"profile": "my work's"}}))
+    make(target, "JOB=job.py")
+    assert [call[call.index("--profile") + 1] for call in calls(machine)] == ["my work's"] * len(calls(machine))
+    assert {call[0] for call in calls(machine)} == ({"s3", "ssm"} if target == "submit" else {"ssm"})
+
+
+def test_make_looks_for_the_cluster_that_cdktf_json_names(machine: Path, make: Callable[..., Any]) -> None:
+    (machine / "deployed/cdktf.json").write_text(json.dumps({"context": {"name": "other", "region": None}}))
+    assert "no cdktf.out/stacks/spark-cluster-other-us-east-1: `make deploy` makes" in make("status").stderr
+    (machine / "deployed/cdktf.out/stacks/spark-cluster-demo-us-east-1").rename(
+        machine / "deployed/cdktf.out/stacks/spark-cluster-other-us-east-1"
+    )
+    assert make("shell").returncode == 0
+
+
 def test_make_says_where_there_is_no_cluster(machine: Path, make: Callable[..., Any]) -> None:
     (machine / "outputs").write_text("{}")
     assert "has no outputs bucket_name, master_instance_id, region" in make("status").stderr
-    (machine / "deployed/cdktf.out/stacks/spark-cluster/cdk.tf.json").unlink()
+    (machine / "deployed/cdktf.out/stacks/spark-cluster-demo-us-east-1/cdk.tf.json").unlink()
     assert "`make deploy` makes the cluster" in make("status").stderr
