@@ -91,6 +91,11 @@ def test_the_master_s_recovery_state_is_where_systemd_keeps_state_for_it() -> No
     assert service["ProtectSystem"] == "full", "which leaves /var writable"
 
 
+def test_broken_recovery_files_are_set_aside_by_their_owner_before_each_start_of_the_master() -> None:
+    (path,) = [path for path in SPARK if "master" in path.name]
+    assert "ExecStartPre=-/opt/spark-cluster/recovery.py" in path.read_text().splitlines()
+
+
 def test_the_master_binds_to_its_name_and_knows_it_without_dns() -> None:
     (path,) = [path for path in SPARK if "master" in path.name]
     service = unit(path)["Service"]
