@@ -72,6 +72,7 @@ def test_a_master_boots_step_by_step(master: Node) -> None:
     assert steps(master.log) == STEPS
     assert (master.root / "opt/spark").readlink() == master.root / "opt/spark-4.3.0"
     assert (master.root / "opt/spark/bin/spark-class").exists()
+    assert master.calls_of("sysctl") == ["sysctl --quiet --load=/etc/sysctl.d/50-spark-cluster.conf"]
     calls = [call for call in master.calls if "systemctl" in call or ".py" in call]
     assert len([call for call in calls if call.startswith("node_secrets.py ")]) == 1
     assert [call for call in calls if not call.startswith("node_secrets.py ")] == [

@@ -144,3 +144,21 @@ def test_the_journal_survives_a_reboot_and_has_an_end() -> None:
     journal = unit(USERDATA / "common/etc/systemd/journald.conf.d/50-spark-cluster.conf")["Journal"]
     assert journal["Storage"] == "persistent"
     assert re.fullmatch(r"\d+[MG]", journal["SystemMaxUse"])
+
+
+def test_a_connection_to_a_vanished_host_ends_within_what_a_worker_may_take_to_find_the_next_master() -> None:
+    text = (USERDATA / "common/etc/sysctl.d/50-spark-cluster.conf").read_text()
+    (retries,) = re.findall(r"(?m)^net\.ipv4\.tcp_retries2 = (\d+)$", text)
+    # The kernel's own least: retransmissions at 0.2 s, each pause twice the one before. A round trip of 100 ms makes
+    # that half as much again; a heartbeat comes every 7.5 s, a try to register every 5 to 15 s.
+    least = 0.2 * (2 ** (int(retries) + 1) - 1)
+    assert 1.5 * least + 7.5 + 15 < 120
+
+
+def test_a_new_master_looks_for_lost_drivers_as_long_as_a_worker_may_outlive_the_old_one() -> None:
+    (path,) = [path for path in SERVICES if path.name == "spark-orphans.service"]
+    service = unit(path)["Service"]
+    seconds = int(service["ExecStart"].split()[1])
+    # spark.worker.initialRegistrationRetries 6 of 5 to 15 s, then up to maxRegistrationRetries 16 of 30 to 90 s.
+    assert seconds > 120 + 6 * 15 + 10 * 90
+    assert int(service["RuntimeMaxSec"]) > seconds + 120
