@@ -140,6 +140,15 @@ def test_every_start_of_a_worker_is_watched_until_it_is_registered() -> None:
     assert unit(watch)["Unit"]["PartOf"] == unit(watch)["Unit"]["After"] == worker.name
 
 
+def test_a_worker_s_disks_are_prepared_before_each_start_and_what_fails_is_tried_again() -> None:
+    (worker,) = [path for path in SPARK if "worker" in path.name]
+    lines = worker.read_text().splitlines()
+    pre = [line for line in lines if line.startswith("ExecStartPre=")]
+    assert pre == ["ExecStartPre=+/opt/spark-cluster/local-dirs", "ExecStartPre=-/opt/spark-cluster/clean-local-dirs"]
+    assert "EnvironmentFile=-/run/spark-cluster/local-dirs.env" in lines, "it is not there yet at the first of them"
+    assert "Requires" not in unit(worker)["Unit"], "a unit that is required and fails fails this one for good"
+
+
 def test_the_journal_survives_a_reboot_and_has_an_end() -> None:
     journal = unit(USERDATA / "common/etc/systemd/journald.conf.d/50-spark-cluster.conf")["Journal"]
     assert journal["Storage"] == "persistent"
