@@ -43,7 +43,10 @@ def worker(tmp_path: Path) -> Node:
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the Python programs find the node's files."""
-    for folder in ("etc/spark-cluster", "home/spark/.ssh", "opt/spark/conf", "var/lib/spark-known-hosts"):
+    for folder in (
+        *("etc/spark-cluster", "home/spark/.ssh", "opt/spark/conf", "var/lib/spark-cluster"),
+        "var/lib/spark-known-hosts",
+    ):
         (tmp_path / folder).mkdir(parents=True)
     monkeypatch.setattr(settings, "ROOT", str(tmp_path))
     return tmp_path

@@ -225,8 +225,10 @@ def test_a_real_file_system_that_is_damaged_is_made_anew(node: Node, damage: str
 
 
 def uuid(image: Path) -> str:
-    command = ["blkid", "-p", "-o", "value", "-s", "UUID", image]
-    return subprocess.run(command, check=False, capture_output=True, text=True).stdout
+    done = subprocess.run(
+        ["blkid", "-p", "-o", "value", "-s", "UUID", image], check=False, capture_output=True, text=True
+    )
+    return done.stdout
 
 
 def clean(node: Node, *folders: str) -> CompletedProcess[str]:

@@ -14,6 +14,9 @@ from aws import metadata
 from files import keep
 
 WORKER_MEMORY_SHARE = 0.85  # of what the machine has; the rest is for the system and the worker's own JVM
+SYSTEM_MEMORY_MIB = 1024  # what these need at the least, and what Spark itself leaves them by default
+LEAST_EXECUTOR_MIB = 512
+"""Spark refuses a heap below 450 MiB, of which the serial collector that Java takes on a small host hides a part."""
 MASTER_PORT = 7077
 
 
@@ -56,10 +59,14 @@ def defaults(role: str, master_host: str) -> dict[str, str]:
     }
 
 
-def worker_memory_mib(meminfo: str) -> int:
-    """What a worker may give to executors, from the text of /proc/meminfo."""
-    total_kib = next(int(line.split()[1]) for line in meminfo.splitlines() if line.startswith("MemTotal:"))
-    return int(total_kib / 1024 * WORKER_MEMORY_SHARE)
+def total_memory_mib(meminfo: str) -> float:
+    """What the kernel has to give, from the text of /proc/meminfo."""
+    return next(int(line.split()[1]) for line in meminfo.splitlines() if line.startswith("MemTotal:")) / 1024
+
+
+def worker_memory_mib(total_mib: float) -> int:
+    """What a worker may give to executors, of so much."""
+    return int(min(total_mib * WORKER_MEMORY_SHARE, total_mib - SYSTEM_MEMORY_MIB))
 
 
 def java_home() -> str:
@@ -82,7 +89,10 @@ def environment(role: str, python_version: str) -> str:
     ]
     if role == "worker":
         with open("/proc/meminfo", encoding="ascii") as file:
-            memory = worker_memory_mib(file.read())
+            total = total_memory_mib(file.read())
+        memory = worker_memory_mib(total)
+        if memory < LEAST_EXECUTOR_MIB:
+            raise SystemExit(f"spark_conf: a worker with {total:.0f} MiB of memory has no room for an executor")
         lines += ["SPARK_DAEMON_MEMORY=512m", f"SPARK_WORKER_MEMORY={memory}m", f"SPARK_WORKER_CORES={os.cpu_count()}"]
     else:
         # Made by tick.py: an executor fills a worker, as far as spark_defaults does not say otherwise.
