@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import time
@@ -104,6 +105,20 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def client(service: str) -> Any:
     """A client of the tests' own, made once: that takes longer than what most tests do with it."""
     return boto3.client(service, "eu-west-1", aws_access_key_id="k", aws_secret_access_key="s")  # noqa: S106
+
+
+@pytest.fixture
+def acted_as(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """With whose rights something was done, in place of taking them."""
+    users: list[str] = []
+
+    @contextlib.contextmanager
+    def acting_as(user: str) -> Iterator[None]:
+        users.append(user)
+        yield
+
+    monkeypatch.setattr(files, "acting_as", acting_as)
+    return users
 
 
 @pytest.fixture

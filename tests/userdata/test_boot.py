@@ -108,6 +108,13 @@ def test_the_secret_and_the_fleet_key_get_the_seconds_that_are_left(worker: Node
     assert 700 < int(call.split()[-1]) <= 780
 
 
+def test_what_is_in_a_user_s_home_is_made_with_the_rights_of_that_user(worker: Node) -> None:
+    assert_succeeded(worker, worker.boot())
+    assert worker.calls_of("runuser") == ["runuser -u spark -- install -d -m 700 /home/spark/.ssh"]
+    assert (worker.root / "home/spark/.ssh").stat().st_mode & 0o777 == 0o700
+    assert [call for call in worker.calls_of("install") if "-o spark" in call and "/home/spark/" in call] == []
+
+
 def test_the_spark_user_is_made_once_and_not_locked(master: Node) -> None:
     master.boot()
     (made,) = master.calls_of("useradd")
