@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
+import drivers
 import pytest
 
 from tests.userdata.node import USERDATA
@@ -89,6 +90,52 @@ def test_the_master_s_recovery_state_is_where_systemd_keeps_state_for_it() -> No
     conf = (USERDATA / "common/opt/spark-cluster/spark_conf.py").read_text()
     assert '"spark.deploy.recoveryDirectory": "/var/lib/spark/recovery"' in conf
     assert service["ProtectSystem"] == "full", "which leaves /var writable"
+
+
+HARDENING: dict[str, set[str | None]] = {
+    "NoNewPrivileges": {"yes"},
+    "ProtectSystem": {"full", "strict"},
+    "ProtectKernelTunables": {"yes"},
+    "ProtectKernelModules": {"yes"},
+    "ProtectKernelLogs": {"yes"},
+    "ProtectControlGroups": {"yes"},
+    "ProtectClock": {"yes"},
+    "ProtectHostname": {"yes"},
+    "LockPersonality": {"yes"},
+    "RestrictRealtime": {"yes"},
+    "RestrictSUIDSGID": {"yes"},
+    "RestrictAddressFamilies": {"AF_UNIX AF_INET AF_INET6 AF_NETLINK"},
+    "SystemCallArchitectures": {"native"},
+    "CapabilityBoundingSet": {""},
+}
+EXCEPTIONS: dict[str, dict[str, set[str | None]]] = {
+    # Executors may need GPUs, and ProtectClock= implies a list of devices.
+    "spark-worker.service": {"ProtectClock": {None}},
+    # It removes what users of drivers left.
+    "spark-tick.service": {"CapabilityBoundingSet": {"CAP_DAC_OVERRIDE"}},
+    # It makes a node of a host.
+    "spark-boot.service": {name: {None} for name in HARDENING},
+}
+KEPT_FROM_AWS = {"spark-master.service", "spark-orphans.service", "spark-registration.service"}
+
+
+@pytest.mark.parametrize("path", SERVICES, ids=by_name)
+def test_a_unit_has_every_hardening_directive_or_a_reason(path: Path) -> None:
+    service = unit(path)["Service"]
+    for name, values in {**HARDENING, **EXCEPTIONS.get(path.name, {})}.items():
+        assert service.get(name) in values, name
+
+
+def test_a_driver_is_hardened_as_its_executors_are() -> None:
+    (worker,) = [path for path in SPARK if "worker" in path.name]
+    service = unit(worker)["Service"]
+    assert {name: drivers.PROPERTIES.get(name) for name in HARDENING} == {name: service.get(name) for name in HARDENING}
+
+
+@pytest.mark.parametrize("path", SERVICES, ids=by_name)
+def test_what_asks_aws_for_nothing_has_no_way_to_the_instance_s_role(path: Path) -> None:
+    denied = unit(path)["Service"].get("IPAddressDeny")
+    assert denied == ("169.254.169.254 fd00:ec2::254" if path.name in KEPT_FROM_AWS else None)
 
 
 def test_broken_recovery_files_are_set_aside_by_their_owner_before_each_start_of_the_master() -> None:
