@@ -29,6 +29,8 @@ OURS = {
     "spark.authenticate": "true",
     "spark.network.crypto.enabled": "true",
     "spark.network.crypto.saslFallback": "false",
+    "spark.network.crypto.authEngineVersion": "2",
+    "spark.network.crypto.cipher": "AES/GCM/NoPadding",
     "spark.decommission.enabled": "true",
     "spark.storage.decommission.enabled": "true",
     "spark.storage.decommission.replicationReattemptInterval": "5s",
@@ -88,6 +90,22 @@ def test_what_is_wrong_in_spark_s_defaults_is_set_right_on_every_node(
 ) -> None:
     driver = {"spark.driver.host": "master.demo-spark"} if role == "master" else {}
     assert configure(role) == {**OURS, **driver, "spark.authenticate.secret": SECRET}
+
+
+@pytest.mark.parametrize(
+    ("version", "is_authenticated"),
+    [("3.5.9", False), ("4.2.1", False), ("4.3.0", True), ("4.3.0-ours", True), ("4.10.0", True), ("5.0.0", True)],
+)
+def test_messages_are_authenticated_where_the_release_can_read_them(
+    configure: Callable[..., dict[str, str]],
+    version: str,
+    is_authenticated: bool,  # noqa: FBT001
+) -> None:
+    properties = configure("master", spark_version=version)
+    stronger = {key: value for key, value in OURS.items() if key.endswith((".authEngineVersion", ".cipher"))}
+    assert len(stronger) == 2
+    assert (stronger.items() <= properties.items()) == is_authenticated
+    assert is_authenticated or not stronger.keys() & properties.keys()
 
 
 def test_the_caller_s_settings_win(configure: Callable[..., dict[str, str]]) -> None:

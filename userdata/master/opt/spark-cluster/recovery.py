@@ -9,12 +9,12 @@ does what this program cannot judge: files of another serializer than Java's, or
 from __future__ import annotations
 
 import os
-import re
 import sys
 import time
 
 import settings
 from java_stream import BrokenError, JavaStream
+from spark_conf import release_line
 
 DEFAULTS_FILE = "/opt/spark/conf/spark-defaults.conf"
 HEALS_ITSELF = [4, 3]
@@ -54,7 +54,7 @@ def set_aside(folder: str, *, is_plain: bool) -> None:
 
 
 def main() -> None:
-    if [int(number) for number in re.findall(r"\d+", settings.load()["spark_version"])[:2]] >= HEALS_ITSELF:
+    if release_line(settings.load()["spark_version"]) >= HEALS_ITSELF:
         return
     with open(settings.path(DEFAULTS_FILE), encoding="utf-8") as file:
         configured = properties(file.read())
