@@ -96,14 +96,22 @@ class _GroupActions:
 
 
 def refuse_refresh(response: AutoScalingResponse) -> None:
-    """Refuse what Auto Scaling does if the group's template names a parameter for the AMI.
+    """Refuse what Auto Scaling refuses.
 
+    A maximum goes with a minimum, 100 apart at most:
+    https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_RefreshPreferences.html. If the group's template names
+    a parameter for the AMI, nothing is skipped:
     https://docs.aws.amazon.com/autoscaling/ec2/userguide/using-systems-manager-parameters.html, Limitations.
     """
+    preferences = response._get_param("Preferences") or {}
+    least, most = preferences.get("MinHealthyPercentage"), preferences.get("MaxHealthyPercentage")
+    if most is not None and (least is None or not 100 <= int(most) <= min(200, int(least) + 100)):
+        message = "MaxHealthyPercentage needs a MinHealthyPercentage, which it exceeds by 100 at the most"
+        raise ValidationError(message)
     group = response.autoscaling_backend.autoscaling_groups[response._get_param("AutoScalingGroupName")]
     template = group.ec2_launch_template
     image_id = template.get_version(group.launch_template_version).data.get("ImageId", "") if template else ""
-    skips = str((response._get_param("Preferences") or {}).get("SkipMatching", "false")).lower() == "true"
+    skips = str(preferences.get("SkipMatching", "false")).lower() == "true"
     if image_id.startswith(_RESOLVE_SSM) and (skips or response._get_param("DesiredConfiguration")):
         message = (
             "You cannot start an instance refresh with a desired configuration or skip matching when the launch "

@@ -26,6 +26,7 @@ class Faults:
 
     Attributes:
         late_permissions: by cluster, for how many seconds from its first call on a node is refused everything.
+        skewed: by cluster, for how many seconds from its first call on a node's clock is taken to be wrong.
         throttled: by cluster, the share of its nodes' calls to SSM and Auto Scaling that are throttled.
         unavailable: clusters whose nodes' calls to EC2 and Auto Scaling fail.
         late_records: by cluster, for how many further seconds a change of its zone is pending.
@@ -36,6 +37,7 @@ class Faults:
     """
 
     late_permissions: dict[str, float] = field(default_factory=dict)
+    skewed: dict[str, float] = field(default_factory=dict)
     throttled: dict[str, float] = field(default_factory=dict)
     unavailable: list[str] = field(default_factory=list)
     late_records: dict[str, float] = field(default_factory=dict)

@@ -68,9 +68,14 @@ class _Action:
 
 @dataclass
 class _Refresh:
-    """A rolling refresh: members of another template than the group's are replaced, few at a time."""
+    """A rolling refresh: members of another template than the group's are replaced, few at a time.
+
+    Without a maximum, members are ended and launched together; with one, new members are launched first.
+    https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_RefreshPreferences.html
+    """
 
     min_healthy_percentage: int
+    max_healthy_percentage: int | None
     old: set[str]
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -80,6 +85,19 @@ class _Refresh:
     @property
     def active(self) -> bool:
         return self.status == "InProgress"
+
+    def surplus(self, desired: int, left: int) -> int:
+        """How many more than desired there may be, while so many are left to replace: at least one, if any at all."""
+        if self.max_healthy_percentage is None:
+            return 0
+        return min(left, max(1, math.floor(desired * (self.max_healthy_percentage - 100) / 100)))
+
+    def may_end(self, desired: int, healthy: int) -> int:
+        """How many may be ended now. At least one at a time, however small the group is."""
+        least = math.ceil(desired * self.min_healthy_percentage / 100)
+        if self.max_healthy_percentage is None:
+            least = min(least, desired - 1)
+        return max(0, healthy - least)
 
     def end(self, status: str) -> None:
         self.status, self.ended = status, datetime.now(UTC)
@@ -246,8 +264,11 @@ class Groups:
             member.lifecycle_state = "Terminating"
 
     def _resize(self, group: FakeAutoScalingGroup) -> None:
-        staying = _staying(group)
-        surplus = len(staying) - (group.desired_capacity or 0)
+        staying, desired = _staying(group), group.desired_capacity or 0
+        refresh = self._active_refresh(group.name)
+        if refresh:
+            desired += refresh.surplus(desired, len([one for one in staying if one.instance.id in refresh.old]))
+        surplus = len(staying) - desired
         if surplus < 0 and "Launch" not in {process["ProcessName"] for process in group.suspended_processes}:
             self._launch(group, -surplus)
         if surplus > 0:
@@ -279,7 +300,8 @@ class Groups:
             for member in _staying(group)
             if not skip or self._templates.get(member.instance.id) != current
         }
-        refresh = _Refresh(int(preferences.get("MinHealthyPercentage", 90)), old)
+        most = preferences.get("MaxHealthyPercentage")
+        refresh = _Refresh(int(preferences.get("MinHealthyPercentage", 90)), None if most is None else int(most), old)
         self._refreshes.setdefault(group.name, []).append(refresh)
         return refresh.id
 
@@ -296,10 +318,7 @@ class Groups:
         if not left and len(healthy) >= desired:
             refresh.end("Successful")
             return
-        # At least one at a time, however small the group is.
-        away = max(1, math.floor(desired * (100 - refresh.min_healthy_percentage) / 100))
-        room = away - (desired - len(healthy))
-        for member in left[: max(0, room)]:
+        for member in left[: refresh.may_end(desired, len(healthy))]:
             self._begin_termination(member)
 
     def _action_named_in(self, response: AutoScalingResponse) -> _Action:

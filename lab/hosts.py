@@ -87,6 +87,10 @@ class Host:
         (self.folder / "power-cut").touch()
         os.kill(pid, signal.SIGKILL)
 
+    def unplug(self) -> None:
+        """Take its port at the bridge down: it runs on, and nobody hears of it, not even of its end."""
+        subprocess.run(("ip", "link", "set", f"vb-{self.name}", "down"), check=True)
+
     def command(self, *command: str) -> tuple[str, ...]:
         """Return `command` as one that root runs inside the host, with nothing of our own environment."""
         pid = self.first_process

@@ -36,6 +36,15 @@ if TYPE_CHECKING:
 _PARTITION = "aws"
 _TAKE_NO_RESOURCE = re.compile(r"(ec2|autoscaling):Describe.*")
 
+_SKEWED = {
+    "autoscaling": ("403 Forbidden", "RequestExpired"),
+    "ec2": ("401 Unauthorized", "AuthFailure"),
+    "s3": ("403 Forbidden", "RequestTimeTooSkewed"),
+    "ssm": ("400 Bad Request", "InvalidSignatureException"),
+}
+"""What a host hears whose clock is wrong. Of S3:
+https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html; of the others: the common errors of each API."""
+
 _policy_times: dict[tuple[str, str], float] = {}
 """When each inline policy of a role was written."""
 
@@ -109,6 +118,9 @@ class Gate:
     def _check_faults(self, session: _Session, service: str) -> None:
         now = faults.read()
         first = self._first_calls.setdefault(session.instance, time.time())
+        if time.time() < first + now.skewed.get(session.cluster, 0.0):
+            status, code = _SKEWED[service]
+            raise RefusedError(status, code, "the time of the request is not that of the service")
         if time.time() < first + now.late_permissions.get(session.cluster, 0.0):
             raise _denied(service, "permissions are not in force yet")
         if service in {"ssm", "autoscaling"} and random.random() < now.throttled.get(session.cluster, 0.0):  # noqa: S311

@@ -25,8 +25,9 @@ main() {
   while [ "$status" = "$REBOOT" ] || [ -e "$folder/power-cut" ]; do
     status=0
     rm -f "$folder/power-cut"
+    # With what systemd needs to keep a unit from an address (IPAddressDeny=).
     systemd-nspawn --quiet --boot --directory="$folder/root" --machine="$name" --network-bridge=br0 \
-      --register=no --keep-unit --link-journal=no --resolv-conf=off --timezone=off || status=$?
+      --register=no --keep-unit --capability=CAP_BPF --system-call-filter=bpf --link-journal=no --resolv-conf=off --timezone=off || status=$?
   done
   return "$status"
 }

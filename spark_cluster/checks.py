@@ -152,10 +152,18 @@ def literal_flag(argument: str, value: object) -> None:
 
 
 def instance_type(argument: str, value: object) -> None:
-    """An EC2 instance type, such as `m6i.xlarge`."""
+    """An EC2 instance type with room for Spark, such as `m6i.xlarge`.
+
+    A worker leaves 1 GiB to the system, and an executor needs half of one. Those that are smaller are the sizes `nano`
+    and `micro` of every family: https://docs.aws.amazon.com/ec2/latest/instancetypes/gp.html.
+    """
     text(argument, value)
-    if is_known(value) and not _INSTANCE_TYPE.fullmatch(str(value)):
+    if not is_known(value):
+        return
+    if not _INSTANCE_TYPE.fullmatch(str(value)):
         raise fail(argument, "be an EC2 instance type such as 'm6i.xlarge'", value)
+    if str(value).endswith((".nano", ".micro")):
+        raise fail(argument, "be an EC2 instance type with 2 GiB of memory or more, which Spark needs", value)
 
 
 def price(argument: str, value: object) -> None:

@@ -114,7 +114,10 @@ def background(
 
     def deploy_into_a_slow_aws() -> Done:
         with faults.injected(
-            late_permissions={"keyless": 60}, throttled={"keyless": 0.5}, late_records={"keyless": 60}
+            skewed={"keyless": 20},
+            late_permissions={"keyless": 60},
+            throttled={"keyless": 0.5},
+            late_records={"keyless": 60},
         ):
             return deployments["choices"].deploy()
 
@@ -157,7 +160,10 @@ def baked(lab: Lab, choices_deployment: Deployment) -> Cluster:
 
 @pytest.fixture(scope="session")
 def keyless(lab: Lab, choices_deployment: Deployment) -> Cluster:
-    """Without a fleet key, in an AWS whose permissions and record came a minute late and whose APIs are throttled."""
+    """Without a fleet key, on hosts whose clocks are wrong at first, in a slow AWS.
+
+    Permissions and record came a minute late, and its APIs are throttled.
+    """
     return Cluster(lab, "keyless")
 
 

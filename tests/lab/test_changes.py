@@ -6,12 +6,15 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import pytest
+
 from lab.cluster import Cluster, start, until, write
 from lab.demo import EXPECTED, run_job
 from lab.hosts import all_hosts
 from lab.inventory import ClusterInAws
 from lab.lab import run
 from tests.lab.conftest import NEXT_SPARK_VERSION
+from tests.lab.test_cluster import restart_over_broken_recovery_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,28 +33,36 @@ print("long job is done", flush=True)
 """
 
 
+@pytest.mark.parametrize("is_lost", [False, True], ids=["whose host shuts down", "whose host is lost in silence"])
 def test_replaced_master_is_found_by_its_workers_and_a_driver_elsewhere_ends_with_an_error(
-    keyless: Cluster, choices_deployment: Deployment, record_property: Callable[[str, object], None]
+    keyless: Cluster,
+    choices_deployment: Deployment,
+    record_property: Callable[[str, object], None],
+    is_lost: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
     (worker,) = keyless.workers().values()
     write(worker, "/opt/long.py", LONG_JOB)
     driver = start(worker, "runuser", "-u", "spark", "--", "/opt/spark/bin/spark-submit", "/opt/long.py")
     until(lambda: [app for app in keyless.state()["activeapps"] if app["cores"]], 120, "the long job has executors")
-    before = keyless.in_aws.master()
+    before, was_moved = keyless.in_aws.master(), choices_deployment.context.get("keyless_master_moved", False)
 
-    choices_deployment.context = {"keyless_master_moved": True}
+    if is_lost:
+        keyless.master().unplug()
+    lost = time.monotonic()
+    choices_deployment.context = {"keyless_master_moved": not was_moved}
     done = choices_deployment.deploy()
     assert done.returncode == 0, done.stdout[-4000:]
     after = keyless.in_aws.master()
     assert after["InstanceId"] != before["InstanceId"]
     assert after["PrivateIpAddress"] != before["PrivateIpAddress"]
     until(lambda: keyless.state().get("status") == "ALIVE", 240, "the new master answers")
-    found = until(lambda: keyless.alive() == set(keyless.workers()), 240, "its worker has found it")
-    start_of_end = time.monotonic()
-    said, _ = driver.communicate(timeout=240)
-    ended = time.monotonic() - start_of_end
-    record_property("seconds until its worker had found the answering master:", round(found))
-    record_property("further seconds until the driver ended:", round(ended))
+    answered = time.monotonic()
+    until(lambda: keyless.alive() == set(keyless.workers()), 120, "its worker has found it")
+    found = time.monotonic()
+    said, _ = driver.communicate(timeout=60)
+    record_property("seconds from the loss until the new master answered:", round(answered - lost))
+    record_property("further seconds until its worker had found it:", round(found - answered))
+    record_property("further seconds until the driver ended:", round(time.monotonic() - found))
     assert driver.returncode not in {0, None}
     assert "Master removed our application: its master was replaced" in said, said[-3000:]
     assert "long job is done" not in said
@@ -78,6 +89,11 @@ def test_new_spark_version_reaches_master_and_workers_one_after_the_other(
         assert run(host, "readlink", "/opt/spark").stdout.strip() == f"/opt/spark-{NEXT_SPARK_VERSION}"
     printed = run_job(lab, demo_deployment.outputs(), demo.master())
     assert f"answer: {EXPECTED}" in printed
+
+
+def test_master_of_an_older_spark_comes_up_over_broken_recovery_files(demo: Cluster) -> None:
+    names = restart_over_broken_recovery_files(demo)
+    assert {name.partition("-")[2] for name in names} == {"app_app-1", "app_app-2"}, "set aside, with their times"
 
 
 def test_destroy_leaves_no_host(

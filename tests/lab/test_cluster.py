@@ -203,6 +203,11 @@ def test_killed_master_process_is_restarted_and_has_its_workers_again(demo: Clus
     kill_and_wait(demo.master(), "spark-master", demo)
 
 
+def test_master_comes_up_over_broken_recovery_files(demo: Cluster) -> None:
+    """Of a Spark that renames them itself; test_changes.py has one that would not come up."""
+    assert restart_over_broken_recovery_files(demo) == {"corrupted_app_app-1", "corrupted_app_app-2"}
+
+
 def test_cluster_comes_back_after_a_reboot_of_master_and_worker(lab: Lab, demo: Cluster) -> None:
     worker = next(iter(demo.workers().values()))
     hosts = [demo.master(), worker]
@@ -226,6 +231,20 @@ def all_workers(demo: Cluster) -> list[str]:
     """Addresses of all workers there are or were."""
     state = demo.state()
     return [worker["host"] for worker in state["workers"]]
+
+
+def restart_over_broken_recovery_files(cluster: Cluster) -> set[str]:
+    """Kill the master when its recovery folder has an empty and a cut-off file; return where these are afterwards."""
+    master, folder = cluster.master(), "/var/lib/spark/recovery"
+    whole = run(master, "sh", "-c", f"ls {folder}/worker_*").stdout.split()
+    assert whole
+    run(master, "sh", "-c", f": >{folder}/app_app-1; head -c 1000 {whole[0]} >{folder}/app_app-2")
+    run(master, "sh", "-c", f"chown spark:spark {folder}/*")
+    kill_and_wait(master, "spark-master", cluster)
+    until(lambda: cluster.state()["status"] == "ALIVE", 120, "the master has recovered")
+    left = run(master, "sh", "-c", f"ls -d {folder}/* {folder}-broken/*").stdout.split()
+    assert set(whole) <= set(left)
+    return {name.rpartition("/")[2] for name in set(left) - set(whole) if "app_app-" in name}
 
 
 def kill_and_wait(host: Host, unit: str, demo: Cluster) -> None:

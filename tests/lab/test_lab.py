@@ -139,6 +139,36 @@ def test_refresh_that_skips_workers_is_refused_where_the_template_names_a_parame
         scaling.start_instance_refresh(AutoScalingGroupName="demo-spark-workers", Preferences={"SkipMatching": True})
 
 
+def test_refresh_with_a_maximum_launches_a_member_before_it_ends_one(held: Any) -> None:
+    hook = {"AutoScalingGroupName": GROUP, "LifecycleHookName": "hold"}
+
+    def in_service() -> set[str]:
+        return {name for name, state in states(held).items() if state == "InService"}
+
+    def let_in(count: int) -> set[str]:
+        """Complete so many held launches, and return which."""
+        until(lambda: list(states(held).values()).count("Pending:Wait") == count, 60, "launches are held")
+        waiting = {name for name, state in states(held).items() if state == "Pending:Wait"}
+        for name in waiting:
+            held.complete_lifecycle_action(**hook, InstanceId=name, LifecycleActionResult="CONTINUE")
+        until(lambda: waiting <= in_service(), 10, "completed launches are in service")
+        return waiting
+
+    old = let_in(2)
+    with pytest.raises(held.exceptions.ClientError, match="MinHealthyPercentage"):
+        held.start_instance_refresh(AutoScalingGroupName=GROUP, Preferences={"MaxHealthyPercentage": 110})
+    percentages = {"MinHealthyPercentage": 100, "MaxHealthyPercentage": 110}
+    held.start_instance_refresh(AutoScalingGroupName=GROUP, Preferences=percentages)
+    until(lambda: len(states(held)) == 3, 10, "a third member is launched")
+    assert in_service() == old
+    new = let_in(1)
+    until(lambda: len(in_service() & old) == 1, 10, "one of the old is ended for it")
+    new |= let_in(1)
+    until(lambda: set(states(held)) == new, 60, "both are replaced")
+    (refresh,) = held.describe_instance_refreshes(AutoScalingGroupName=GROUP)["InstanceRefreshes"]
+    assert refresh["Status"] == "Successful"
+
+
 def test_call_that_is_sent_again_is_done_once(lab: Lab) -> None:
     call = {"Action": "CreateSecurityGroup", "GroupName": "again", "GroupDescription": "once", "Version": "2016-11-15"}
     headers = {

@@ -198,6 +198,13 @@ def test_instance_type_refuses(value: str) -> None:
     )
 
 
+@pytest.mark.parametrize("value", ["t3.nano", "t2.micro", "t4g.micro"])
+def test_instance_type_refuses_those_without_room_for_spark(value: str) -> None:
+    assert refusal(checks.instance_type, value) == (
+        f"argument must be an EC2 instance type with 2 GiB of memory or more, which Spark needs, got {value!r}"
+    )
+
+
 @pytest.mark.parametrize("value", ["team/key", "/", "/team/", "//a", "/a b", "arn:aws:ssm:us-east-1:1:parameter/a"])
 def test_parameter_name_refuses(value: str) -> None:
     assert refusal(checks.parameter_name, value) == (

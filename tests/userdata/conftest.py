@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import time
@@ -43,7 +44,10 @@ def worker(tmp_path: Path) -> Node:
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the Python programs find the node's files."""
-    for folder in ("etc/spark-cluster", "home/spark/.ssh", "opt/spark/conf", "var/lib/spark-known-hosts"):
+    for folder in (
+        *("etc/spark-cluster", "home/spark/.ssh", "opt/spark/conf", "var/lib/spark-cluster"),
+        "var/lib/spark-known-hosts",
+    ):
         (tmp_path / folder).mkdir(parents=True)
     monkeypatch.setattr(settings, "ROOT", str(tmp_path))
     return tmp_path
@@ -101,6 +105,20 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def client(service: str) -> Any:
     """A client of the tests' own, made once: that takes longer than what most tests do with it."""
     return boto3.client(service, "eu-west-1", aws_access_key_id="k", aws_secret_access_key="s")  # noqa: S106
+
+
+@pytest.fixture
+def acted_as(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """With whose rights something was done, in place of taking them."""
+    users: list[str] = []
+
+    @contextlib.contextmanager
+    def acting_as(user: str) -> Iterator[None]:
+        users.append(user)
+        yield
+
+    monkeypatch.setattr(files, "acting_as", acting_as)
+    return users
 
 
 @pytest.fixture

@@ -211,7 +211,8 @@ class Node:
         self.mock("journalctl", "echo 'Exception in thread main: the cause of it'")
         self.mock("id", "[[ $1 != spark ]] || exit 1")
         self.mock("curl", CURL)
-        for name in ("dnf", "python3.11", "sleep", "sync", "useradd", "usermod"):
+        self.mock("runuser", 'shift 3 && exec "$@"')
+        for name in ("dnf", "python3.11", "sleep", "sync", "sysctl", "useradd", "usermod"):
             self.mock(name)
         self.mock(f"{self.root}/usr/bin/python3")
         self.mock(f"{self.root}/{LIB}/aws.py", AWS)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import gc
 import json
 import os
+import pwd
 import runpy
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,6 +21,7 @@ import files
 import node_secrets
 import polling
 import pytest
+import settings
 from botocore.exceptions import (
     ClientError,
     CredentialRetrievalError,
@@ -117,6 +120,11 @@ def described(ssm: Any, name: str) -> dict[str, Any]:
         fault("ExpiredToken"),
         fault("ExpiredTokenException"),
         fault("RequestTimeout"),
+        fault("RequestTimeTooSkewed"),
+        fault("RequestExpired"),
+        fault("SignatureDoesNotMatch"),
+        fault("InvalidSignatureException"),
+        fault("AuthFailure"),
         fault("InternalServerError"),
         NoCredentialsError(),
         CredentialRetrievalError(provider="iam-role", error_msg="the service is not there yet"),
@@ -405,7 +413,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 @needs_ssh_keygen
 def test_the_master_makes_the_fleet_key_where_nobody_has(
-    root: Path, settle: Callable[..., None], ssm: Any, owners: list[tuple[str, str]]
+    root: Path, settle: Callable[..., None], ssm: Any, acted_as: list[str]
 ) -> None:
     settle("master")
     node_secrets.fleet_key("60")
@@ -415,14 +423,14 @@ def test_the_master_makes_the_fleet_key_where_nobody_has(
     file = root / "home/spark/.ssh/fleet_key"
     assert file.read_text() == private.strip() + "\n"
     assert file.stat().st_mode & 0o777 == 0o600
-    assert owners == [(str(file), "spark")]
+    assert acted_as == ["spark"]
     assert described(ssm, PRIVATE)["Type"] == "SecureString"
     assert described(ssm, PUBLIC)["Type"] == "String"
 
 
 @needs_ssh_keygen
 def test_a_replaced_master_finds_the_key_again_and_writes_nothing(
-    root: Path, settle: Callable[..., None], ssm: Any, owners: list[tuple[str, str]]
+    root: Path, settle: Callable[..., None], ssm: Any, acted_as: list[str]
 ) -> None:
     settle("master")
     node_secrets.fleet_key("60")
@@ -436,7 +444,7 @@ def test_a_replaced_master_finds_the_key_again_and_writes_nothing(
 @needs_ssh_keygen
 @pytest.mark.parametrize("form", ["openssh", "pem", "windows", "no newline"])
 def test_a_caller_s_own_key_gives_the_public_half(
-    root: Path, settle: Callable[..., None], ssm: Any, owners: list[tuple[str, str]], form: str
+    root: Path, settle: Callable[..., None], ssm: Any, acted_as: list[str], form: str
 ) -> None:
     own = root / "own"
     kind = ["-t", "rsa", "-b", "2048", "-m", "PEM"] if form == "pem" else ["-t", "ed25519"]
@@ -452,7 +460,7 @@ def test_a_caller_s_own_key_gives_the_public_half(
 
 @needs_ssh_keygen
 def test_a_changed_key_changes_the_public_half(
-    root: Path, settle: Callable[..., None], ssm: Any, owners: list[tuple[str, str]]
+    root: Path, settle: Callable[..., None], ssm: Any, acted_as: list[str]
 ) -> None:
     settle("master")
     node_secrets.fleet_key("60")
@@ -465,7 +473,7 @@ def test_a_changed_key_changes_the_public_half(
 @needs_ssh_keygen
 @pytest.mark.parametrize("key", ["passphrase", "garbage", "public half"])
 def test_a_key_that_cannot_be_used_is_refused_by_its_parameter_s_name(
-    root: Path, settle: Callable[..., None], ssm: Any, owners: list[tuple[str, str]], key: str
+    root: Path, settle: Callable[..., None], ssm: Any, acted_as: list[str], key: str
 ) -> None:
     own = root / "own"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "a passphrase", "-f", own], check=True)
@@ -480,19 +488,19 @@ def test_a_key_that_cannot_be_used_is_refused_by_its_parameter_s_name(
 
 
 def test_a_worker_authorizes_the_public_half_for_the_spark_user(
-    root: Path, settle: Callable[..., None], ssm: Any, clock: Clock, owners: list[tuple[str, str]]
+    root: Path, settle: Callable[..., None], ssm: Any, clock: Clock, acted_as: list[str]
 ) -> None:
     settle("worker")
     ssm.put_parameter(Name=PUBLIC, Value="ssh-ed25519 AAAA spark-cluster", Type="String", Overwrite=True)
     node_secrets.fleet_key("60")
     file = root / "home/spark/.ssh/authorized_keys"
     assert file.read_text() == "ssh-ed25519 AAAA spark-cluster\n"
-    assert owners == [(str(file), "spark")]
+    assert acted_as == ["spark"]
     assert not (root / "home/spark/.ssh/fleet_key").exists()
 
 
 def test_a_worker_waits_for_the_public_half(
-    root: Path, settle: Callable[..., None], ssm: Any, clock: Clock, owners: list[tuple[str, str]]
+    root: Path, settle: Callable[..., None], ssm: Any, clock: Clock, acted_as: list[str]
 ) -> None:
     settle("worker")
     with pytest.raises(SystemExit, match=f"the master did not fill {PUBLIC}"):
@@ -505,7 +513,7 @@ def test_no_secret_is_printed_or_given_to_a_process(
     root: Path,
     settle: Callable[..., None],
     ssm: Any,
-    owners: list[tuple[str, str]],
+    acted_as: list[str],
     commands: list[list[str]],
     capfd: pytest.CaptureFixture[str],
 ) -> None:
@@ -575,6 +583,26 @@ def test_a_kept_file_follows_no_link(root: Path, name: str) -> None:
     assert not file.is_symlink()
     assert file.read_text() == "s"
     assert not (root / "etc/spark-cluster/secret.new").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as somebody else")
+def test_root_writes_nothing_where_a_user_s_link_leads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not what the user could not write: root's own `.ssh`, say."""
+    with tempfile.TemporaryDirectory() as folder:  # those of pytest nobody else may enter
+        root = Path(folder)
+        monkeypatch.setattr(settings, "ROOT", folder)
+        root.chmod(0o755)
+        for name in ("root", "home"):
+            (root / name).mkdir(mode=0o755)
+        (root / "home/.ssh").symlink_to(root / "root")
+        os.chown(root / "home", pwd.getpwnam("nobody").pw_uid, -1)
+        with files.acting_as("nobody"):
+            files.keep("/home/own", "text")
+            with pytest.raises(PermissionError):
+                files.keep("/home/.ssh/authorized_keys", "text")
+        assert list((root / "root").iterdir()) == []
+        assert (root / "home/own").owner() == "nobody"
+        assert (os.geteuid(), os.getegid()) == (0, 0)
 
 
 def test_a_readable_file_becomes_private_when_it_is_kept_again(root: Path) -> None:

@@ -72,6 +72,7 @@ def test_a_master_boots_step_by_step(master: Node) -> None:
     assert steps(master.log) == STEPS
     assert (master.root / "opt/spark").readlink() == master.root / "opt/spark-4.3.0"
     assert (master.root / "opt/spark/bin/spark-class").exists()
+    assert master.calls_of("sysctl") == ["sysctl --quiet --load=/etc/sysctl.d/50-spark-cluster.conf"]
     calls = [call for call in master.calls if "systemctl" in call or ".py" in call]
     assert len([call for call in calls if call.startswith("node_secrets.py ")]) == 1
     assert [call for call in calls if not call.startswith("node_secrets.py ")] == [
@@ -105,6 +106,13 @@ def test_the_secret_and_the_fleet_key_get_the_seconds_that_are_left(worker: Node
     worker.boot(seconds_gone=100)
     (call,) = [call for call in worker.calls if call.startswith("node_secrets.py ")]
     assert 700 < int(call.split()[-1]) <= 780
+
+
+def test_what_is_in_a_user_s_home_is_made_with_the_rights_of_that_user(worker: Node) -> None:
+    assert_succeeded(worker, worker.boot())
+    assert worker.calls_of("runuser") == ["runuser -u spark -- install -d -m 700 /home/spark/.ssh"]
+    assert (worker.root / "home/spark/.ssh").stat().st_mode & 0o777 == 0o700
+    assert [call for call in worker.calls_of("install") if "-o spark" in call and "/home/spark/" in call] == []
 
 
 def test_the_spark_user_is_made_once_and_not_locked(master: Node) -> None:

@@ -569,13 +569,14 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         return described if said.group else None
 
     def instances(_: str) -> dict[str, Any]:
-        return {f"i-{address}": {"PrivateIpAddress": address, "LaunchTime": None} for address in said.in_service}
+        known = {"LaunchTime": None, "InstanceType": "m6i.xlarge"}
+        return {f"i-{address}": {"PrivateIpAddress": address, **known} for address in said.in_service}
 
     def read(host: str) -> dict[str, Any]:
         assert host == "127.0.0.1"
         if said.alive is None:
             raise ConnectionRefusedError(111, "Connection refused")
-        return {"workers": [{"host": address, "state": "ALIVE"} for address in said.alive]}
+        return {"workers": [{"host": address, "state": "ALIVE", "cores": 4, "memory": 13000} for address in said.alive]}
 
     monkeypatch.setattr(worker_group, "group", group)
     monkeypatch.setattr(worker_group, "instances", instances)

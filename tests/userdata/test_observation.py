@@ -22,7 +22,10 @@ GROUP = {
         "LaunchTemplate": {"Overrides": [{"InstanceType": "m6i.xlarge"}, {"InstanceType": "m5.xlarge"}]}
     },
 }
-INSTANCES = {name: {"PrivateIpAddress": f"10.0.0.{name[-1]}", "LaunchTime": LAUNCHED} for name in ("i-1", "i-2", "i-3")}
+INSTANCES = {
+    name: {"PrivateIpAddress": f"10.0.0.{name[-1]}", "LaunchTime": LAUNCHED, "InstanceType": "m5.xlarge"}
+    for name in ("i-1", "i-2", "i-3")
+}
 
 
 @pytest.fixture
@@ -39,7 +42,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def read(host: str) -> dict[str, Any]:
         made.append(f"master at {host}")
-        return {"workers": [{"host": "10.0.0.1", "state": "ALIVE"}, {"host": "10.0.0.9", "state": "DEAD"}]}
+        sizes = {"cores": 4, "memory": 13000}
+        states = {"10.0.0.1": "ALIVE", "10.0.0.3": "DEAD", "10.0.0.9": "ALIVE"}
+        return {"workers": [{"host": host, "state": state, **sizes} for host, state in states.items()]}
 
     monkeypatch.setattr(worker_group, "group", group)
     monkeypatch.setattr(worker_group, "instances", instances)
@@ -55,7 +60,8 @@ def test_one_reading_asks_each_once(calls: list[str]) -> None:
         desired=3,
         instance_types=("m5.xlarge", "m6i.xlarge"),
         members={"10.0.0.1": LAUNCHED, "10.0.0.3": LAUNCHED},
-        alive=frozenset({"10.0.0.1"}),
+        alive=frozenset({"10.0.0.1", "10.0.0.9"}),
+        offers=frozenset({observation.Offer("m5.xlarge", 4, 13000)}),
     )
 
 

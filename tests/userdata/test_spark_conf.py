@@ -29,6 +29,8 @@ OURS = {
     "spark.authenticate": "true",
     "spark.network.crypto.enabled": "true",
     "spark.network.crypto.saslFallback": "false",
+    "spark.network.crypto.authEngineVersion": "2",
+    "spark.network.crypto.cipher": "AES/GCM/NoPadding",
     "spark.decommission.enabled": "true",
     "spark.storage.decommission.enabled": "true",
     "spark.storage.decommission.replicationReattemptInterval": "5s",
@@ -88,6 +90,22 @@ def test_what_is_wrong_in_spark_s_defaults_is_set_right_on_every_node(
 ) -> None:
     driver = {"spark.driver.host": "master.demo-spark"} if role == "master" else {}
     assert configure(role) == {**OURS, **driver, "spark.authenticate.secret": SECRET}
+
+
+@pytest.mark.parametrize(
+    ("version", "is_authenticated"),
+    [("3.5.9", False), ("4.2.1", False), ("4.3.0", True), ("4.3.0-ours", True), ("4.10.0", True), ("5.0.0", True)],
+)
+def test_messages_are_authenticated_where_the_release_can_read_them(
+    configure: Callable[..., dict[str, str]],
+    version: str,
+    is_authenticated: bool,  # noqa: FBT001
+) -> None:
+    properties = configure("master", spark_version=version)
+    stronger = {key: value for key, value in OURS.items() if key.endswith((".authEngineVersion", ".cipher"))}
+    assert len(stronger) == 2
+    assert (stronger.items() <= properties.items()) == is_authenticated
+    assert is_authenticated or not stronger.keys() & properties.keys()
 
 
 def test_the_caller_s_settings_win(configure: Callable[..., dict[str, str]]) -> None:
@@ -165,10 +183,21 @@ def test_a_worker_offers_all_cores_and_leaves_memory_to_the_system(
     assert sourced(root, *names) == dict(zip(names, ("16", "12345m", "512m"), strict=True))
 
 
-@pytest.mark.parametrize(("kib", "mib"), [(16_048_204, 13321), (3_925_000, 3258), (131_072_000, 108_800)])
-def test_a_worker_s_memory_is_85_percent_of_what_its_kernel_has(kib: int, mib: int) -> None:
+@pytest.mark.parametrize(
+    ("kib", "mib"),
+    [(1_963_008, 893), (3_925_000, 2809), (8_048_204, 6680), (16_048_204, 13321), (131_072_000, 108_800)],
+)
+def test_a_worker_leaves_15_percent_of_its_memory_to_the_system_and_a_gibibyte_at_the_least(kib: int, mib: int) -> None:
     meminfo = f"MemTotal:       {kib} kB\nMemFree:          123456 kB\nMemAvailable:    234567 kB\n"
-    assert spark_conf.worker_memory_mib(meminfo) == mib
+    assert spark_conf.worker_memory_mib(spark_conf.total_memory_mib(meminfo)) == mib
+
+
+def test_a_worker_without_room_for_an_executor_fails_its_boot_and_says_so(
+    configure: Callable[..., dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spark_conf, "total_memory_mib", lambda _: 920.4)
+    with pytest.raises(SystemExit, match=r"^spark_conf: a worker with 920 MiB of memory has no room for an executor$"):
+        configure("worker")
 
 
 def test_a_job_on_the_master_gets_the_memory_that_the_tick_found_as_soon_as_it_has(

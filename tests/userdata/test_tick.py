@@ -17,11 +17,13 @@ import files
 import observation
 import pytest
 import spark_conf
+import spark_state
 import tick
 import worker_group
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
+from spark_cluster import checks
 from tests.userdata.conftest import client
 from tests.userdata.node import LIB, USERDATA
 
@@ -354,49 +356,132 @@ def test_something_odd_among_the_host_keys_does_not_stop_the_rest(root: Path, ex
 # Memory of executors
 
 
-def kind(name: str, cores: int, mib: int) -> dict[str, Any]:
-    return {"InstanceType": name, "VCpuInfo": {"DefaultVCpus": cores}, "MemoryInfo": {"SizeInMiB": mib}}
+KERNELS = {
+    # Nominal MiB and what kubelet did not find of it (its capacity is MemTotal): Karpenter's own table,
+    # pkg/providers/instancetype/zz_generated.memory_overhead.go of aws/karpenter-provider-aws at 33450d8.
+    "a1.medium": (2048, 241),
+    "c5.large": (4096, 405),
+    "c5.xlarge": (8192, 560),
+    "c5.4xlarge": (32768, 1710),
+    "c5.18xlarge": (147456, 6728),
+    "c5n.large": (5376, 457),
+    "c6g.medium": (2048, 209),
+    "c6i.large": (4096, 273),
+    "c7g.medium": (2048, 209),
+    "g5.xlarge": (16384, 590),
+    "i3en.large": (16384, 699),
+    "m5.large": (8192, 559),
+    "m5.xlarge": (16384, 868),
+    "m5.24xlarge": (393216, 10573),
+    "m6a.2xlarge": (32768, 1375),
+    "m6g.medium": (4096, 296),
+    "m6i.xlarge": (16384, 672),
+    "m6i.32xlarge": (524288, 16441),
+    "m7a.medium": (4096, 311),
+    "r6a.48xlarge": (1572864, 57072),
+    "t2.small": (2048, 96),
+    "t3.small": (2048, 131),
+    "t3.medium": (4096, 253),
+    "t4g.small": (2048, 197),
+    "vt1.3xlarge": (24576, 2069),
+    "x2iezn.2xlarge": (262144, 7119),
+}
+TOO_SMALL = {"t3.nano": (512, 89), "t3a.nano": (512, 87), "t2.micro": (1024, 79), "t3.micro": (1024, 104)}
 
 
-def test_an_executor_fills_the_smallest_of_the_types() -> None:
-    types = [kind("a", 4, 16384), kind("b", 4, 15360)]
-    assert tick.executor_memory_mib(types, 0) == int(15360 * 0.78)
+def offered(nominal_mib: int, hidden_mib: int) -> int:
+    """What a worker gives to executors whose kernel says so in /proc/meminfo."""
+    return spark_conf.worker_memory_mib(
+        spark_conf.total_memory_mib(f"MemTotal: {(nominal_mib - hidden_mib) * 1024} kB")
+    )
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_an_executor_fits_a_worker_of_a_type_that_was_not_seen_yet(name: str) -> None:
+    nominal, hidden = KERNELS[name]
+    memory = tick.executor_memory_mib([tick.expected_offer(name, 4, nominal)], 0)
+    assert spark_conf.LEAST_EXECUTOR_MIB <= memory <= offered(nominal, hidden)
+    assert memory >= 0.8 * offered(nominal, hidden)
+
+
+@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("cores", [1, 2, 4])
+def test_executors_of_fewer_cores_fit_it_too(name: str, cores: int) -> None:
+    nominal, hidden = KERNELS[name]
+    worker = offered(nominal, hidden)
+    for memory_mib in (tick.expected_offer(name, 4, nominal).memory_mib, worker):
+        executor = tick.executor_memory_mib([observation.Offer(name, 4, memory_mib)], cores)
+        assert worker // executor >= 1
+        assert executor == spark_conf.LEAST_EXECUTOR_MIB or executor * (4 // cores) <= worker
+
+
+@pytest.mark.parametrize("name", TOO_SMALL)
+def test_types_that_are_refused_have_no_room_for_an_executor(name: str) -> None:
+    assert offered(*TOO_SMALL[name]) < spark_conf.LEAST_EXECUTOR_MIB
+    with pytest.raises(ValueError, match="must be an EC2 instance type with 2 GiB of memory or more"):
+        checks.instance_type("workers.instance_types[0]", name)
 
 
 @pytest.mark.parametrize(("cores", "share"), [(0, 1), (1, 0.25), (2, 0.5), (4, 1), (8, 1)])
 def test_an_executor_of_fewer_cores_gets_its_share(cores: int, share: float) -> None:
-    assert tick.executor_memory_mib([kind("a", 4, 16384)], cores) == int(16384 * 0.78 * share)
+    assert tick.executor_memory_mib([observation.Offer("a", 4, 13000)], cores) == int(13000 * share)
 
 
-def test_the_share_is_of_the_type_that_leaves_least() -> None:
-    types = [kind("wide", 8, 16384), kind("narrow", 4, 16384)]
-    assert tick.executor_memory_mib(types, 2) == int(16384 * 0.78 / 4)
+def test_the_share_is_of_the_worker_that_leaves_least() -> None:
+    offers = [observation.Offer("wide", 8, 13000), observation.Offer("narrow", 4, 13001)]
+    assert tick.executor_memory_mib(offers, 2) == int(13000 / 4)
 
 
-@pytest.mark.parametrize("mib", [2048, 4096, 8192, 16384, 15258, 32768, 131072, 393216, 786432])
-@pytest.mark.parametrize("kernel_share", [0.92, 0.94, 0.96, 0.98, 1.0])
-def test_executors_always_fit_and_use_at_least_70_percent_of_their_worker(mib: int, kernel_share: float) -> None:
-    """From the kernel's share of the nominal memory up; what EC2's own AMIs show is 0.93 to 0.98 of it."""
-    worker = spark_conf.worker_memory_mib(f"MemTotal:  {int(mib * 1024 * kernel_share) + 1} kB\n")
-    for cores, fitting in ((0, 1), (1, 4), (2, 2), (4, 1)):
-        executor = tick.executor_memory_mib([kind("a", 4, mib)], cores)
-        assert executor * fitting <= worker
-        assert executor * fitting >= 0.7 * worker
-        assert executor * fitting >= 0.7 * mib
+def expected(nominal_mib: int, share: float = 1) -> str:
+    return f"SPARK_EXECUTOR_MEMORY={int(tick.expected_offer('any', 4, nominal_mib).memory_mib * share)}m\n"
 
 
-def test_spark_gets_the_memory_of_the_smallest_type_of_the_group(executor: Path) -> None:
+def alive(monkeypatch: pytest.MonkeyPatch, *workers: tuple[str, int, int]) -> None:
+    """The master lists these as alive: address, cores, MiB."""
+    listed = [{"host": host, "state": "ALIVE", "cores": cores, "memory": mib} for host, cores, mib in workers]
+    monkeypatch.setattr(spark_state, "read", lambda _: {"workers": listed})
+
+
+def test_spark_gets_the_memory_that_is_expected_of_the_smallest_type_of_the_group(executor: Path) -> None:
     make_group(1, ("m6i.xlarge", "m5.2xlarge"))
     tick.main()
-    assert executor.read_text() == f"# m5.2xlarge m6i.xlarge\nSPARK_EXECUTOR_MEMORY={int(16384 * 0.78)}m\n"
+    assert executor.read_text() == expected(16384)
     assert executor.stat().st_mode & 0o777 == 0o644
+
+
+def test_what_workers_offer_takes_the_place_of_what_is_expected_of_their_type(
+    executor: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_group(1, ("m6i.xlarge",))
+    alive(monkeypatch, (addresses()[0], 4, 13355))
+    tick.main()
+    assert executor.read_text() == "SPARK_EXECUTOR_MEMORY=13355m\n"
+    alive(monkeypatch, (addresses()[0], 4, 11000))
+    tick.main()
+    assert executor.read_text() == "SPARK_EXECUTOR_MEMORY=11000m\n", "even if it is less"
+
+
+def test_a_type_that_no_worker_has_yet_is_heeded_beside_what_workers_offer(
+    executor: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_group(1, ("m6i.xlarge", "c5.xlarge"))
+    alive(monkeypatch, (addresses()[0], 4, 13355))
+    tick.main()
+    assert executor.read_text() == expected(8192)
+
+
+def test_a_stranger_s_worker_shapes_no_executor(executor: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_group(1, ("m6i.xlarge",))
+    alive(monkeypatch, ("10.9.9.9", 1, 600))
+    tick.main()
+    assert executor.read_text() == expected(16384)
 
 
 def test_the_caller_s_cores_of_an_executor_are_heeded(executor: Path, settle: Callable[..., None]) -> None:
     settle("master", executor_cores=2)
     make_group(1)
     tick.main()
-    assert f"SPARK_EXECUTOR_MEMORY={int(16384 * 0.78 / 2)}m" in executor.read_text()
+    assert executor.read_text() == expected(16384, 0.5)
 
 
 def test_other_types_are_asked_for_once(executor: Path, calls: Counter[str]) -> None:
@@ -410,7 +495,18 @@ def test_other_types_are_asked_for_once(executor: Path, calls: Counter[str]) -> 
     for _ in range(3):
         tick.main()
     assert calls["DescribeInstanceTypes"] == 1
-    assert f"SPARK_EXECUTOR_MEMORY={int(32768 * 0.78)}m" in executor.read_text()
+    assert executor.read_text() == expected(32768)
+
+
+@pytest.mark.parametrize("content", ["", "\0\0\0", '{"m6i.xlarge": [4'])
+def test_types_that_a_power_cut_lost_are_asked_for_again(
+    root: Path, executor: Path, calls: Counter[str], content: str
+) -> None:
+    make_group(1)
+    (root / tick.TYPES_FILE.lstrip("/")).write_text(content)
+    tick.main()
+    assert calls["DescribeInstanceTypes"] == 1
+    assert executor.read_text() == expected(16384)
 
 
 def test_the_program_is_quiet_and_succeeds_where_nothing_changed(

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
+import drivers
 import pytest
 
 from tests.userdata.node import USERDATA
@@ -91,6 +92,57 @@ def test_the_master_s_recovery_state_is_where_systemd_keeps_state_for_it() -> No
     assert service["ProtectSystem"] == "full", "which leaves /var writable"
 
 
+HARDENING: dict[str, set[str | None]] = {
+    "NoNewPrivileges": {"yes"},
+    "ProtectSystem": {"full", "strict"},
+    "ProtectKernelTunables": {"yes"},
+    "ProtectKernelModules": {"yes"},
+    "ProtectKernelLogs": {"yes"},
+    "ProtectControlGroups": {"yes"},
+    "ProtectClock": {"yes"},
+    "ProtectHostname": {"yes"},
+    "LockPersonality": {"yes"},
+    "RestrictRealtime": {"yes"},
+    "RestrictSUIDSGID": {"yes"},
+    "RestrictAddressFamilies": {"AF_UNIX AF_INET AF_INET6 AF_NETLINK"},
+    "SystemCallArchitectures": {"native"},
+    "CapabilityBoundingSet": {""},
+}
+EXCEPTIONS: dict[str, dict[str, set[str | None]]] = {
+    # Executors may need GPUs, and ProtectClock= implies a list of devices.
+    "spark-worker.service": {"ProtectClock": {None}},
+    # It removes what users of drivers left.
+    "spark-tick.service": {"CapabilityBoundingSet": {"CAP_DAC_OVERRIDE"}},
+    # It makes a node of a host.
+    "spark-boot.service": {name: {None} for name in HARDENING},
+}
+KEPT_FROM_AWS = {"spark-master.service", "spark-orphans.service", "spark-registration.service"}
+
+
+@pytest.mark.parametrize("path", SERVICES, ids=by_name)
+def test_a_unit_has_every_hardening_directive_or_a_reason(path: Path) -> None:
+    service = unit(path)["Service"]
+    for name, values in {**HARDENING, **EXCEPTIONS.get(path.name, {})}.items():
+        assert service.get(name) in values, name
+
+
+def test_a_driver_is_hardened_as_its_executors_are() -> None:
+    (worker,) = [path for path in SPARK if "worker" in path.name]
+    service = unit(worker)["Service"]
+    assert {name: drivers.PROPERTIES.get(name) for name in HARDENING} == {name: service.get(name) for name in HARDENING}
+
+
+@pytest.mark.parametrize("path", SERVICES, ids=by_name)
+def test_what_asks_aws_for_nothing_has_no_way_to_the_instance_s_role(path: Path) -> None:
+    denied = unit(path)["Service"].get("IPAddressDeny")
+    assert denied == ("169.254.169.254 fd00:ec2::254" if path.name in KEPT_FROM_AWS else None)
+
+
+def test_broken_recovery_files_are_set_aside_by_their_owner_before_each_start_of_the_master() -> None:
+    (path,) = [path for path in SPARK if "master" in path.name]
+    assert "ExecStartPre=-/opt/spark-cluster/recovery.py" in path.read_text().splitlines()
+
+
 def test_the_master_binds_to_its_name_and_knows_it_without_dns() -> None:
     (path,) = [path for path in SPARK if "master" in path.name]
     service = unit(path)["Service"]
@@ -135,7 +187,34 @@ def test_every_start_of_a_worker_is_watched_until_it_is_registered() -> None:
     assert unit(watch)["Unit"]["PartOf"] == unit(watch)["Unit"]["After"] == worker.name
 
 
+def test_a_worker_s_disks_are_prepared_before_each_start_and_what_fails_is_tried_again() -> None:
+    (worker,) = [path for path in SPARK if "worker" in path.name]
+    lines = worker.read_text().splitlines()
+    pre = [line for line in lines if line.startswith("ExecStartPre=")]
+    assert pre == ["ExecStartPre=+/opt/spark-cluster/local-dirs", "ExecStartPre=-/opt/spark-cluster/clean-local-dirs"]
+    assert "EnvironmentFile=-/run/spark-cluster/local-dirs.env" in lines, "it is not there yet at the first of them"
+    assert "Requires" not in unit(worker)["Unit"], "a unit that is required and fails fails this one for good"
+
+
 def test_the_journal_survives_a_reboot_and_has_an_end() -> None:
     journal = unit(USERDATA / "common/etc/systemd/journald.conf.d/50-spark-cluster.conf")["Journal"]
     assert journal["Storage"] == "persistent"
     assert re.fullmatch(r"\d+[MG]", journal["SystemMaxUse"])
+
+
+def test_a_connection_to_a_vanished_host_ends_within_what_a_worker_may_take_to_find_the_next_master() -> None:
+    text = (USERDATA / "common/etc/sysctl.d/50-spark-cluster.conf").read_text()
+    (retries,) = re.findall(r"(?m)^net\.ipv4\.tcp_retries2 = (\d+)$", text)
+    # The kernel's own least: retransmissions at 0.2 s, each pause twice the one before. A round trip of 100 ms makes
+    # that half as much again; a heartbeat comes every 7.5 s, a try to register every 5 to 15 s.
+    least = 0.2 * (2 ** (int(retries) + 1) - 1)
+    assert 1.5 * least + 7.5 + 15 < 120
+
+
+def test_a_new_master_looks_for_lost_drivers_as_long_as_a_worker_may_outlive_the_old_one() -> None:
+    (path,) = [path for path in SERVICES if path.name == "spark-orphans.service"]
+    service = unit(path)["Service"]
+    seconds = int(service["ExecStart"].split()[1])
+    # spark.worker.initialRegistrationRetries 6 of 5 to 15 s, then up to maxRegistrationRetries 16 of 30 to 90 s.
+    assert seconds > 120 + 6 * 15 + 10 * 90
+    assert int(service["RuntimeMaxSec"]) > seconds + 120

@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pwd
 import shutil
+from typing import TYPE_CHECKING
 
 import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def acting_as(user: str) -> Iterator[None]:
+    """What root does to files meanwhile, it does with the rights of a user: in folders where that may put links."""
+    account, groups = pwd.getpwnam(user), os.getgroups()
+    os.setgroups([])
+    os.setegid(account.pw_gid)
+    os.seteuid(account.pw_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+        os.setgroups(groups)
 
 
 def keep(file: str, text: str, mode: int = 0o600, owner: str | None = None, group: str | None = None) -> None:

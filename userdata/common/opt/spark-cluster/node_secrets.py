@@ -63,9 +63,9 @@ def fleet_key(seconds: str) -> None:
     given = settings.load()
     public_name = given["fleet_public_key_parameter"]
     if given["role"] == "worker":
-        files.keep(
-            "/home/spark/.ssh/authorized_keys", wait_for_parameter(public_name, int(seconds)) + "\n", owner="spark"
-        )
+        public = wait_for_parameter(public_name, int(seconds))
+        with files.acting_as("spark"):
+            files.keep("/home/spark/.ssh/authorized_keys", public + "\n")
         return
     private_name = given["fleet_private_key_parameter"]
     private = get_parameter(private_name)
@@ -73,9 +73,10 @@ def fleet_key(seconds: str) -> None:
         private = new_private_key()
         put_parameter(private_name, private, secret=True)
     file = "/home/spark/.ssh/fleet_key"
-    files.keep(file, private.replace("\r", "").strip() + "\n", owner="spark")
-    derive = ["ssh-keygen", "-y", "-P", "", "-f", settings.path(file)]
-    derived = subprocess.run(derive, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    with files.acting_as("spark"):
+        files.keep(file, private.replace("\r", "").strip() + "\n")
+        derive = ["ssh-keygen", "-y", "-P", "", "-f", settings.path(file)]
+        derived = subprocess.run(derive, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if derived.returncode:
         raise SystemExit(
             f"node_secrets: {private_name} holds no private key without passphrase: {derived.stderr.strip()}"

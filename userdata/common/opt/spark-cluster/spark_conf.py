@@ -7,6 +7,7 @@ What differs from Spark's own defaults stands here, each with its reason; `spark
 from __future__ import annotations
 
 import os
+import re
 import shutil
 
 import settings
@@ -14,11 +15,25 @@ from aws import metadata
 from files import keep
 
 WORKER_MEMORY_SHARE = 0.85  # of what the machine has; the rest is for the system and the worker's own JVM
+SYSTEM_MEMORY_MIB = 1024  # what these need at the least, and what Spark itself leaves them by default
+LEAST_EXECUTOR_MIB = 512
+"""Spark refuses a heap below 450 MiB, of which the serial collector that Java takes on a small host hides a part."""
 MASTER_PORT = 7077
+GCM_WORKS = [4, 3]
 
 
-def defaults(role: str, master_host: str) -> dict[str, str]:
+def release_line(spark_version: str) -> list[int]:
+    """A release's first two numbers, such as 4 and 3."""
+    return [int(number) for number in re.findall(r"\d+", spark_version)[:2]]
+
+
+def defaults(role: str, master_host: str, spark_version: str) -> dict[str, str]:
     """The cluster's own spark-defaults.conf."""
+    # Authenticated encryption; before 4.3 the messages of this cipher could not be read (SPARK-56227).
+    stronger = {
+        "spark.network.crypto.authEngineVersion": "2",
+        "spark.network.crypto.cipher": "AES/GCM/NoPadding",
+    }
     return {
         "spark.master": f"spark://{master_host}:{MASTER_PORT}",
         # On by default since 4.1, and open to everyone who reaches it, whatever spark.authenticate says.
@@ -37,6 +52,7 @@ def defaults(role: str, master_host: str) -> dict[str, str]:
         "spark.authenticate": "true",
         "spark.network.crypto.enabled": "true",
         "spark.network.crypto.saslFallback": "false",
+        **(stronger if release_line(spark_version) >= GCM_WORKS else {}),
         # Without decommissioning SIGPWR kills a worker at once. Two rounds of Spark's 30 s take half of a spot notice.
         "spark.decommission.enabled": "true",
         "spark.storage.decommission.enabled": "true",
@@ -56,10 +72,14 @@ def defaults(role: str, master_host: str) -> dict[str, str]:
     }
 
 
-def worker_memory_mib(meminfo: str) -> int:
-    """What a worker may give to executors, from the text of /proc/meminfo."""
-    total_kib = next(int(line.split()[1]) for line in meminfo.splitlines() if line.startswith("MemTotal:"))
-    return int(total_kib / 1024 * WORKER_MEMORY_SHARE)
+def total_memory_mib(meminfo: str) -> float:
+    """What the kernel has to give, from the text of /proc/meminfo."""
+    return next(int(line.split()[1]) for line in meminfo.splitlines() if line.startswith("MemTotal:")) / 1024
+
+
+def worker_memory_mib(total_mib: float) -> int:
+    """What a worker may give to executors, of so much."""
+    return int(min(total_mib * WORKER_MEMORY_SHARE, total_mib - SYSTEM_MEMORY_MIB))
 
 
 def java_home() -> str:
@@ -82,7 +102,10 @@ def environment(role: str, python_version: str) -> str:
     ]
     if role == "worker":
         with open("/proc/meminfo", encoding="ascii") as file:
-            memory = worker_memory_mib(file.read())
+            total = total_memory_mib(file.read())
+        memory = worker_memory_mib(total)
+        if memory < LEAST_EXECUTOR_MIB:
+            raise SystemExit(f"spark_conf: a worker with {total:.0f} MiB of memory has no room for an executor")
         lines += ["SPARK_DAEMON_MEMORY=512m", f"SPARK_WORKER_MEMORY={memory}m", f"SPARK_WORKER_CORES={os.cpu_count()}"]
     else:
         # Made by tick.py: an executor fills a worker, as far as spark_defaults does not say otherwise.
@@ -96,7 +119,7 @@ def main() -> None:
     role, host = given["role"], given["master_host"]
     with open(settings.path("/etc/spark-cluster/spark-secret"), encoding="utf-8") as file:
         secret = {"spark.authenticate.secret": file.read()}
-    properties = {**defaults(role, host), **given["spark_defaults"], **secret}
+    properties = {**defaults(role, host, given["spark_version"]), **given["spark_defaults"], **secret}
     # A properties file: a backslash stands for itself only as two.
     lines = "".join("{} {}\n".format(key, value.replace("\\", "\\\\")) for key, value in properties.items())
     conf = "/opt/spark/conf"

@@ -28,6 +28,8 @@ TRANSIENT_CODES = {
     *("403", "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NoSuchBucket", "ParameterNotFound"),
     *("ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidClientTokenId", "AuthFailure"),
     *("UnrecognizedClientException", "RequestTimeout"),
+    # A clock that is wrong until the host has found its time server.
+    *("RequestTimeTooSkewed", "RequestExpired", "SignatureDoesNotMatch", "InvalidSignatureException"),
     *("Throttling", "ThrottlingException", "RequestLimitExceeded", "SlowDown", "TooManyUpdates"),
     *("500", "502", "503", "InternalError", "InternalFailure", "InternalServerError", "ServiceUnavailable"),
 }

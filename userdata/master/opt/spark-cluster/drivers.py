@@ -43,7 +43,20 @@ PROPERTIES = {
     "OOMScoreAdjust": "500",
     "LimitNOFILE": "65536",
     "TasksMax": "infinity",
+    # As in spark-worker.service, and for its reasons without ProtectClock.
     "NoNewPrivileges": "yes",
+    "ProtectSystem": "full",
+    "ProtectKernelTunables": "yes",
+    "ProtectKernelModules": "yes",
+    "ProtectKernelLogs": "yes",
+    "ProtectControlGroups": "yes",
+    "ProtectHostname": "yes",
+    "LockPersonality": "yes",
+    "RestrictRealtime": "yes",
+    "RestrictSUIDSGID": "yes",
+    "RestrictAddressFamilies": "AF_UNIX AF_INET AF_INET6 AF_NETLINK",
+    "SystemCallArchitectures": "native",
+    "CapabilityBoundingSet": "",
 }
 # https://spark.apache.org/docs/latest/submitting-applications.html: every other option has a value behind it.
 FLAGS = {"--verbose", "-v", "--supervise"}

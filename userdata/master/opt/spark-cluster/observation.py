@@ -9,8 +9,17 @@ import spark_state
 import worker_group
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What an alive worker gives to executors, and the type of its instance."""
+
+    instance_type: str
+    cores: int
+    memory_mib: int
 
 
 @dataclass(frozen=True)
@@ -24,6 +33,7 @@ class Observation:
         members: launch time of each member in service, by its address.
         alive: addresses of the workers that the master has; `None` if it does not answer.
         trouble: why it does not.
+        offers: what those of these workers that are in service offer.
     """
 
     has_group: bool
@@ -32,13 +42,23 @@ class Observation:
     members: Mapping[str, datetime]
     alive: frozenset[str] | None
     trouble: str = ""
+    offers: frozenset[Offer] = frozenset()
 
 
-def in_service(group: Mapping[str, Any], instances: Mapping[str, Any]) -> dict[str, datetime]:
-    """Launch time of each member in service, by its address."""
+def in_service(group: Mapping[str, Any], instances: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The instance of each member in service, by its address."""
     ids = [member["InstanceId"] for member in group["Instances"] if member["LifecycleState"] == "InService"]
     members = [instances[name] for name in ids if instances.get(name, {}).get("PrivateIpAddress")]
-    return {member["PrivateIpAddress"]: member["LaunchTime"] for member in members}
+    return {member["PrivateIpAddress"]: member for member in members}
+
+
+def offers(workers: Iterable[Mapping[str, Any]], members: Mapping[str, Mapping[str, Any]]) -> frozenset[Offer]:
+    """What members offer that the master lists as alive."""
+    return frozenset(
+        Offer(members[worker["host"]]["InstanceType"], worker["cores"], worker["memory"])
+        for worker in workers
+        if worker["state"] == "ALIVE" and worker["host"] in members
+    )
 
 
 def types(group: Mapping[str, Any]) -> tuple[str, ...]:
@@ -50,11 +70,21 @@ def types(group: Mapping[str, Any]) -> tuple[str, ...]:
 def observe() -> Observation:
     """Ask Auto Scaling and EC2 once each, and the master. What AWS does not answer is raised: it changes nothing."""
     group = worker_group.group()
+    workers: list[dict[str, Any]] = []
     try:
-        alive, trouble = frozenset(spark_state.alive_hosts(spark_state.read("127.0.0.1"))), ""
+        state = spark_state.read("127.0.0.1")
+        alive, workers, trouble = frozenset(spark_state.alive_hosts(state)), state["workers"], ""
     except (OSError, ValueError) as error:
         alive, trouble = None, f"{type(error).__name__}: {error}"
     if group is None:
         return Observation(False, 0, (), {}, alive, trouble)  # noqa: FBT003 - there is none
     members = in_service(group, worker_group.instances(group["AutoScalingGroupName"]))
-    return Observation(True, group["DesiredCapacity"], types(group), members, alive, trouble)  # noqa: FBT003
+    return Observation(
+        has_group=True,
+        desired=group["DesiredCapacity"],
+        instance_types=types(group),
+        members={address: member["LaunchTime"] for address, member in members.items()},
+        alive=alive,
+        trouble=trouble,
+        offers=offers(workers, members),
+    )

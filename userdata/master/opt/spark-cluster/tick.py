@@ -12,26 +12,31 @@ An API error changes no file and fails this run of the unit; the next is half a 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import drivers
 import files
 import settings
+import spark_conf
 import worker_group
-from observation import observe
+from observation import Offer, observe
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from observation import Observation
 
 WORKERS_FILE = "/opt/spark/conf/workers"
 EXECUTOR_FILE = "/etc/spark-cluster/executor.env"
 KNOWN_HOSTS = "/var/lib/spark-known-hosts"
-EXECUTOR_MEMORY_SHARE = 0.78
-"""Of an instance type's nominal memory. A worker offers 85 % of what its kernel sees: at least 92 % of that."""
+TYPES_FILE = "/var/lib/spark-cluster/instance-types.json"
+HIDDEN_SHARE, HIDDEN_MIB, HIDDEN_SHARE_BEYOND = 0.12, 256, 0.075
+"""What hypervisor and kernel take of an instance type's nominal memory, at the most: this share, or so much and the
+second share if that is less. Karpenter assumes 7.5 % (https://karpenter.sh/docs/reference/settings/), and found more on
+small types (https://github.com/aws/karpenter-provider-aws/issues/7929)."""
 
 
 def write_if_changed(file: str, text: str) -> bool:
@@ -72,33 +77,48 @@ def forget_hosts(seen: Observation) -> None:
             print(f"tick: forgot the host key of {name}", file=sys.stderr)
 
 
-def executor_memory_mib(types: Sequence[dict[str, Any]], cores: int) -> int:
-    """Memory of an executor of so many cores (0: all of a worker's) that fits on the smallest of the types."""
+def expected_offer(instance_type: str, cores: int, nominal_mib: int) -> Offer:
+    """What a worker of a type will offer at the least, before one is seen."""
+    hidden = min(nominal_mib * HIDDEN_SHARE, HIDDEN_MIB + nominal_mib * HIDDEN_SHARE_BEYOND)
+    return Offer(instance_type, cores, spark_conf.worker_memory_mib(nominal_mib - hidden))
 
-    def fitting(kind: dict[str, Any]) -> int:
-        all_cores = kind["VCpuInfo"]["DefaultVCpus"]
-        share = min(1.0, cores / all_cores) if cores else 1.0
-        return int(kind["MemoryInfo"]["SizeInMiB"] * EXECUTOR_MEMORY_SHARE * share)
 
-    return min(fitting(kind) for kind in types)
+def executor_memory_mib(offers: Iterable[Offer], cores: int) -> int:
+    """Memory of an executor of so many cores (0: all of a worker's) that fits on each of the workers."""
+    fitting = min(int(one.memory_mib * (min(1.0, cores / one.cores) if cores else 1.0)) for one in offers)
+    return max(fitting, spark_conf.LEAST_EXECUTOR_MIB)
+
+
+def nominal(instance_types: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Cores and MiB of the group's types. EC2 is asked only if they are others than at the last time."""
+    try:
+        with open(settings.path(TYPES_FILE), encoding="utf-8") as file:
+            known = {name: (cores, mib) for name, (cores, mib) in json.load(file).items()}
+    except (FileNotFoundError, ValueError):  # a power cut may have emptied it
+        known = {}
+    if known.keys() != set(instance_types):
+        asked = worker_group.instance_types(list(instance_types))
+        known = {
+            kind["InstanceType"]: (kind["VCpuInfo"]["DefaultVCpus"], kind["MemoryInfo"]["SizeInMiB"]) for kind in asked
+        }
+        files.keep(TYPES_FILE, json.dumps(known))
+    return known
 
 
 def keep_executor_memory(seen: Observation) -> None:
-    """Asks EC2 only if the group's types are others than those the file was made for."""
+    """By what alive workers offer, and what is expected of the group's types of which there is none."""
     if not seen.has_group:
         return
     if not seen.instance_types:  # asked for none EC2 would answer with all that there are
         raise ValueError("the group names no instance types")
-    comment = "# {}\n".format(" ".join(seen.instance_types))
-    try:
-        with open(settings.path(EXECUTOR_FILE), encoding="utf-8") as old:
-            if old.readline() == comment:
-                return
-    except FileNotFoundError:
-        pass
-    cores = int(settings.load()["executor_cores"])
-    memory = executor_memory_mib(worker_group.instance_types(list(seen.instance_types)), cores)
-    write_if_changed(EXECUTOR_FILE, f"{comment}SPARK_EXECUTOR_MEMORY={memory}m\n")
+    types = {one.instance_type for one in seen.offers}
+    expected = [
+        expected_offer(name, cores, mib)
+        for name, (cores, mib) in nominal(seen.instance_types).items()
+        if name not in types
+    ]
+    memory = executor_memory_mib([*seen.offers, *expected], int(settings.load()["executor_cores"]))
+    write_if_changed(EXECUTOR_FILE, f"SPARK_EXECUTOR_MEMORY={memory}m\n")
 
 
 KEEPERS = (keep_workers_file, forget_hosts, keep_executor_memory)
