@@ -1,6 +1,6 @@
 """The AWS API on this machine: moto's server, with the few things added that a deployed cluster needs and moto has not.
 
-Run as a program: `python -m lab.emulated_aws --host 127.0.0.1 --port 5555 --log FILE`.
+Run as a program: `python -m lab.emulated_aws --host 127.0.0.1 --port 5555 --log FILE --calls FILE`.
 """
 
 # ruff: noqa: SLF001 - it changes moto from the inside
@@ -31,7 +31,9 @@ from moto.s3.responses import S3Response
 from moto.ssm.models import ssm_backends
 from werkzeug.serving import run_simple
 
+from lab.deployment import CREDENTIALS
 from lab.moto_changes import replaces
+from lab.service_models import ServiceModels, caller
 from lab.turns import Turns
 
 _RESOLVE_SSM = "resolve:ssm:"
@@ -293,10 +295,13 @@ def main() -> None:
     parser.add_argument("--host", required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--log", type=Path, required=True, help="file that gets a line for each action of a group")
+    parser.add_argument("--calls", type=Path, required=True, help="file that gets a line for each kind of call")
     options = parser.parse_args()
     correct_moto()
     _GroupActions(options.log).install()
-    app = Turns(DomainDispatcherApplication(create_backend_app), threading.RLock())
+    known = caller(CREDENTIALS["AWS_ACCESS_KEY_ID"])
+    moto = ServiceModels(DomainDispatcherApplication(create_backend_app), options.calls, known)
+    app = Turns(moto, threading.RLock())
     run_simple(options.host, options.port, app, threaded=True, request_handler=MotoRequestHandler)
 
 

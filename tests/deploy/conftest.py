@@ -32,10 +32,12 @@ class EmulatedAws:
     Attributes:
         url: its endpoint.
         log: file with a line of JSON for each action of a group.
+        calls: file with a line of JSON for each operation and set of arguments that Terraform used.
     """
 
     url: str
     log: Path
+    calls: Path
 
     def client(self, service: str, region: str = "us-east-1") -> Any:
         """A boto3 client."""
@@ -65,7 +67,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedAws]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    url, log = f"http://127.0.0.1:{port}", folder / "actions.jsonl"
+    url, log, calls = f"http://127.0.0.1:{port}", folder / "actions.jsonl", folder / "calls.jsonl"
     environment = {**os.environ, "MOTO_EC2_LOAD_DEFAULT_AMIS": "true"}
     command = [
         sys.executable,
@@ -77,12 +79,14 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedAws]:
         str(port),
         "--log",
         str(log),
+        "--calls",
+        str(calls),
     ]
     with (folder / "moto.log").open("w") as output:
         server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
     try:
         _wait_for(url, server)
-        yield EmulatedAws(url, log)
+        yield EmulatedAws(url, log, calls)
     finally:
         server.terminate()
         server.wait(timeout=20)
