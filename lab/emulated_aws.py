@@ -31,6 +31,7 @@ from moto.s3.responses import S3Response
 from moto.ssm.models import ssm_backends
 from werkzeug.serving import run_simple
 
+from lab.activities import let_launches_fail
 from lab.deployment import CREDENTIALS
 from lab.moto_changes import replaces
 from lab.service_models import ServiceModels, caller
@@ -215,7 +216,7 @@ def _answer_with_what_was_set() -> None:
     @replaces(Route53, "create_hosted_zone")
     def create_private_for_a_vpc(create_hosted_zone: Any, response: Route53) -> Any:
         if response._get_param("VPC.VPCId"):
-            response.params["HostedZoneConfig"]["PrivateZone"] = True
+            response.params.setdefault("HostedZoneConfig", {})["PrivateZone"] = True
         return create_hosted_zone(response)
 
     @replaces(FakeZone, "add_vpc")
@@ -280,6 +281,7 @@ def correct_moto() -> None:
     """Make all corrections but the actions of groups."""
     _resolve_images_by_parameter()
     _give_groups_instances_their_profile()
+    let_launches_fail()
     _keep_mixed_instances_policy()
     _apply_bucket_policies_to_whom_they_name()
     _block_customer_provided_keys()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
+from lab import faults
 from lab.deployment import PROVIDER_COPY, ROOT, Deployment, Done, missing
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedAws]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     url, log, calls = f"http://127.0.0.1:{port}", folder / "actions.jsonl", folder / "calls.jsonl"
+    os.environ[faults.FILE_VARIABLE] = str(folder / "faults.json")
     environment = {**os.environ, "MOTO_EC2_LOAD_DEFAULT_AMIS": "true"}
     command = [
         sys.executable,
@@ -90,6 +92,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedAws]:
     finally:
         server.terminate()
         server.wait(timeout=20)
+        del os.environ[faults.FILE_VARIABLE]
 
 
 def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
@@ -146,6 +149,8 @@ def deployments(
             apps / "wrong_subnet.py", "wrong-subnet", folder / "wrong_subnet", aws.url, {"subnet_id": other_subnet}
         ),
         "missing_ami": Deployment(apps / "missing_ami.py", "missing-ami", folder / "missing_ami", aws.url),
+        "no_workers": Deployment(apps / "no_workers.py", "no-workers", folder / "no_workers", aws.url),
     }
-    with ThreadPoolExecutor(max_workers=len(made) if PROVIDER_COPY else 1) as pool:
+    no_workers = faults.injected(failed_launches={"no-workers": "quota"})
+    with no_workers, ThreadPoolExecutor(max_workers=len(made) if PROVIDER_COPY else 1) as pool:
         yield {name: (deployment, pool.submit(deployment.deploy)) for name, deployment in made.items()}
