@@ -332,7 +332,10 @@ class SparkCluster(Construct):
         self.spark_secret.address.grant_fill("spark_secret", self.master_role)
         self.spark_secret.address.grant_read("spark_secret", self.worker_role)
         # None of these actions takes a resource.
-        watch = ("autoscaling:DescribeAutoScalingGroups", "ec2:DescribeInstances", "ec2:DescribeInstanceTypes")
+        watch = (
+            *("autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeScalingActivities"),
+            *("ec2:DescribeInstances", "ec2:DescribeInstanceTypes"),
+        )
         self.master_role.allow("watch_workers", Allow(watch, ("*",)))
         grant_complete_launch(self.worker_role, name=name, location=self.location)
         if distribution.archive and distribution.archive.s3_object:
