@@ -31,7 +31,8 @@ from .image import IMAGES
 from .moto_changes import replaces
 from .objects import Objects
 from .permissions import Gate, remember_when_policies_are_written
-from .places import AWS_PORT, IMAGE_NAME_PREFIX, REGION, SERVICES
+from .places import AWS_PORT, CALL_LOG, DEPLOYER, IMAGE_NAME_PREFIX, REGION, SERVICES
+from .service_models import ServiceModels, caller
 from .turns import Turns
 
 _ROUND_SECONDS = 0.25
@@ -48,7 +49,8 @@ def main() -> None:
     groups.install()
     _register_images()
     threading.Thread(target=_reconcile, args=(lock, hosts, groups), daemon=True).start()
-    app = Gate(Turns(Objects(DomainDispatcherApplication(create_backend_app)), lock))
+    moto = Objects(DomainDispatcherApplication(create_backend_app))
+    app = Gate(Turns(ServiceModels(moto, CALL_LOG, caller(DEPLOYER)), lock))
     run_simple(SERVICES, AWS_PORT, app, threaded=True, request_handler=MotoRequestHandler)
 
 

@@ -1,6 +1,6 @@
 """The AWS API on this machine: moto's server, with the few things added that a deployed cluster needs and moto has not.
 
-Run as a program: `python -m lab.emulated_aws --host 127.0.0.1 --port 5555 --log FILE`.
+Run as a program: `python -m lab.emulated_aws --host 127.0.0.1 --port 5555 --log FILE --calls FILE`.
 """
 
 # ruff: noqa: SLF001 - it changes moto from the inside
@@ -31,7 +31,10 @@ from moto.s3.responses import S3Response
 from moto.ssm.models import ssm_backends
 from werkzeug.serving import run_simple
 
+from lab.activities import let_launches_fail
+from lab.deployment import CREDENTIALS
 from lab.moto_changes import replaces
+from lab.service_models import ServiceModels, caller
 from lab.turns import Turns
 
 _RESOLVE_SSM = "resolve:ssm:"
@@ -221,7 +224,7 @@ def _answer_with_what_was_set() -> None:
     @replaces(Route53, "create_hosted_zone")
     def create_private_for_a_vpc(create_hosted_zone: Any, response: Route53) -> Any:
         if response._get_param("VPC.VPCId"):
-            response.params["HostedZoneConfig"]["PrivateZone"] = True
+            response.params.setdefault("HostedZoneConfig", {})["PrivateZone"] = True
         return create_hosted_zone(response)
 
     @replaces(FakeZone, "add_vpc")
@@ -286,6 +289,7 @@ def correct_moto() -> None:
     """Make all corrections but the actions of groups."""
     _resolve_images_by_parameter()
     _give_groups_instances_their_profile()
+    let_launches_fail()
     _keep_mixed_instances_policy()
     _apply_bucket_policies_to_whom_they_name()
     _block_customer_provided_keys()
@@ -301,10 +305,13 @@ def main() -> None:
     parser.add_argument("--host", required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--log", type=Path, required=True, help="file that gets a line for each action of a group")
+    parser.add_argument("--calls", type=Path, required=True, help="file that gets a line for each kind of call")
     options = parser.parse_args()
     correct_moto()
     _GroupActions(options.log).install()
-    app = Turns(DomainDispatcherApplication(create_backend_app), threading.RLock())
+    known = caller(CREDENTIALS["AWS_ACCESS_KEY_ID"])
+    moto = ServiceModels(DomainDispatcherApplication(create_backend_app), options.calls, known)
+    app = Turns(moto, threading.RLock())
     run_simple(options.host, options.port, app, threaded=True, request_handler=MotoRequestHandler)
 
 

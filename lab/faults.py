@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .places import RUN
@@ -12,7 +14,8 @@ from .places import RUN
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_FILE = RUN / "faults.json"
+FILE_VARIABLE = "LAB_FAULTS_FILE"
+"""Environment variable that names another file than the lab's, for an AWS that is not the lab's."""
 
 PERMISSION_DELAY_SECONDS = 3.0
 """How long after it was written a role's policy is in force: IAM is eventually consistent."""
@@ -33,6 +36,7 @@ class Faults:
         downloads: by the start of an address, what happens to its requests: a status such as `503`, `refuse` (the
             connection is closed before an answer), `corrupt` (other bytes) or `truncate` (half of what was asked for,
             then the connection ends).
+        failed_launches: by cluster, why no worker of it can be launched: a key of `activities.REASONS`.
         notices: by instance, paths of the metadata service and what they answer.
     """
 
@@ -42,6 +46,7 @@ class Faults:
     unavailable: list[str] = field(default_factory=list)
     late_records: dict[str, float] = field(default_factory=dict)
     downloads: dict[str, str] = field(default_factory=dict)
+    failed_launches: dict[str, str] = field(default_factory=dict)
     notices: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def record_delay_seconds(self, zone: str) -> float:
@@ -52,7 +57,7 @@ class Faults:
 def read() -> Faults:
     """The faults that are injected now; none if no test has any."""
     with suppress(FileNotFoundError):
-        return Faults(**json.loads(_FILE.read_text(encoding="utf-8")))
+        return Faults(**json.loads(_file().read_text(encoding="utf-8")))
     return Faults()
 
 
@@ -73,6 +78,10 @@ def injected(**faults: Any) -> Iterator[None]:
 
 
 def _write(faults: Faults) -> None:
-    fresh = _FILE.with_suffix(".new")
+    fresh = _file().with_suffix(".new")
     fresh.write_text(json.dumps(asdict(faults)), encoding="utf-8")
-    fresh.replace(_FILE)
+    fresh.replace(_file())
+
+
+def _file() -> Path:
+    return Path(os.environ.get(FILE_VARIABLE) or RUN / "faults.json")

@@ -15,7 +15,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote
-from xml.sax.saxutils import escape
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.iam.access_control import IAMPolicy, PermissionResult
@@ -26,6 +25,7 @@ from moto.sts.models import sts_backends
 from . import faults
 from .moto_changes import replaces
 from .places import DEPLOYER, REFUSED_LOG
+from .refusals import RefusedError, refuse
 from .turns import SCOPE
 
 if TYPE_CHECKING:
@@ -71,15 +71,6 @@ class _Call:
     resource: str
 
 
-class RefusedError(Exception):
-    """Why a call is answered with an error: an HTTP status, AWS's code and a message."""
-
-    def __init__(self, status: str, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-
-
 class Gate:
     """The AWS API with its permissions: a WSGI application around it."""
 
@@ -94,7 +85,7 @@ class Gate:
         try:
             self._check(environ, scope)
         except RefusedError as refused:
-            return _refuse(environ, respond, scope["service"] if scope else "", refused)
+            return refuse(environ, respond, scope["service"] if scope else "", refused)
         return self._app(environ, respond)
 
     def _check(self, environ: Environ, scope: re.Match[str] | None) -> None:
@@ -227,19 +218,3 @@ def _denied(service: str, message: str) -> RefusedError:
         return RefusedError("400 Bad Request", "AccessDeniedException", message)
     code = "UnauthorizedOperation" if service == "ec2" else "AccessDenied"
     return RefusedError("403 Forbidden", code, message)
-
-
-def _refuse(environ: Environ, respond: Respond, service: str, refused: RefusedError) -> Iterable[bytes]:
-    """Answer as the service would; the request's body is read first, or the client sees a broken connection."""
-    left = int(environ.get("CONTENT_LENGTH") or 0)
-    while left > 0 and (chunk := environ["wsgi.input"].read(min(left, 1 << 20))):
-        left -= len(chunk)
-    message = escape(str(refused))
-    error = f"<Error><Code>{refused.code}</Code><Message>{message}</Message></Error>"
-    wrapped = {"s3": error, "ec2": f"<Response><Errors>{error}</Errors></Response>"}
-    kind, body = "text/xml", wrapped.get(service, f"<ErrorResponse>{error}</ErrorResponse>")
-    if service == "ssm":
-        kind, body = "application/x-amz-json-1.1", json.dumps({"__type": refused.code, "message": str(refused)})
-    content = b"" if environ["REQUEST_METHOD"] == "HEAD" else body.encode()
-    respond(refused.status, [("Content-Type", kind), ("Content-Length", str(len(content)))])
-    return [content]

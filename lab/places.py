@@ -14,6 +14,9 @@ RUN = CACHE / "run"
 REFUSED_LOG = RUN / "refused.jsonl"
 """A line of JSON for each call of a node that was refused: not allowed, throttled, or no service."""
 
+CALL_LOG = RUN / "calls.jsonl"
+"""A line of JSON for each operation and set of arguments that Terraform or a node used."""
+
 REQUEST_LOG = RUN / "requests.jsonl"
 """A line of JSON for each request to a download host."""
 

@@ -385,7 +385,10 @@ class SparkCluster(Construct):
         self.master_role.allow("spark_secret", *self.spark_secret.address.allow_fill())
         self.worker_role.allow("spark_secret", *self.spark_secret.address.allow_read())
         # None of these actions takes a resource.
-        watch = ("autoscaling:DescribeAutoScalingGroups", "ec2:DescribeInstances", "ec2:DescribeInstanceTypes")
+        watch = (
+            *("autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeScalingActivities"),
+            *("ec2:DescribeInstances", "ec2:DescribeInstanceTypes"),
+        )
         self.master_role.allow("watch_workers", Allow(watch, ("*",)))
         grant_complete_launch(self.worker_role, name=name, location=self.location)
         if distribution.archive and distribution.archive.s3_object:

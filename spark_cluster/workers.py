@@ -41,9 +41,12 @@ from spark_cluster.userdata import UserData
 
 LAUNCH_HOOK_NAME = "registered-with-master"
 WAIT_BEYOND_BOOT_SECONDS = 900
-"""How much longer Terraform waits than a boot may last, so that the launch of a replacement is still seen."""
+"""How much longer Terraform waits than a boot may last.
 
-DELETE_TIMEOUT = "30m"
+Making the group, so that the launch of a replacement is still seen; deleting it, so that the instances end. A worker
+that boots meanwhile may stay in `Pending:Wait` until its hook's time is over: AWS says of no end of that state but a
+completed action and the time-out (https://docs.aws.amazon.com/autoscaling/ec2/userguide/lifecycle-hooks-overview.html).
+"""
 
 
 @dataclass(frozen=True)
@@ -175,6 +178,7 @@ class WorkerFleet(Construct):
         )
         refresh = AutoscalingGroupInstanceRefresh(strategy="Rolling", preferences=preferences)
         each = TerraformIterator.from_map(tags)
+        wait = f"{_plus(settings.boot_timeout_seconds, WAIT_BEYOND_BOOT_SECONDS)}s"
         self.group = AutoscalingGroup(
             self,
             "group",
@@ -190,11 +194,11 @@ class WorkerFleet(Construct):
             health_check_type="EC2",
             initial_lifecycle_hook=[hook],
             instance_refresh=refresh,
-            wait_for_capacity_timeout=f"{_plus(settings.boot_timeout_seconds, WAIT_BEYOND_BOOT_SECONDS)}s",
-            # One dry pool is a failed activity, and would end the deploy while another pool is being tried.
-            ignore_failed_scaling_activities=True,
+            # A launch that fails (a quota, no capacity, a type that the account may not use) ends it within seconds, by
+            # the message of the group's activity: see docs/adr/0006.
+            wait_for_capacity_timeout=wait,
             tag=each.dynamic({"key": each.key, "value": each.value, "propagate_at_launch": False}),
-            timeouts=AutoscalingGroupTimeouts(delete=DELETE_TIMEOUT),
+            timeouts=AutoscalingGroupTimeouts(delete=wait),
             lifecycle=TerraformResourceLifecycle(ignore_changes=["desired_capacity"]),
             depends_on=[*common.ready, master_record, *self.user_data.ready],
         )

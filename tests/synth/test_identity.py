@@ -25,6 +25,7 @@ WITHOUT_RESOURCE_TYPE = {
     "ssm:UpdateInstanceInformation",
     # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2autoscaling.html
     "autoscaling:DescribeAutoScalingGroups",
+    "autoscaling:DescribeScalingActivities",
     # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
     "ec2:DescribeInstances",
     "ec2:DescribeInstanceTypes",
@@ -94,7 +95,13 @@ def test_the_masters_policies_are_these_and_no_other(default: Synthesized) -> No
     assert default.policies("master") == {
         "session_manager": [allow(SESSION_MANAGER, "*")],
         "watch_workers": [
-            allow(["autoscaling:DescribeAutoScalingGroups", "ec2:DescribeInstances", "ec2:DescribeInstanceTypes"], "*")
+            allow(
+                [
+                    *("autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeScalingActivities"),
+                    *("ec2:DescribeInstances", "ec2:DescribeInstanceTypes"),
+                ],
+                "*",
+            )
         ],
         "spark_secret": [allow(["ssm:GetParameter", "ssm:PutParameter"], parameter_arn(default, "spark_secret"))],
         "fleet_private_key": [

@@ -136,14 +136,17 @@ def test_one_argument_gives_the_hooks_time_and_terraforms_wait(synthesize: Synth
     assert stack.settings("master")["boot_timeout_seconds"] == 600
 
 
-def test_a_dry_pool_does_not_end_the_deploy(default: Synthesized) -> None:
-    """One failed activity, of a dry pool or a new account's quota, would end it at once."""
-    assert default.the(GROUP)["ignore_failed_scaling_activities"] is True
+def test_a_launch_that_fails_ends_the_deploy(default: Synthesized) -> None:
+    """The provider then ends its wait by the activity's message; otherwise a quota would be 45 silent minutes."""
+    assert "ignore_failed_scaling_activities" not in default.the(GROUP)
 
 
-def test_deleting_the_group_has_time_for_its_workers_to_end(default: Synthesized) -> None:
-    """Ten minutes by default, and each worker may take its hooks' time."""
-    assert default.the(GROUP)["timeouts"] == {"delete": "30m"}
+@pytest.mark.parametrize(("boot_timeout_seconds", "wait"), [(120, "1020s"), (1800, "2700s"), (7200, "8100s")])
+def test_deleting_the_group_outlasts_a_boot_that_its_hook_holds(
+    synthesize: Synthesize, boot_timeout_seconds: int, wait: str
+) -> None:
+    """Ten minutes by default, and a worker that boots may be held for its hook's time."""
+    assert synthesize(boot_timeout_seconds=boot_timeout_seconds).the(GROUP)["timeouts"] == {"delete": wait}
 
 
 def test_the_groups_own_tags_do_not_repeat_the_templates(synthesize: Synthesize) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import importlib.machinery
 import importlib.util
 import os
@@ -561,7 +562,8 @@ def spark_wait(monkeypatch: pytest.MonkeyPatch, clock: Clock, settle: Callable[.
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """What Auto Scaling, EC2 and the master say: two workers wanted, in service and registered."""
-    said = SimpleNamespace(wanted=2, in_service=["10.0.0.1", "10.0.0.2"], alive=["10.0.0.1", "10.0.0.2"], group=True)
+    both = ["10.0.0.1", "10.0.0.2"]
+    said = SimpleNamespace(wanted=2, in_service=both, alive=both, group=True, failed_launch="")
 
     def group() -> dict[str, Any] | None:
         members = [{"InstanceId": f"i-{address}", "LifecycleState": "InService"} for address in said.in_service]
@@ -580,6 +582,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
     monkeypatch.setattr(worker_group, "group", group)
     monkeypatch.setattr(worker_group, "instances", instances)
+    monkeypatch.setattr(worker_group, "failed_launch", lambda _: said.failed_launch)
     monkeypatch.setattr(spark_state, "read", read)
     return said
 
@@ -605,6 +608,8 @@ def test_a_cluster_that_wants_no_workers_is_ready_when_its_master_answers(
     ("change", "message"),
     [
         ({"alive": ["10.0.0.1"]}, "1 of 2 workers are ready"),
+        ({"alive": ["10.0.0.1"], "failed_launch": "at noon"}, "1 of 2 workers are ready"),
+        ({"wanted": 3, "failed_launch": "at noon"}, "2 of 3 workers are ready; the last launch failed: at noon"),
         ({"wanted": 3}, "2 of 3 workers are ready"),
         ({"in_service": ["10.0.0.1"]}, "1 of 2 workers are ready"),
         ({"alive": ["10.0.0.1", "10.0.0.9"]}, "1 of 2 workers are ready"),
@@ -626,6 +631,28 @@ def test_gives_up_with_what_is_missing(
     said = ["waits at most 40 s", message, "gave up after 40 s"]
     assert capsys.readouterr().err.splitlines() == [f"spark-wait: {line}" for line in said]
     assert 36 < sum(clock.pauses) < 48
+
+
+@pytest.mark.parametrize(
+    ("activities", "said"),
+    [
+        ([], ""),
+        (["Successful"], ""),
+        (["InProgress"], ""),
+        (["Failed"], "2026-11-27 21:58:00 UTC  Max spot instance count exceeded."),
+    ],
+)
+def test_a_launch_failed_if_the_groups_last_activity_did(
+    monkeypatch: pytest.MonkeyPatch, activities: list[str], said: str
+) -> None:
+    def describe_scaling_activities(*, AutoScalingGroupName: str, MaxRecords: int) -> dict[str, Any]:  # noqa: N803
+        assert (AutoScalingGroupName, MaxRecords) == ("g", 1)
+        at, message = dt.datetime(2026, 11, 27, 21, 58, tzinfo=dt.UTC), "Max spot instance count exceeded."
+        return {"Activities": [{"StatusCode": code, "StartTime": at, "StatusMessage": message} for code in activities]}
+
+    client = SimpleNamespace(describe_scaling_activities=describe_scaling_activities)
+    monkeypatch.setattr(aws, "client", lambda _: client)
+    assert worker_group.failed_launch("g") == said
 
 
 def test_what_is_missing_is_said_when_it_changes(

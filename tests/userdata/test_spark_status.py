@@ -64,6 +64,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch, settle: Callable[..., None]) -> Sim
         states=["InService", "InService", "Pending:Wait", "Terminating:Wait"],
         logs={},
         drivers=[],
+        failed_launch="2026-11-27 21:58:00 UTC  Max spot instance count exceeded.",
     )
 
     def read(_: str) -> dict[str, Any]:
@@ -74,10 +75,16 @@ def cluster(monkeypatch: pytest.MonkeyPatch, settle: Callable[..., None]) -> Sim
     def group() -> dict[str, Any] | None:
         if says.states is None:
             raise ValueError("slow down")
-        return {"DesiredCapacity": 3, "Instances": [{"LifecycleState": state} for state in says.states]}
+        members = [{"LifecycleState": state} for state in says.states]
+        return {"AutoScalingGroupName": "demo-spark-workers", "DesiredCapacity": 3, "Instances": members}
+
+    def failed_launch(name: str) -> str:
+        assert name == "demo-spark-workers"
+        return str(says.failed_launch)
 
     monkeypatch.setattr(spark_state, "read", read)
     monkeypatch.setattr(worker_group, "group", group)
+    monkeypatch.setattr(worker_group, "failed_launch", failed_launch)
     monkeypatch.setattr(aws, "client", lambda _: Buckets(says.logs))
     monkeypatch.setattr(drivers, "known", lambda: says.drivers)
     return says
@@ -164,6 +171,17 @@ def test_many_applications_leave_the_rest_on_the_screen(
     cluster.applications = [application() for _ in range(30)]
     assert "applications  30\n" in status()[1]
     assert "  and 10 more\n" in status()[1]
+
+
+def test_workers_that_are_not_even_launched_have_a_reason(
+    cluster: SimpleNamespace, status: Callable[[], tuple[int, str]]
+) -> None:
+    cluster.states = ["InService", "Pending:Wait", "Terminating:Wait"]
+    screen = status()[1]
+    assert "workers       1 ready, 1 booting, 1 ending, 3 wanted\n" in screen
+    assert "failed launch 2026-11-27 21:58:00 UTC  Max spot instance count exceeded.\n" in screen
+    cluster.failed_launch = ""
+    assert "failed launch" not in status()[1]
 
 
 def test_a_master_that_does_not_answer_is_a_status(

@@ -15,6 +15,14 @@ def group() -> dict[str, Any] | None:
     return groups[0] if groups else None
 
 
+def failed_launch(group_name: str) -> str:
+    """When and why the group's last activity failed; empty if it did not."""
+    newest = {"AutoScalingGroupName": group_name, "MaxRecords": 1}
+    activities = aws.client("autoscaling").describe_scaling_activities(**newest)["Activities"]
+    failed = [activity for activity in activities if activity["StatusCode"] == "Failed"]
+    return f"{failed[0]['StartTime']:%F %T} UTC  {failed[0]['StatusMessage']}" if failed else ""
+
+
 def instances(group_name: str) -> dict[str, dict[str, Any]]:
     """The group's instances by id: one call for each thousand."""
     ours = [{"Name": "tag:aws:autoscaling:groupName", "Values": [group_name]}]
