@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from constructs import Construct
 
-from spark_cluster import checks, userdata
+from spark_cluster import arguments, checks, userdata
 from spark_cluster.commands import MASTER_UI_PORT, Commands
 from spark_cluster.fleet_key import ClusterFleetKey, FleetKey, Generated
 from spark_cluster.identity import Allow, NodeRole
@@ -157,13 +157,38 @@ class SparkCluster(Construct):
         Raises:
             ValueError: an argument is wrong; the message names it, the rule and the value.
         """
-        super().__init__(scope, id)
+        checks.place(scope, id)
         tags = {} if tags is None else tags
         defaults = {} if spark_defaults is None else spark_defaults
         distribution = SparkDistribution(spark_version, spark_checksum, spark_archive, python_version)
-        _check(name, tags, master, workers, scaling, fleet_key)
-        checks.script("setup_script", setup_script)
-        checks.proxy("http_proxy", http_proxy)
+        arguments.check(
+            name=name,
+            vpc_id=vpc_id,
+            subnet_ids=subnet_ids,
+            master=master,
+            workers=workers,
+            scaling=scaling,
+            fleet_key=fleet_key,
+            spark_defaults=defaults,
+            setup_script=setup_script,
+            http_proxy=http_proxy,
+            no_proxy=no_proxy,
+            security_group_ids=security_group_ids,
+            allow_all_egress=allow_all_egress,
+            associate_public_ip_address=associate_public_ip_address,
+            key_name=key_name,
+            ebs_optimized=ebs_optimized,
+            ami_id=ami_id,
+            account_id=account_id,
+            permissions_boundary_arn=permissions_boundary_arn,
+            bucket_kms_key_arn=bucket_kms_key_arn,
+            parameter_kms_key_arn=parameter_kms_key_arn,
+            volume_kms_key_arn=volume_kms_key_arn,
+            force_destroy=force_destroy,
+            boot_timeout_seconds=boot_timeout_seconds,
+            tags=tags,
+        )
+        super().__init__(scope, id)
 
         self.location = Location(self, "location", account_id=account_id)
         self.master_role = NodeRole(
@@ -339,23 +364,3 @@ class SparkCluster(Construct):
             archive = f"arn:{self.location.partition}:s3:::{distribution.archive.s3_object}"
             for role in (self.master_role, self.worker_role):
                 role.allow("spark_archive", Allow(("s3:GetObject",), (archive,)))
-
-
-def _check(
-    name: str,
-    tags: Mapping[str, str],
-    master: Master,
-    workers: Workers,
-    scaling: Scaling,
-    fleet_key: FleetKey,
-) -> None:
-    """Check what several parts take; what one takes it checks itself."""
-    checks.name("name", name)
-    checks.tags("tags", tags)
-    checks.answer("master", master, "instance_type", "Master(instance_type='m6i.large')")
-    checks.answer("workers", workers, "instance_types", "Workers(min_size=1, max_size=4)")
-    checks.answer("scaling", scaling, "attach", "scaling.Cpu()")
-    for part in ("prepare", "leaves_zero"):
-        if not hasattr(scaling, part):
-            raise checks.fail("scaling", f"have `{part}`, as scaling.Cpu() has", scaling)
-    checks.answer("fleet_key", fleet_key, "private_parameter", "fleet_key.Generated()")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from cdktf import Token
 from cdktf_cdktf_provider_aws.ssm_parameter import SsmParameter as SsmParameterResource
 from constructs import Construct
 
@@ -79,17 +78,16 @@ class SsmParameter:
         kms_key_arn: the key it is encrypted with. Default: the account's `aws/ssm` key.
 
     Raises:
-        ValueError: the name has no leading slash, or the key is no ARN.
+        ValueError: the name is no parameter's, or the key is not given by its ARN.
     """
 
     name: str
     kms_key_arn: str | None = None
 
     def __post_init__(self) -> None:
-        """Hold the name to a leading slash, the key to an ARN."""
+        """Hold the name to that of a parameter, the key to its ARN."""
         checks.parameter_name("fleet_key.name", self.name)
-        if self.kms_key_arn is not None:
-            checks.prefixed("fleet_key.kms_key_arn", self.kms_key_arn, "arn:")
+        checks.key_arn("fleet_key.kms_key_arn", self.kms_key_arn)
 
     def private_parameter(self, place: FleetKeyPlace) -> ParameterAddress:
         """The caller's parameter, which the master may read."""
@@ -117,7 +115,10 @@ class PrivateKey:
 
     def __post_init__(self) -> None:
         """Refuse a literal without repeating it."""
-        if not Token.is_unresolved(self.private_key):
+        if checks.is_resolvable(self.private_key):
+            rule = "be a token of a string (convert with cdktf's Token.as_string)"
+            raise checks.fail("fleet_key.private_key", rule, self.private_key)
+        if not isinstance(self.private_key, str) or checks.is_known(self.private_key):
             message = (
                 "fleet_key.private_key must be a token, such as a sensitive and ephemeral variable's string_value: "
                 "a literal key would be readable in the synthesized JSON"

@@ -77,12 +77,11 @@ class CallerRole(Construct):
             role_name: the role's name (not its ARN); may be a token.
 
         Raises:
-            ValueError: `role_name` is empty or an ARN.
+            ValueError: `role_name` is no role's name, or there is no place for such a construct in `scope`.
         """
+        checks.place(scope, id)
+        checks.role_name("role_name", role_name)
         super().__init__(scope, id)
-        checks.text("role_name", role_name)
-        if checks.is_known(role_name) and ":" in role_name:
-            raise checks.fail("role_name", "be a role's name, not its ARN", role_name)
         self.role_name = role_name
 
     def allow(self, id: str, *statements: Allow) -> None:
@@ -118,12 +117,8 @@ class NodeRole(Construct):
             location: for the partition's service names.
             permissions_boundary_arn: the boundary of the role. `None`: no boundary.
             tags: of role and profile.
-
-        Raises:
-            ValueError: the boundary is no ARN.
         """
         super().__init__(scope, id)
-        checks.arn("permissions_boundary_arn", permissions_boundary_arn)
         principal = {"Service": f"ec2.{location.dns_suffix}"}
         trust = {
             "Version": POLICY_VERSION,

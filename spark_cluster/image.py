@@ -47,10 +47,7 @@ class NodeImage(Construct):
             scope: the construct above.
             id: its id.
             ami_id: the caller's AMI. `None`: Amazon Linux 2023.
-            instance_type_names: of all nodes; they must have one architecture.
-
-        Raises:
-            ValueError: the known instance types have different architectures, or `ami_id` is no AMI's id.
+            instance_type_names: of all nodes; those that are known have one architecture.
         """
         super().__init__(scope, id)
         architecture = self._architecture(instance_type_names)
@@ -61,7 +58,6 @@ class NodeImage(Construct):
             self.template_image_id = f"resolve:ssm:{name}"
             self.root_device_name = AMAZON_LINUX_ROOT_DEVICE
             return
-        checks.prefixed("ami_id", ami_id, "ami-")
         fits = Postcondition(
             condition=Op.eq(TerraformSelf.get_string("architecture"), architecture),
             error_message=f"ami_id must name an AMI of the architecture of the instance types, {architecture}",
@@ -80,17 +76,8 @@ class NodeImage(Construct):
         self.root_device_name = image.root_device_name
 
     def _architecture(self, instance_type_names: Sequence[str]) -> str:
-        known = {
-            instance_type: instance_types.architecture(instance_type)
-            for instance_type in instance_type_names
-            if checks.is_known(instance_type)
-        }
-        if len(set(known.values())) > 1:
-            listed = ", ".join(f"{instance_type} ({found})" for instance_type, found in known.items())
-            message = f"master.instance_type and workers.instance_types must have one architecture, got {listed}"
-            raise ValueError(message)
-        if known:
-            return next(iter(known.values()))
+        for instance_type in filter(checks.is_known, instance_type_names):
+            return instance_types.architecture(instance_type)
         supported = DataAwsEc2InstanceType(
             self, "instance_type", instance_type=instance_type_names[0]
         ).supported_architectures

@@ -9,7 +9,7 @@ from cdktf import TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.instance import Instance, InstanceMetadataOptions, InstanceRootBlockDevice
 from constructs import Construct
 
-from spark_cluster import checks
+from spark_cluster import checks, limits
 from spark_cluster.node import METADATA_OPTIONS, ROOT_VOLUME_TYPE
 from spark_cluster.userdata import UserData
 
@@ -45,7 +45,8 @@ class Master:
         checks.instance_type("master.instance_type", self.instance_type)
         if self.subnet_id is not None:
             checks.prefixed("master.subnet_id", self.subnet_id, "subnet-")
-        checks.whole("master.root_volume_gib", self.root_volume_gib, 16, 65_536)
+        smallest, largest = limits.SMALLEST_ROOT_VOLUME_GIB, limits.LARGEST_GP3_VOLUME_GIB
+        checks.whole("master.root_volume_gib", self.root_volume_gib, smallest, largest)
 
 
 class MasterInstance(Construct):

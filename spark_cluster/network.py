@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from cdktf import Fn, Op, Postcondition, TerraformResourceLifecycle, TerraformSelf, Token
@@ -14,7 +15,7 @@ from cdktf_cdktf_provider_aws.vpc_security_group_egress_rule import VpcSecurityG
 from cdktf_cdktf_provider_aws.vpc_security_group_ingress_rule import VpcSecurityGroupIngressRule
 from constructs import Construct
 
-from spark_cluster import checks
+from spark_cluster import checks, limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,17 +71,9 @@ class ClusterNetwork(Construct):
             security_group_ids: the caller's own groups, added to every node.
             allow_all_egress: whether nodes may reach every address. Off, they reach only each other, and the caller's
                 groups must allow what they need (docs/private-subnets.md lists it).
-            tags: of group, rules and zone.
-
-        Raises:
-            ValueError: an id is not of its form, no subnet is given, or `allow_all_egress` is no literal.
+            tags: of group, rules and, as far as it takes them, zone.
         """
         super().__init__(scope, id)
-        checks.prefixed("vpc_id", vpc_id, "vpc-")
-        checks.ids("subnet_ids", subnet_ids, "subnet-", at_least=1)
-        checks.ids("security_group_ids", security_group_ids, "sg-")
-        if not checks.is_known(allow_all_egress) or not isinstance(allow_all_egress, bool):
-            raise checks.fail("allow_all_egress", "be a literal True or False", allow_all_egress)
         self.subnet_ids = subnet_ids
         self._tags = dict(tags)
         vpc = self._vpc = self._vpc_with_dns(vpc_id)
@@ -126,7 +119,7 @@ class ClusterNetwork(Construct):
             name=f"{name}-spark",
             comment=f"Nodes of the Spark cluster {name}",
             vpc=[Route53ZoneVpc(vpc_id=vpc.id)],
-            tags=dict(tags),
+            tags=dict(islice(tags.items(), limits.TAGS_OF_A_HOSTED_ZONE)),
         )
         self.master_host = f"master.{name}-spark"
 

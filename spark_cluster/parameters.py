@@ -9,7 +9,6 @@ from cdktf import TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.ssm_parameter import SsmParameter
 from constructs import Construct
 
-from spark_cluster import checks
 from spark_cluster.identity import Allow
 
 if TYPE_CHECKING:
@@ -84,12 +83,8 @@ class NodeParameter(Construct):
             secret: whether it is a SecureString. Its value is in no state: the placeholder is a write-only argument.
             kms_key_arn: the key of a SecureString. `None`: the account's `aws/ssm` key.
             tags: of the parameter.
-
-        Raises:
-            ValueError: the key is no ARN.
         """
         super().__init__(scope, id)
-        checks.arn("parameter_kms_key_arn", kms_key_arn)
         key = kms_key_arn if secret else None
         # All changes are ignored: one of anything but the tags would send the placeholder, or nothing, over the value.
         self.parameter = SsmParameter(

@@ -6,6 +6,7 @@ import pytest
 from cdktf import TerraformStack, TerraformVariable
 
 from spark_cluster import fleet_key
+from tests.synth.conftest import NO_ALIAS
 
 if TYPE_CHECKING:
     from tests.synth.conftest import Synthesize
@@ -159,7 +160,7 @@ def test_no_key_makes_no_parameter_and_no_policy(synthesize: Synthesize) -> None
             "fleet_key.name must be a parameter's name that begins with '/', such as '/team/fleet-key', got 'team/key'",
         ),
         ({"name": ""}, "fleet_key.name must be a string that is not empty, got ''"),
-        ({"name": "/key", "kms_key_arn": "alias/key"}, "fleet_key.kms_key_arn must begin with 'arn:', got 'alias/key'"),
+        ({"name": "/key", "kms_key_arn": "alias/key"}, f"fleet_key.kms_key_arn must {NO_ALIAS}, got 'alias/key'"),
     ],
 )
 def test_refuses_what_is_no_parameter(arguments: dict[str, Any], message: str) -> None:

@@ -120,7 +120,7 @@ def test_manual_scaling_makes_nothing(synthesize: Synthesize) -> None:
         ),
         ({"scale_out_workers": 0}, "scaling.scale_out_workers must be a whole number of at least 1, got 0"),
         ({"scale_in_workers": -2}, "scaling.scale_in_workers must be a whole number of at least 1, got -2"),
-        ({"evaluation_periods": 0}, "scaling.evaluation_periods must be a whole number of at least 1, got 0"),
+        ({"evaluation_periods": 0}, "scaling.evaluation_periods must be from 1 to 1440, got 0"),
         ({"cooldown_seconds": -1}, "scaling.cooldown_seconds must be a whole number of at least 0, got -1"),
         ({"cooldown_seconds": "300"}, "scaling.cooldown_seconds must be a whole number, got '300'"),
     ],

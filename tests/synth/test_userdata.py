@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cdktf import TerraformStack, TerraformVariable
 
-from spark_cluster import SparkArchive, SparkCluster, userdata
+from spark_cluster import SparkArchive, SparkCluster, limits, userdata
 from tests.synth.conftest import REQUIRED
 from tests.synth.synthesized import expressions
 
@@ -76,7 +76,7 @@ def programs(stack: Synthesized, role: str) -> tuple[dict[str, Any], bytes]:
 
 @pytest.mark.parametrize("role", ROLES)
 def test_half_of_what_ec2_takes_is_left(default: Synthesized, role: str) -> None:
-    assert len(gzip.compress(document(default, role).encode(), 6)) <= userdata.MAX_BYTES / 2
+    assert len(gzip.compress(document(default, role).encode(), 6)) <= limits.USER_DATA_BYTES / 2
 
 
 @pytest.mark.parametrize("role", ROLES)
