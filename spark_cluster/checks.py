@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from cdktf import IResolvable, TerraformStack, Token
+from cdktf import IResolvable, LazyBase, TerraformStack, Token, Tokenization
 from constructs import Construct
 from jsii import JSIIMeta
 
@@ -71,7 +71,10 @@ def is_resolvable(value: object) -> bool:
 
 def _is_of_jsii(value: object) -> bool:
     # What a variable's or a module's value is has no interface by which to know it, and not even a class of its own.
-    return isinstance(type(value), JSIIMeta) or type(value).__module__.partition(".")[0] == "jsii"
+    kind = type(value)
+    return not isinstance(value, type) and (
+        isinstance(kind, JSIIMeta) or kind.__module__.partition(".")[0] == JSIIMeta.__module__.partition(".")[0]
+    )
 
 
 class _Shown(reprlib.Repr):
@@ -117,12 +120,11 @@ def place(scope: object, id: object) -> None:
     own = _in_an_address(id)
     if not own:
         raise fail("id", "have letters, digits, '_' or '-', which are what an address keeps of it", id)
-    scopes = scope.node.scopes
-    stacks = [index for index, one in enumerate(scopes) if TerraformStack.is_stack(one)]
-    if not stacks:
+    if TerraformStack.is_stack(scope):
+        if not re.match(r"[A-Za-z_]", own):
+            raise fail("id", "begin with a letter or '_' right below a stack, as Terraform's names do", id)
+    elif not any(map(TerraformStack.is_stack, scope.node.scopes)):
         raise fail("scope", "be a stack or a construct in one", scope)
-    if scope is scopes[stacks[-1]] and not re.match(r"[A-Za-z_]", own):
-        raise fail("id", "begin with a letter or '_' right below a stack, as Terraform's names do", id)
     if any(_in_an_address(one.node.id) == own for one in scope.node.children):
         raise fail("id", "be one that no other construct has there, by the letters that an address keeps of it", id)
 
@@ -218,9 +220,11 @@ def boundary_arn(argument: str, value: object) -> None:
 
 def ids(argument: str, values: Sequence[str], prefix: str, *, at_least: int = 0) -> None:
     """A list of AWS ids, as a list of strings or as one list token."""
-    if isinstance(values, (str, bytes)) or not isinstance(values, Sequence):
-        raise _fail_form(argument, f"be a list of ids such as [{prefix + '0123'!r}]", values, "Token.as_list")
-    if not is_known(values):
+    if _is_list_token(argument, f"be a list of ids such as [{prefix + '0123'!r}]", values):
+        # Their first element, or the cluster's own beside them, is found by a function.
+        if isinstance(Tokenization.reverse_list(list(values)), LazyBase):
+            rule = "not be a Lazy list, which cdktf puts into no function (give a TerraformLocal's as_list)"
+            raise fail(argument, rule, values)
         return
     if len(values) < at_least:
         raise fail(argument, f"name at least {at_least}", values)
@@ -229,6 +233,14 @@ def ids(argument: str, values: Sequence[str], prefix: str, *, at_least: int = 0)
     known = [value for value in values if is_known(value)]
     if len(set(known)) != len(known):
         raise fail(argument, "name each id once", values)
+
+
+def _is_list_token(argument: str, rule: str, values: Sequence[str]) -> bool:
+    """Whether only Terraform knows a list of strings; what is neither that nor a list is refused."""
+    is_list = isinstance(values, Sequence) and not isinstance(values, (str, bytes))
+    if not is_list or (not is_known(values) and not isinstance(values[0], str)):
+        raise _fail_form(argument, rule, values, "Token.as_list")
+    return not is_known(values)
 
 
 def subnets(argument: str, values: Sequence[str]) -> None:
@@ -264,7 +276,7 @@ def whole(argument: str, value: object, lowest: int, highest: int = limits.API_I
     """A whole number within bounds, or a token of one."""
     if isinstance(value, float) and not is_known(value):
         return
-    if isinstance(value, bool) or not isinstance(value, int):
+    if type(value) is not int:  # neither a bool nor an enum, which jsii would take for an object
         raise _fail_form(argument, "be a whole number", value, "Token.as_number")
     if value < lowest or value > highest:
         unbounded = highest == limits.API_INTEGER and value < lowest
@@ -437,9 +449,7 @@ def proxy(argument: str, value: object) -> None:
 
 def no_proxy(argument: str, values: Sequence[str]) -> None:
     """Names and addresses that are reached without the proxy."""
-    if isinstance(values, (str, bytes)) or not isinstance(values, Sequence):
-        raise _fail_form(argument, "be a list of host names, domains or addresses", values, "Token.as_list")
-    if not is_known(values):
+    if _is_list_token(argument, "be a list of host names, domains or addresses", values):
         return
     for index, value in enumerate(values):
         line(f"{argument}[{index}]", value)

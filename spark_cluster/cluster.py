@@ -17,7 +17,7 @@ from spark_cluster.master import MASTER_PORT, Master, MasterInstance
 from spark_cluster.network import ClusterNetwork
 from spark_cluster.node import NodeCommon
 from spark_cluster.parameters import PLACEHOLDER, NodeParameter
-from spark_cluster.scaling import Cpu, Scaling
+from spark_cluster.scaling import Cpu, Prepared, Scaling
 from spark_cluster.settings import MasterSettings, NodeSettings, WorkerSettings, executor_cores
 from spark_cluster.spark_release import DEFAULT_SPARK_VERSION, PYTHON_VERSION, SparkArchive, SparkDistribution
 from spark_cluster.storage import ClusterStorage
@@ -275,6 +275,7 @@ class SparkCluster(Construct):
             no_proxy=no_proxy,
         )
         prepared = scaling.prepare(settings, master_role=self.master_role, group_arn=group_arn(name, self.location))
+        checks.instance("scaling.prepare", prepared, Prepared, "Prepared(settings)")
         settings = prepared.settings
         settings = replace(settings, executor_cores=executor_cores(settings.spark_defaults))
         common = NodeCommon(
@@ -343,8 +344,9 @@ class SparkCluster(Construct):
             security_group_id: the group of the program's host.
 
         Raises:
-            ValueError: `security_group_id` is no security group's id.
+            ValueError: `grantee` is no role, or `security_group_id` no security group's id.
         """
+        checks.answer("grantee", grantee, ("allow",), "CallerRole(stack, 'job', role_name='job')")
         checks.prefixed("security_group_id", security_group_id, "sg-")
         self.spark_secret.address.grant_read("spark_secret", grantee)
         self.network.allow_submit(

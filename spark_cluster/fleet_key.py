@@ -191,6 +191,8 @@ class ClusterFleetKey(Construct):
         super().__init__(scope, id)
         place = FleetKeyPlace(self, f"{path}/fleet-private-key", kms_key_arn, location, master_role, tags)
         private = fleet_key.private_parameter(place)
+        if private is not None:
+            checks.instance("fleet_key.private_parameter", private, ParameterAddress, "ParameterAddress(name, arn)")
         self.private_name: str | None = None
         self.public_name: str | None = None
         self.ready: Sequence[TerraformResource] = []
