@@ -126,7 +126,7 @@ def place(scope: object, id: object) -> None:
     elif not any(map(TerraformStack.is_stack, scope.node.scopes)):
         raise fail("scope", "be a stack or a construct in one", scope)
     if any(_in_an_address(one.node.id) == own for one in scope.node.children):
-        raise fail("id", "be one that no other construct has there, by the letters that an address keeps of it", id)
+        raise fail("id", "be one that no other construct there has, by what an address keeps of it", id)
 
 
 def _in_an_address(id: str) -> str:
@@ -387,8 +387,10 @@ def spark_defaults(argument: str, values: Mapping[str, str]) -> None:
 
 
 def _spark_property(argument: str, key: str, value: object) -> None:
-    if why := spark_properties.LEFT_OUT.get(key):
-        raise fail(argument, f"be left out, {why}", value)
+    if key == "spark.master":
+        raise fail(
+            argument, "be left out, since it is the cluster's own; give a job for another one its --master", value
+        )
     if not isinstance(value, str) or re.search(r"[\r\n]", value):
         raise _fail_form(argument, "be a string on one line", value, "Token.as_string")
     _writable(argument, value)

@@ -188,16 +188,6 @@ KEPT: Mapping[str, tuple[str, str]] = MappingProxyType(
 )
 """Properties with the one value that leaves the cluster working and closed, and why."""
 
-LEFT_OUT: Mapping[str, str] = MappingProxyType(
-    {
-        "spark.master": "which is the cluster's own master; give a job of another one its --master",
-        "spark.authenticate.secret.file": "which the cluster's own secret takes the place of",
-        "spark.authenticate.secret.driver.file": "which the cluster's own secret takes the place of",
-        "spark.authenticate.secret.executor.file": "which the cluster's own secret takes the place of",
-    }
-)
-"""Properties that no value is right for, and why."""
-
 # What Spark itself takes for a secret (spark.redaction.regex), and the keys of Azure, which it does not know.
 _SECRET = re.compile(
     r"secret|password|passphrase|token|access[.]?key|api[.]?key|account[.]key|fs[.]azure[.]sas[.]", re.IGNORECASE
