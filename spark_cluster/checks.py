@@ -58,6 +58,13 @@ def is_known(value: object) -> bool:
     return not is_resolvable(value)
 
 
+def is_token_alone(value: object) -> bool:
+    """Whether `value` is a token and nothing else: what it stands for may be `null`, a text around it may not."""
+    if value is None or is_known(value):
+        return False
+    return not isinstance(value, str) or _TOKEN.fullmatch(value) is not None
+
+
 def _stands_for_a_list(element: object) -> bool:
     if isinstance(element, float):
         return math.isfinite(element) and element < _LOWEST_TOKEN_NUMBER

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from constructs import Construct
 
-from spark_cluster import arguments, checks, userdata
+from spark_cluster import arguments, checks, plan_checks, userdata
 from spark_cluster.commands import MASTER_UI_PORT, Commands
 from spark_cluster.fleet_key import ClusterFleetKey, FleetKey, Generated
 from spark_cluster.identity import Allow, NodeRole
@@ -207,6 +207,8 @@ class SparkCluster(Construct):
             permissions_boundary_arn=permissions_boundary_arn,
             tags=tags,
         )
+        for role in (self.master_role, self.worker_role):
+            plan_checks.require_given(role.role, "account_id", account_id)
         self.storage = ClusterStorage(
             self,
             "storage",
@@ -278,6 +280,7 @@ class SparkCluster(Construct):
         checks.instance("scaling.prepare", prepared, Prepared, "Prepared(settings)")
         settings = prepared.settings
         settings = replace(settings, executor_cores=executor_cores(settings.spark_defaults))
+        plan_checks.require_settings(self.storage.bucket, settings)
         common = NodeCommon(
             name=name,
             network=self.network,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from cdktf_cdktf_provider_aws.ssm_parameter import SsmParameter as SsmParameterResource
 from constructs import Construct
 
-from spark_cluster import checks
+from spark_cluster import checks, plan_checks
 from spark_cluster.parameters import NodeParameter, ParameterAddress
 
 if TYPE_CHECKING:
@@ -92,6 +92,8 @@ class SsmParameter:
     def private_parameter(self, place: FleetKeyPlace) -> ParameterAddress:
         """The caller's parameter, which the master may read."""
         arn = place.location.arn("ssm", f"parameter{self.name}")
+        plan_checks.require_given(place.master_role.role, "fleet_key.name", self.name)
+        plan_checks.require_key(place.master_role.role, "fleet_key.kms_key_arn", self.kms_key_arn)
         address = ParameterAddress(name=self.name, arn=arn, kms_key_arn=self.kms_key_arn)
         address.grant_read("fleet_private_key", place.master_role)
         return address
@@ -140,6 +142,7 @@ class PrivateKey:
             key_id=place.kms_key_arn,
             tags=dict(place.tags),
         )
+        plan_checks.require_key(parameter, "parameter_kms_key_arn", place.kms_key_arn)
         address = ParameterAddress(parameter.name, parameter.arn, place.kms_key_arn, [parameter])
         address.grant_read("fleet_private_key", place.master_role)
         return address

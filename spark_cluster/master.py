@@ -9,7 +9,7 @@ from cdktf import TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.instance import Instance, InstanceMetadataOptions, InstanceRootBlockDevice
 from constructs import Construct
 
-from spark_cluster import checks, limits
+from spark_cluster import checks, limits, plan_checks
 from spark_cluster.node import METADATA_OPTIONS, ROOT_VOLUME_TYPE
 from spark_cluster.userdata import UserData
 
@@ -112,6 +112,7 @@ class MasterInstance(Construct):
             lifecycle=None if image.pinned else TerraformResourceLifecycle(ignore_changes=["ami"]),
             depends_on=[*common.ready, *self.user_data.ready],
         )
+        plan_checks.require_key(self.instance, "volume_kms_key_arn", common.volume_kms_key_arn, optional=True)
         role.precede(self.instance)
         self.instance_id = self.instance.id
         self.record = network.point_master_host_at(self.instance.private_ip)

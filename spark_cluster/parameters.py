@@ -9,6 +9,7 @@ from cdktf import TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.ssm_parameter import SsmParameter
 from constructs import Construct
 
+from spark_cluster import plan_checks
 from spark_cluster.identity import Allow
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ class NodeParameter(Construct):
             tags=dict(tags),
             lifecycle=TerraformResourceLifecycle(ignore_changes="all"),
         )
+        plan_checks.require_key(self.parameter, "parameter_kms_key_arn", key)
         self.address = ParameterAddress(
             name=self.parameter.name, arn=self.parameter.arn, kms_key_arn=key, ready=[self.parameter]
         )

@@ -29,6 +29,7 @@ from cdktf_cdktf_provider_aws.s3_bucket_server_side_encryption_configuration imp
 from cdktf_cdktf_provider_aws.s3_bucket_versioning import S3BucketVersioningA, S3BucketVersioningVersioningConfiguration
 from constructs import Construct
 
+from spark_cluster import plan_checks
 from spark_cluster.identity import POLICY_VERSION, Allow
 from spark_cluster.references import address
 
@@ -92,6 +93,7 @@ class ClusterStorage(Construct):
         self.bucket = S3Bucket(
             self, "bucket", bucket_prefix=f"{name}-spark-", force_destroy=force_destroy, tags=dict(tags)
         )
+        plan_checks.require_key(self.bucket, "bucket_kms_key_arn", kms_key_arn)
         self.bucket_name = self.bucket.bucket
         self.bucket_arn = self.bucket.arn
         versioning = S3BucketVersioningA(
