@@ -116,18 +116,20 @@ class SparkCluster(Construct):
                 Changing it: replaces the master and refreshes the workers.
             spark_archive: a distribution of your own. Default: Apache's.
                 Changing it: replaces the master and refreshes the workers.
-            spark_defaults: Spark properties that win over the cluster's (docs/spark-defaults.md lists those).
+            spark_defaults: Spark properties that win over the cluster's (docs/spark-defaults.md lists those, and the
+                few that would open or break the cluster and are refused).
                 Default: none. Changing it: replaces the master and refreshes the workers.
             python_version: the Python of drivers and executors; the AMI's packages must have it.
                 Changing it: replaces the master and refreshes the workers.
             setup_script: a script with its `#!` line, run as root on every node, once Spark is installed and configured
                 in /opt/spark and before it starts; if it fails the boot fails. It is run again if a reboot cut the boot
-                off. Default: none. Changing it: replaces the master and refreshes the workers.
+                off. Line ends of Windows are mended.
+                Default: none. Changing it: replaces the master and refreshes the workers.
             http_proxy: proxy for packages, downloads and AWS, without user or password.
                 Default: none. Changing it: replaces the master and refreshes the workers.
             no_proxy: names reached without the proxy, besides the metadata service and the cluster itself.
                 Default: none. Changing it: replaces the master and refreshes the workers.
-            security_group_ids: your own groups, added to every node.
+            security_group_ids: your own groups, added to every node; at most 15.
                 Default: none. Changing it: in place on the master; refreshes the workers.
             allow_all_egress: whether nodes may reach every address. Default: they may. Changing it: in place.
             associate_public_ip_address: whether nodes have a public address. Default: as the subnet says.
@@ -140,18 +142,20 @@ class SparkCluster(Construct):
                 reaches new workers without a plan, and never replaces the master.
                 Changing it: replaces the master and refreshes the workers.
             account_id: the account named in policies. Default: the deployer's. Changing it: in place.
-            permissions_boundary_arn: boundary of both roles. Default: none. Changing it: in place.
-            bucket_kms_key_arn: key of the bucket. Default: S3's own AES-256.
+            permissions_boundary_arn: boundary of both roles, a managed policy. Default: none. Changing it: in place.
+            bucket_kms_key_arn: key of the bucket, not its alias. Default: S3's own AES-256.
                 Changing it: in place, for new objects; docs/keys.md has what to do with the old ones.
-            parameter_kms_key_arn: key of the secrets. Default: the account's `aws/ssm` key.
+            parameter_kms_key_arn: key of the secrets, not its alias. Default: the account's `aws/ssm` key.
                 Changing it: choose it at the first deploy, the parameters keep the key they were made with.
-            volume_kms_key_arn: key of the root volumes; its policy must let Auto Scaling's service-linked role use it.
+            volume_kms_key_arn: key of the root volumes, not its alias; its policy must let Auto Scaling's
+                service-linked role use it.
                 Default: the account's default key for EBS. Changing it: replaces the master and refreshes the workers.
             force_destroy: whether destroying the cluster deletes the objects in its bucket. Default: a bucket that
                 holds objects is kept. Changing it: in place.
             boot_timeout_seconds: how long a worker's boot may last, from 120 to 7200: the launch hook's time-out;
                 Terraform waits 15 minutes longer. Changing it: replaces the master and the group with all workers.
-            tags: of every resource, instance and volume, besides `Name`. Default: none.
+            tags: of every resource, instance and volume, besides `Name`; at most 49, of what IAM takes: letters,
+                digits, blanks and `_.:/=+-@`. A hosted zone takes 10 tags and gets the first ten. Default: none.
                 Changing it: in place, and refreshes the workers; the SSM parameters keep those of their creation.
 
         Raises:

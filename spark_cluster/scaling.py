@@ -71,7 +71,7 @@ class Cpu:
         scale_out_workers: how many are added at once.
         scale_in_below_percent: average CPU below which workers are removed.
         scale_in_workers: how many are removed at once.
-        evaluation_periods: how many minutes in a row the average must be beyond the threshold.
+        evaluation_periods: how many minutes in a row the average must be beyond the threshold, at most a day's.
         cooldown_seconds: the pause after a step, in which no other is taken; it covers a worker's boot.
 
     Raises:

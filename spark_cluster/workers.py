@@ -59,8 +59,8 @@ class Workers:
     """The workers' own arguments.
 
     Attributes:
-        instance_types: EC2 instance types that Auto Scaling chooses from. Of one architecture, and of one shape, since
-            an executor is made to fill the smallest of them. Several types make spot capacity likelier.
+        instance_types: EC2 instance types that Auto Scaling chooses from, at most 40. Of one architecture, and of one
+            shape, since an executor is made to fill the smallest of them. Several types make spot capacity likelier.
             Changing it: refreshes the workers; with `ami_id`, those that already match are kept.
         min_size: smallest number of workers. Changing it: in place.
         max_size: largest number of workers. Changing it: in place.

@@ -29,8 +29,9 @@ def preconditions(stack: Synthesized) -> list[tuple[str, str, str]]:
     for section, prefix in (("resource", ""), ("data", "data.")):
         for kind, bodies in stack.json[section].items():
             for name, body in bodies.items():
-                for one in body.get("lifecycle", {}).get("precondition", []):
-                    found.append((prefix + plain(f"{kind}.{name}"), one["condition"], one["error_message"]))
+                own = body.get("lifecycle", {}).get("precondition", [])
+                address = prefix + plain(f"{kind}.{name}")
+                found += [(address, one["condition"], one["error_message"]) for one in own]
     return found
 
 

@@ -350,6 +350,13 @@ def test_a_list_without_proxy_may_be_what_only_terraform_knows(synthesize: Synth
 SHELL = '#!/bin/bash\necho "${HOME}" %{if} "$HOME" $(id) 100%\n'
 
 
+def test_line_ends_of_another_system_in_a_setup_script_are_mended(synthesize: Synthesize) -> None:
+    """With them every node would end with status 127: no interpreter has a name that ends in a carriage return."""
+    found = synthesize(setup_script="\ufeff#!/bin/bash\r\necho \r\n")
+    for role in ("master", "worker"):
+        assert found.settings(role)["setup_script"] == "#!/bin/bash\necho \n"
+
+
 def test_braces_in_a_setup_script_reach_the_node_and_not_terraform(synthesize: Synthesize) -> None:
     stack = synthesize(setup_script=SHELL)
     written = stack.settings("worker")["setup_script"]
