@@ -212,7 +212,7 @@ class SparkCluster(Construct):
             tags=tags,
         )
         for role in (self.master_role, self.worker_role):
-            plan_checks.require_given(role.role, "account_id", account_id)
+            plan_checks.require_given(role.role, {"account_id": account_id})
         self.storage = ClusterStorage(
             self,
             "storage",
@@ -242,6 +242,20 @@ class SparkCluster(Construct):
             secret=True,
             kms_key_arn=parameter_kms_key_arn,
             tags=tags,
+        )
+        plan_checks.require_given(
+            self.spark_secret.parameter,
+            {
+                "vpc_id": vpc_id,
+                "subnet_ids": subnet_ids,
+                "master.subnet_id": master.subnet_id,
+                "ami_id": ami_id,
+                "spark_checksum": distribution.checksum,
+                "spark_defaults": defaults,
+                "setup_script": setup_script,
+                "http_proxy": http_proxy,
+                "no_proxy": no_proxy,
+            },
         )
         self.fleet_key = ClusterFleetKey(
             self,
@@ -284,7 +298,6 @@ class SparkCluster(Construct):
         checks.instance("scaling.prepare", prepared, Prepared, "Prepared(settings)")
         settings = prepared.settings
         settings = replace(settings, executor_cores=executor_cores(settings.spark_defaults))
-        plan_checks.require_settings(self.storage.bucket, settings)
         common = NodeCommon(
             name=name,
             network=self.network,

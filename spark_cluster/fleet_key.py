@@ -92,7 +92,7 @@ class SsmParameter:
     def private_parameter(self, place: FleetKeyPlace) -> ParameterAddress:
         """The caller's parameter, which the master may read."""
         arn = place.location.arn("ssm", f"parameter{self.name}")
-        plan_checks.require_given(place.master_role.role, "fleet_key.name", self.name)
+        plan_checks.require_given(place.master_role.role, {"fleet_key.name": self.name})
         plan_checks.require_key(place.master_role.role, "fleet_key.kms_key_arn", self.kms_key_arn)
         address = ParameterAddress(name=self.name, arn=arn, kms_key_arn=self.kms_key_arn)
         address.grant_read("fleet_private_key", place.master_role)

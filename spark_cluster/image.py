@@ -10,7 +10,7 @@ from cdktf_cdktf_provider_aws.data_aws_ec2_instance_type import DataAwsEc2Instan
 from cdktf_cdktf_provider_aws.data_aws_ssm_parameter import DataAwsSsmParameter
 from constructs import Construct
 
-from spark_cluster import checks, instance_types, plan_checks
+from spark_cluster import checks, instance_types
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +71,6 @@ class NodeImage(Construct):
             include_deprecated=True,
             lifecycle=TerraformResourceLifecycle(postcondition=[fits]),
         )
-        plan_checks.require_given(image, "ami_id", ami_id)
         self.instance_ami = image.id
         self.template_image_id = image.id
         self.root_device_name = image.root_device_name

@@ -15,7 +15,7 @@ from cdktf_cdktf_provider_aws.vpc_security_group_egress_rule import VpcSecurityG
 from cdktf_cdktf_provider_aws.vpc_security_group_ingress_rule import VpcSecurityGroupIngressRule
 from constructs import Construct
 
-from spark_cluster import checks, limits, plan_checks
+from spark_cluster import checks, limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,13 +77,10 @@ class ClusterNetwork(Construct):
         self.subnet_ids = subnet_ids
         self._tags = dict(tags)
         vpc = self._vpc = self._vpc_with_dns(vpc_id)
-        plan_checks.require_given(vpc, "vpc_id", vpc_id)
         known = checks.is_known(subnet_ids)
         self.first_subnet_id = subnet_ids[0] if known else str(Fn.element(list(subnet_ids), 0))
         for index, subnet_id in enumerate(subnet_ids if known else [self.first_subnet_id]):
-            checked = self._check_subnet(f"subnet_{index}", subnet_id, "subnet_ids must name subnets")
-            given = (f"subnet_ids[{index}]", subnet_id) if known else ("subnet_ids", subnet_ids)
-            plan_checks.require_given(checked, *given)
+            self._check_subnet(f"subnet_{index}", subnet_id, "subnet_ids must name subnets")
         named = {**tags, "Name": f"{name}-spark"}
         self.security_group = SecurityGroup(
             self,
@@ -128,8 +125,7 @@ class ClusterNetwork(Construct):
 
     def check_master_subnet(self, subnet_id: str) -> None:
         """Have the plan refuse a master's subnet that is not in the VPC."""
-        checked = self._check_subnet("master_subnet", subnet_id, "master.subnet_id must name a subnet")
-        plan_checks.require_given(checked, "master.subnet_id", subnet_id)
+        self._check_subnet("master_subnet", subnet_id, "master.subnet_id must name a subnet")
 
     def point_master_host_at(self, private_ip: str) -> Route53Record:
         """Make the record of the master's name."""
@@ -189,12 +185,12 @@ class ClusterNetwork(Construct):
         )
         return DataAwsVpc(self, "vpc", id=vpc_id, lifecycle=TerraformResourceLifecycle(postcondition=[both]))
 
-    def _check_subnet(self, id: str, subnet_id: str, rule: str) -> DataAwsSubnet:
+    def _check_subnet(self, id: str, subnet_id: str, rule: str) -> None:
         inside = Postcondition(
             condition=Op.eq(TerraformSelf.get_any("vpc_id"), self._vpc.id),
             error_message=f"{rule} of the VPC that vpc_id names",
         )
-        return DataAwsSubnet(self, id, id=subnet_id, lifecycle=TerraformResourceLifecycle(postcondition=[inside]))
+        DataAwsSubnet(self, id, id=subnet_id, lifecycle=TerraformResourceLifecycle(postcondition=[inside]))
 
     def _ingress(
         self, id: str, description: str, source_group_id: str, ports: tuple[int, int] | None = None

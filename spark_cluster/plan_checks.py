@@ -7,6 +7,7 @@ at it before the resource's own values, and at nothing that waits for the resour
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from cdktf import Fn, Op, Precondition, TerraformResourceLifecycle, Token
@@ -14,16 +15,27 @@ from cdktf import Fn, Op, Precondition, TerraformResourceLifecycle, Token
 from spark_cluster import checks
 
 if TYPE_CHECKING:
-    from cdktf import TerraformDataSource, TerraformResource
-
-    from spark_cluster.settings import NodeSettings
+    from cdktf import TerraformResource
 
 
-def require_given(resource: TerraformResource | TerraformDataSource, argument: str, value: object) -> None:
-    """Have the plan refuse `null` for a token; `resource` is one that all that has the value in it waits for."""
-    if checks.is_token_alone(value):
-        message = f"{argument} must not be null, which is not the same as leaving it out"
-        _require(resource, Op.neq(value, Token.null_value()), message)
+def require_given(resource: TerraformResource, given: Mapping[str, object]) -> None:
+    """Have the plan refuse `null` for tokens, and for those in lists and mappings.
+
+    `resource` is one that all that has a value in it waits for, but for look-ups. It is never a look-up itself: one that
+    has a condition is read late whenever anything that the condition refers to changes.
+
+    Args:
+        resource: where Terraform looks.
+        given: values by their arguments' names.
+    """
+    for argument, value in given.items():
+        if isinstance(value, Mapping):
+            require_given(resource, {f"{argument}['{key}']": one for key, one in value.items()})
+        elif checks.is_token_alone(value):
+            message = f"{argument} must not be null, which is not the same as leaving it out"
+            _require(resource, Op.neq(value, Token.null_value()), message)
+        elif isinstance(value, Sequence) and not isinstance(value, str):
+            require_given(resource, {f"{argument}[{index}]": one for index, one in enumerate(value)})
 
 
 def require_key(resource: TerraformResource, argument: str, value: str | None, *, optional: bool = False) -> None:
@@ -41,17 +53,7 @@ def require_key(resource: TerraformResource, argument: str, value: str | None, *
     )
 
 
-def require_settings(resource: TerraformResource, settings: NodeSettings) -> None:
-    """Have the plan refuse `null` for what nodes are given as text."""
-    for argument in ("spark_checksum", "setup_script", "http_proxy"):
-        require_given(resource, argument, getattr(settings, argument))
-    for key, value in settings.spark_defaults.items():
-        require_given(resource, f"spark_defaults['{key}']", value)
-    for index, value in enumerate(settings.no_proxy):
-        require_given(resource, f"no_proxy[{index}]", value)
-
-
-def _require(resource: TerraformResource | TerraformDataSource, condition: object, message: str) -> None:
+def _require(resource: TerraformResource, condition: object, message: str) -> None:
     before = resource.lifecycle or TerraformResourceLifecycle()
     resource.lifecycle = TerraformResourceLifecycle(
         create_before_destroy=before.create_before_destroy,

@@ -18,6 +18,7 @@ KEY = "must be the ARN of a KMS key, not of an alias, and not null, which is not
 IS_KEY = '${can(regex(":key/", var.given))}'
 IS_GIVEN = "${(var.given != null)}"
 
+SECRET = "aws_ssm_parameter.spark_spark_secret_parameter"  # noqa: S105 - an address
 BUCKET = "aws_s3_bucket.spark_storage_bucket"
 MASTER_ROLE = "aws_iam_role.spark_master_role"
 WORKER_ROLE = "aws_iam_role.spark_worker_role"
@@ -43,7 +44,7 @@ def preconditions(stack: Synthesized) -> list[tuple[str, str, str]]:
             "parameter_kms_key_arn",
             [
                 ("aws_ssm_parameter.spark_fleet_key_private_parameter", IS_KEY, KEY),
-                ("aws_ssm_parameter.spark_spark_secret_parameter", IS_KEY, KEY),
+                (SECRET, IS_KEY, KEY),
             ],
         ),
         (
@@ -57,11 +58,10 @@ def preconditions(stack: Synthesized) -> list[tuple[str, str, str]]:
             ],
         ),
         ("account_id", [(MASTER_ROLE, IS_GIVEN, NULL), (WORKER_ROLE, IS_GIVEN, NULL)]),
-        ("setup_script", [(BUCKET, IS_GIVEN, NULL)]),
-        ("http_proxy", [(BUCKET, IS_GIVEN, NULL)]),
-        ("spark_checksum", [(BUCKET, IS_GIVEN, NULL)]),
-        ("vpc_id", [("data.aws_vpc.spark_network_vpc", IS_GIVEN, NULL)]),
-        ("ami_id", [("data.aws_ami.spark_image_given", IS_GIVEN, NULL)]),
+        *[
+            (argument, [(SECRET, IS_GIVEN, NULL)])
+            for argument in ("setup_script", "http_proxy", "spark_checksum", "vpc_id", "ami_id")
+        ],
     ],
 )
 def test_null_is_refused_where_it_would_be_an_error_of_terraforms_or_of_the_nodes(
@@ -94,9 +94,7 @@ def test_so_it_is_within_lists_and_mappings_and_objects(synthesize: Synthesize, 
 
 def test_a_list_that_only_terraform_knows_is_no_null(synthesize: Synthesize, stack: TerraformStack) -> None:
     given = TerraformVariable(stack, "given", type="list(string)").list_value
-    assert preconditions(synthesize(subnet_ids=given)) == [
-        ("data.aws_subnet.spark_network_subnet_0", IS_GIVEN, f"subnet_ids {NULL}")
-    ]
+    assert preconditions(synthesize(subnet_ids=given)) == [(SECRET, IS_GIVEN, f"subnet_ids {NULL}")]
 
 
 @pytest.mark.parametrize(
@@ -129,5 +127,13 @@ def test_what_is_known_or_has_a_text_around_it_is_left_alone(
 def test_a_precondition_leaves_the_rest_of_a_lifecycle_as_it_is(synthesize: Synthesize, stack: TerraformStack) -> None:
     given = TerraformVariable(stack, "given", type="string").string_value
     found = synthesize(parameter_kms_key_arn=given, vpc_id=given)
-    assert found.the("aws_ssm_parameter", "spark_spark_secret_parameter")["lifecycle"]["ignore_changes"] == "all"
-    assert len(found.the("data.aws_vpc")["lifecycle"]["postcondition"]) == 1
+    lifecycle = found.the("aws_ssm_parameter", "spark_spark_secret_parameter")["lifecycle"]
+    assert lifecycle["ignore_changes"] == "all"
+    assert len(lifecycle["precondition"]) == 2
+
+
+def test_no_look_up_has_a_precondition(synthesize: Synthesize, stack: TerraformStack) -> None:
+    """It would be read late whenever anything changes that the condition refers to, and what it tells be unknown."""
+    given = TerraformVariable(stack, "given", type="string").string_value
+    found = synthesize(vpc_id=given, ami_id=given, account_id=given, subnet_ids=[given])
+    assert not [resource for resource, _, _ in preconditions(found) if resource.startswith("data.")]
