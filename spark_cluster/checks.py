@@ -65,6 +65,13 @@ def is_token_alone(value: object) -> bool:
     return not isinstance(value, str) or _TOKEN.fullmatch(value) is not None
 
 
+def is_lazy(value: object) -> bool:
+    """Whether a string or list stands for what Python makes later: cdktf writes that into no expression rightly."""
+    if isinstance(value, str):
+        return isinstance(Tokenization.reverse_string(value).first_token, LazyBase)
+    return isinstance(value, (list, tuple)) and isinstance(Tokenization.reverse_list(list(value)), LazyBase)
+
+
 def _stands_for_a_list(element: object) -> bool:
     if isinstance(element, float):
         return math.isfinite(element) and element < _LOWEST_TOKEN_NUMBER
@@ -229,7 +236,7 @@ def ids(argument: str, values: Sequence[str], prefix: str, *, at_least: int = 0)
     """A list of AWS ids, as a list of strings or as one list token."""
     if _is_list_token(argument, f"be a list of ids such as [{prefix + '0123'!r}]", values):
         # Their first element, or the cluster's own beside them, is found by a function.
-        if isinstance(Tokenization.reverse_list(list(values)), LazyBase):
+        if is_lazy(list(values)):
             rule = "not be a Lazy list, which cdktf puts into no function (give a TerraformLocal's as_list)"
             raise fail(argument, rule, values)
         return

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def require_given(resource: TerraformResource, given: Mapping[str, object]) -> None:
     """Have the plan refuse `null` for tokens, and for those in lists and mappings.
 
-    `resource` is one that all that has a value in it waits for, but for look-ups. It is never a look-up itself: one that
-    has a condition is read late whenever anything that the condition refers to changes.
+    `resource` is one that all that has a value in it waits for, but for look-ups. It is never a look-up itself: one
+    that has a condition is read late whenever anything that the condition refers to changes.
 
     Args:
         resource: where Terraform looks.
@@ -31,16 +31,16 @@ def require_given(resource: TerraformResource, given: Mapping[str, object]) -> N
     for argument, value in given.items():
         if isinstance(value, Mapping):
             require_given(resource, {f"{argument}['{key}']": one for key, one in value.items()})
-        elif checks.is_token_alone(value):
+        elif _is_asked(value):
             message = f"{argument} must not be null, which is not the same as leaving it out"
             _require(resource, Op.neq(value, Token.null_value()), message)
-        elif isinstance(value, Sequence) and not isinstance(value, str):
+        elif checks.is_known(value) and isinstance(value, Sequence) and not isinstance(value, str):
             require_given(resource, {f"{argument}[{index}]": one for index, one in enumerate(value)})
 
 
 def require_key(resource: TerraformResource, argument: str, value: str | None, *, optional: bool = False) -> None:
     """Have the plan refuse a token that is no key's ARN: `null`, unless it is `optional`, or the ARN of an alias."""
-    if value is None or not checks.is_token_alone(value):
+    if value is None or not _is_asked(value):
         return
     is_key = Fn.can(Fn.regex(":key/", value))
     instead = (
@@ -51,6 +51,10 @@ def require_key(resource: TerraformResource, argument: str, value: str | None, *
         Op.or_(Op.eq(value, Token.null_value()), is_key) if optional else is_key,
         f"{argument} must be the ARN of a KMS key, {instead}",
     )
+
+
+def _is_asked(value: object) -> bool:
+    return checks.is_token_alone(value) and not checks.is_lazy(value)
 
 
 def _require(resource: TerraformResource, condition: object, message: str) -> None:

@@ -38,7 +38,7 @@ from tests.synth.synthesized import Synthesized
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-EXAMPLES = 15
+EXAMPLES = 10
 """Values that hypothesis makes for each argument, besides those that stand here."""
 
 LAST = "boot_timeout_seconds"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import cdktf
+import jsii
 import pytest
-from cdktf import TerraformStack, TerraformVariable
+from cdktf import Lazy, TerraformStack, TerraformVariable
 
 from spark_cluster import Master, SparkArchive, fleet_key
 from tests.synth.synthesized import Synthesized, plain, reached
@@ -122,6 +124,19 @@ def test_what_is_known_or_has_a_text_around_it_is_left_alone(
     assert not preconditions(
         synthesize(http_proxy=f"http://{given}:3128", setup_script=f"#!/bin/sh\necho {given}\n", ami_id=None)
     )
+
+
+@jsii.implements(cdktf.IStringProducer)
+class Later:
+    def produce(self, _context: object) -> str:
+        return "http://proxy:3128"
+
+
+def test_what_python_makes_later_is_no_null(synthesize: Synthesize) -> None:
+    """In an expression cdktf would write it as a word without quotes."""
+    found = synthesize(http_proxy=Lazy.string_value(Later()))
+    assert found.settings("worker")["http_proxy"] == "http://proxy:3128"
+    assert not preconditions(found)
 
 
 def test_a_precondition_leaves_the_rest_of_a_lifecycle_as_it_is(synthesize: Synthesize, stack: TerraformStack) -> None:
