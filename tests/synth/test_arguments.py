@@ -33,7 +33,7 @@ from spark_cluster import Master, SparkArchive, SparkCluster, Workers, fleet_key
 from spark_cluster.commands import Commands
 from spark_cluster.identity import CallerRole
 from tests.synth.conftest import REQUIRED, new_stack
-from tests.synth.synthesized import Synthesized
+from tests.synth.synthesized import Synthesized, new_app
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -251,7 +251,8 @@ def synthesize(folder: Path, **changed: Any) -> str | None:
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> TerraformStack:
-    return new_stack(tmp_path_factory.mktemp("shared"))
+    """A stack with nothing in it, in which nothing is to be made."""
+    return TerraformStack(new_app(tmp_path_factory.mktemp("shared")), "shared")
 
 
 @pytest.mark.parametrize("argument", arguments(SparkCluster.__init__))
@@ -463,12 +464,14 @@ TAKES = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_token_is_taken_where_it_may_stand_and_refused_elsewhere_with_what_helps(kind: str, things: Things) -> None:
+def test_a_token_is_taken_where_it_may_stand_and_refused_elsewhere_with_what_helps(
+    kind: str, things: Things, shared: TerraformStack
+) -> None:
     takes = TAKES[kind]
     for form, make in KINDS[kind].items():
         token = make(things)
         for argument in arguments(SparkCluster.__init__)[2:]:
-            right = {"scope": things.stack, "id": "spark", **REQUIRED, **WRONG}
+            right = {"scope": shared, "id": "spark", **REQUIRED, **WRONG}
             message = refusal(SparkCluster, {**right, argument: token}) if argument != LAST else None
             if argument in takes["cluster"].split():
                 assert message is None or message.startswith(f"{LAST} must be from"), (form, argument, message)
