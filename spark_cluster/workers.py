@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence  # noqa: TC003 - typing.get_type_hints(Workers) looks for it here
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,8 +38,6 @@ from spark_cluster.node import METADATA_OPTIONS, ROOT_VOLUME_TYPE
 from spark_cluster.userdata import UserData
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from cdktf import TerraformResource
 
     from spark_cluster.identity import NodeRole

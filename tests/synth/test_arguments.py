@@ -320,6 +320,19 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> SparkCluster:
     return SparkCluster(new_stack(tmp_path_factory.mktemp("cluster")), "spark", **REQUIRED)
 
 
+@pytest.mark.parametrize("argument", arguments(CallerRole.__init__))
+def test_a_role_of_the_callers_takes_or_refuses_any_value(argument: str, tmp_path: Path) -> None:
+    stack = new_stack(tmp_path)
+
+    def judge(value: object) -> None:
+        right = {"scope": stack, "id": f"{argument}_{len(stack.node.children)}", "role_name": "job"}
+        message = refusal(CallerRole, {**right, argument: value})
+        assert message is None or in_the_callers_words(message, argument), message
+
+    try_junk(judge)
+    assert TerraformStack.is_stack(stack), "jsii answers"
+
+
 @pytest.mark.parametrize("argument", arguments(SparkCluster.grant_submit))
 def test_a_grant_takes_or_refuses_any_value(argument: str, cluster: SparkCluster) -> None:
     stack = TerraformStack.of(cluster)

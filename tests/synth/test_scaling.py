@@ -166,6 +166,17 @@ def test_a_strategy_grants_to_the_master_and_tells_the_nodes_before_there_are_an
     assert stack.the("aws_launch_template")["monitoring"] == {"enabled": False}
 
 
+@dataclass(frozen=True)
+class Wrong(Own):
+    def prepare(self, *_: object, **__: object) -> Any:
+        return "as they are"
+
+
+def test_what_a_strategy_wants_of_the_nodes_is_of_the_class_for_it(synthesize: Synthesize) -> None:
+    with pytest.raises(ValueError, match=r"^scaling.prepare must be an object such as Prepared\(settings\), got "):
+        synthesize(scaling=Wrong())
+
+
 class Half:
     def prepare(self) -> None:
         """Too little."""
