@@ -84,11 +84,9 @@ def is_resolvable(value: object) -> bool:
 
 
 def _is_of_jsii(value: object) -> bool:
-    # What a variable's or a module's value is has no interface by which to know it, and not even a class of its own.
+    # What stands for a variable's or a module's value has no interface to know it by, and no class of its own.
     kind = type(value)
-    return not isinstance(value, type) and (
-        isinstance(kind, JSIIMeta) or kind.__module__.partition(".")[0] == JSIIMeta.__module__.partition(".")[0]
-    )
+    return not isinstance(value, type) and (isinstance(kind, JSIIMeta) or kind.__module__.startswith("jsii."))
 
 
 class _Shown(reprlib.Repr):
@@ -144,7 +142,8 @@ def place(scope: object, id: object) -> None:
 
 
 def _in_an_address(id: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_-]", "", id)
+    # Ids lose what would part their path or a line, then cdktf drops what is left of other characters.
+    return re.sub(r"[^A-Za-z0-9_-]", "", re.sub(r"[/\n]", "--", id))
 
 
 def name(argument: str, value: str) -> None:

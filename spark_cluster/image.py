@@ -76,8 +76,9 @@ class NodeImage(Construct):
         self.root_device_name = image.root_device_name
 
     def _architecture(self, instance_type_names: Sequence[str]) -> str:
-        for instance_type in filter(checks.is_known, instance_type_names):
-            return instance_types.architecture(instance_type)
+        known = next(filter(checks.is_known, instance_type_names), None)
+        if known is not None:
+            return instance_types.architecture(known)
         supported = DataAwsEc2InstanceType(
             self, "instance_type", instance_type=instance_type_names[0]
         ).supported_architectures

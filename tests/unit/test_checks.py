@@ -477,6 +477,7 @@ def test_a_place_in_a_stack(tmp_path: Path) -> None:
     stack = TerraformStack(app, "stack")
     checks.place(stack, "spark")
     below = Construct(stack, "below")
+    Construct(stack, "a/b")
     checks.place(below, "1")
     for scope, id, message in (
         (None, "spark", "scope must be a stack or a construct in one, got None"),
@@ -484,6 +485,7 @@ def test_a_place_in_a_stack(tmp_path: Path) -> None:
         (stack, "", "id must have letters, digits, '_' or '-', which are what an address keeps of it, got ''"),
         (stack, "é", "id must have letters, digits, '_' or '-', which are what an address keeps of it, got 'é'"),
         (stack, STRING, "id must be a literal string, since addresses are built from it, got a token"),
+        (stack, "a/b", "id must be one that no other construct there has, by what an address keeps of it, got 'a/b'"),
         (stack, 5, "id must be a literal string, since addresses are built from it, got 5"),
         (stack, "1", "id must begin with a letter or '_' right below a stack, as Terraform's names do, got '1'"),
         (
