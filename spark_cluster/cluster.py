@@ -8,7 +8,7 @@ from dataclasses import replace
 from cdktf import TerraformDataSource, TerraformProvider, TerraformResource, TerraformStack
 from constructs import Construct
 
-from spark_cluster import checks, references, userdata
+from spark_cluster import arguments, checks, plan_checks, references, userdata
 from spark_cluster.commands import Commands
 from spark_cluster.existing import About
 from spark_cluster.fleet_key import ClusterFleetKey, FleetKey, Generated
@@ -21,7 +21,7 @@ from spark_cluster.network import ClusterNetwork, PrivateZone, master_ui_url, ma
 from spark_cluster.node import NodeCommon, node_name
 from spark_cluster.parameters import PLACEHOLDER, NodeParameter, parameter_name
 from spark_cluster.required_version import RequiredVersion
-from spark_cluster.scaling import Cpu, Scaling
+from spark_cluster.scaling import Cpu, Prepared, Scaling
 from spark_cluster.settings import MasterSettings, NodeSettings, WorkerSettings, executor_cores
 from spark_cluster.spark_release import DEFAULT_SPARK_VERSION, PYTHON_VERSION, SparkArchive, SparkDistribution
 from spark_cluster.storage import ClusterStorage
@@ -123,18 +123,20 @@ class SparkCluster(Construct):
                 Changing it: replaces the master and refreshes the workers.
             spark_archive: a distribution of your own. Default: Apache's.
                 Changing it: replaces the master and refreshes the workers.
-            spark_defaults: Spark properties that win over the cluster's (docs/spark-defaults.md lists those).
+            spark_defaults: Spark properties that win over the cluster's (docs/spark-defaults.md lists those, and the
+                few that would open or break the cluster and are refused).
                 Default: none. Changing it: replaces the master and refreshes the workers.
             python_version: the Python of drivers and executors; the AMI's packages must have it.
                 Changing it: replaces the master and refreshes the workers.
             setup_script: a script with its `#!` line, run as root on every node, once Spark is installed and configured
                 in /opt/spark and before it starts; if it fails the boot fails. It is run again if a reboot cut the boot
-                off. Default: none. Changing it: replaces the master and refreshes the workers.
+                off. Line ends of Windows are mended.
+                Default: none. Changing it: replaces the master and refreshes the workers.
             http_proxy: proxy for packages, downloads and AWS, without user or password.
                 Default: none. Changing it: replaces the master and refreshes the workers.
             no_proxy: names reached without the proxy, besides the metadata service and the cluster itself.
                 Default: none. Changing it: replaces the master and refreshes the workers.
-            security_group_ids: your own groups, added to every node.
+            security_group_ids: your own groups, added to every node; at most 15.
                 Default: none. Changing it: in place on the master; refreshes the workers.
             private_zone: a private zone of the VPC that the master's name goes into, as in a VPC that another account
                 shares. Default: a zone of the cluster's own, `<name>-spark`.
@@ -150,18 +152,20 @@ class SparkCluster(Construct):
                 reaches new workers without a plan, and never replaces the master.
                 Changing it: replaces the master and refreshes the workers.
             account_id: the account named in policies. Default: the deployer's. Changing it: in place.
-            permissions_boundary_arn: boundary of both roles. Default: none. Changing it: in place.
-            bucket_kms_key_arn: key of the bucket. Default: S3's own AES-256.
+            permissions_boundary_arn: boundary of both roles, a managed policy. Default: none. Changing it: in place.
+            bucket_kms_key_arn: key of the bucket, not its alias. Default: S3's own AES-256.
                 Changing it: in place, for new objects; docs/keys.md has what to do with the old ones.
-            parameter_kms_key_arn: key of the secrets. Default: the account's `aws/ssm` key.
+            parameter_kms_key_arn: key of the secrets, not its alias. Default: the account's `aws/ssm` key.
                 Changing it: choose it at the first deploy, the parameters keep the key they were made with.
-            volume_kms_key_arn: key of the root volumes; its policy must let Auto Scaling's service-linked role use it.
+            volume_kms_key_arn: key of the root volumes, not its alias; its policy must let Auto Scaling's
+                service-linked role use it.
                 Default: the account's default key for EBS. Changing it: replaces the master and refreshes the workers.
             force_destroy: whether destroying the cluster deletes the objects in its bucket. Default: a bucket that
                 holds objects is kept. Changing it: in place.
             boot_timeout_seconds: how long a worker's boot may last, from 120 to 7200: the launch hook's time-out;
                 Terraform waits 15 minutes longer. Changing it: replaces the master and the group with all workers.
-            tags: of every resource, instance and volume, besides `Name`. Default: none.
+            tags: of every resource, instance and volume, besides `Name`; at most 49, of what IAM takes: letters,
+                digits, blanks and `_.:/=+-@`. A hosted zone takes 10 tags and gets the first ten. Default: none.
                 Changing it: in place, and refreshes the workers; the SSM parameters keep those of their creation.
             provider: the AWS provider that makes all this, if the stack has more than one. Default: the stack's one
                 without an alias. Changing it: makes all anew if it is of another region or account.
@@ -169,15 +173,42 @@ class SparkCluster(Construct):
         Raises:
             ValueError: an argument is wrong; the message names it, the rule and the value.
         """
-        super().__init__(scope, id)
-        if provider is not None:
-            references.provide(self, provider)
+        checks.place(scope, id)
         tags = {} if tags is None else tags
         defaults = {} if spark_defaults is None else spark_defaults
         distribution = SparkDistribution(spark_version, spark_checksum, spark_archive, python_version)
-        _check(name, tags, master, workers, scaling, fleet_key)
-        checks.script("setup_script", setup_script)
-        checks.proxy("http_proxy", http_proxy)
+        arguments.check(
+            name=name,
+            vpc_id=vpc_id,
+            subnet_ids=subnet_ids,
+            master=master,
+            workers=workers,
+            scaling=scaling,
+            fleet_key=fleet_key,
+            spark_defaults=defaults,
+            setup_script=setup_script,
+            http_proxy=http_proxy,
+            no_proxy=no_proxy,
+            security_group_ids=security_group_ids,
+            private_zone=private_zone,
+            allow_all_egress=allow_all_egress,
+            associate_public_ip_address=associate_public_ip_address,
+            key_name=key_name,
+            ebs_optimized=ebs_optimized,
+            ami_id=ami_id,
+            account_id=account_id,
+            permissions_boundary_arn=permissions_boundary_arn,
+            bucket_kms_key_arn=bucket_kms_key_arn,
+            parameter_kms_key_arn=parameter_kms_key_arn,
+            volume_kms_key_arn=volume_kms_key_arn,
+            force_destroy=force_destroy,
+            boot_timeout_seconds=boot_timeout_seconds,
+            tags=tags,
+            provider=provider,
+        )
+        super().__init__(scope, id)
+        if provider is not None:
+            references.provide(self, provider)
 
         RequiredVersion(self, "required_version")
         self._grants = Grants(self, name=name)
@@ -198,6 +229,8 @@ class SparkCluster(Construct):
             permissions_boundary_arn=permissions_boundary_arn,
             tags=tags,
         )
+        for role in (self.master_role, self.worker_role):
+            plan_checks.require_given(role.role, {"account_id": account_id})
         self.storage = ClusterStorage(
             self,
             "storage",
@@ -230,6 +263,22 @@ class SparkCluster(Construct):
             location=self.location,
             kms_key_arn=parameter_kms_key_arn,
             tags=tags,
+        )
+        plan_checks.require_given(
+            self.spark_secret.parameter,
+            {
+                "vpc_id": vpc_id,
+                "subnet_ids": subnet_ids,
+                "master.subnet_id": master.subnet_id,
+                "ami_id": ami_id,
+                "spark_checksum": distribution.checksum,
+                "spark_defaults": defaults,
+                "setup_script": setup_script,
+                "http_proxy": http_proxy,
+                "no_proxy": no_proxy,
+                "private_zone.zone_id": private_zone and private_zone.zone_id,
+                "private_zone.name": private_zone and private_zone.name,
+            },
         )
         self.fleet_key = ClusterFleetKey(
             self,
@@ -273,6 +322,7 @@ class SparkCluster(Construct):
             no_proxy=no_proxy,
         )
         prepared = scaling.prepare(settings, master_role=self.master_role, group_arn=group_arn(name, self.location))
+        checks.instance("scaling.prepare", prepared, Prepared, "Prepared(settings)")
         settings = prepared.settings
         settings = replace(settings, executor_cores=executor_cores(settings.spark_defaults))
         common = NodeCommon(
@@ -378,6 +428,7 @@ class SparkCluster(Construct):
         Raises:
             ValueError: `grantee` is no role, or `security_group_id` no security group's id.
         """
+        checks.answer("grantee", grantee, ("allow",), "CallerRole(stack, 'job', role_name='job')")
         checks.prefixed("security_group_id", security_group_id, "sg-")
         self._grants.give_submit(grantee, self.spark_secret.address, self.network.submit_rules, security_group_id)
 
@@ -395,23 +446,3 @@ class SparkCluster(Construct):
             archive = f"arn:{self.location.partition}:s3:::{distribution.archive.s3_object}"
             for role in (self.master_role, self.worker_role):
                 role.allow("spark_archive", Allow(("s3:GetObject",), (archive,)))
-
-
-def _check(
-    name: str,
-    tags: Mapping[str, str],
-    master: Master,
-    workers: Workers,
-    scaling: Scaling,
-    fleet_key: FleetKey,
-) -> None:
-    """Check what several parts take; what one takes it checks itself."""
-    checks.name("name", name)
-    checks.tags("tags", tags)
-    checks.answer("master", master, "instance_type", "Master(instance_type='m6i.large')")
-    checks.answer("workers", workers, "instance_types", "Workers(min_size=1, max_size=4)")
-    checks.answer("scaling", scaling, "attach", "scaling.Cpu()")
-    for part in ("prepare", "leaves_zero"):
-        if not hasattr(scaling, part):
-            raise checks.fail("scaling", f"have `{part}`, as scaling.Cpu() has", scaling)
-    checks.answer("fleet_key", fleet_key, "private_parameter", "fleet_key.Generated()")

@@ -7,6 +7,8 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from spark_cluster import checks, limits
+
 MASTER_UI_PORT = 8080
 PROGRAMS = "/usr/local/bin"  # which is not always on the path that sudo sets
 
@@ -17,7 +19,7 @@ class Commands:
 
     They are quoted for a POSIX shell, and what a job is given arrives as it is. A `profile` is one of the caller's AWS
     configuration; without it the environment's credentials are used. Values that only Terraform knows are tokens, as in
-    every attribute of a construct: `TerraformOutput` makes text of them.
+    every attribute of a construct: `TerraformOutput` makes text of them. A wrong value is a `ValueError`.
 
     Attributes:
         region: the cluster's region.
@@ -38,6 +40,7 @@ class Commands:
 
     def ui(self, profile: str | None = None, *, local_port: int = MASTER_UI_PORT) -> str:
         """Forward the master's web page to a port of this machine: http://localhost:8080."""
+        checks.literal_whole("local_port", local_port, 1, limits.HIGHEST_PORT)
         ports = {"portNumber": [str(MASTER_UI_PORT)], "localPortNumber": [str(local_port)]}
         return self._document("AWS-StartPortForwardingSession", ports, profile)
 
@@ -61,6 +64,9 @@ class Commands:
             options: of spark-submit, such as `("--conf", "spark.cores.max=8")`.
             profile: of the AWS configuration.
         """
+        checks.optional_text("source", source)
+        checks.words("arguments", arguments)
+        checks.words("options", options)
         job = f"s3://{self.bucket_name}/data/job.py" if source is None else self._quote(source)
         return self._on_the_master(
             ["spark-job", *map(self._quote, options), job, *map(self._quote, arguments)], profile
@@ -74,6 +80,8 @@ class Commands:
             after_lines: how many lines at the start of the output to leave out.
             profile: of the AWS configuration.
         """
+        checks.text("name", name)
+        checks.literal_whole("after_lines", after_lines, 0)
         return self._on_the_master(["spark-job", "--follow", self._quote(name), str(after_lines)], profile)
 
     def status(self, profile: str | None = None) -> str:
@@ -87,9 +95,12 @@ class Commands:
             profile: of the AWS configuration.
             seconds: at most so many; by default as long as a boot may last.
         """
+        if seconds is not None:
+            checks.literal_whole("seconds", seconds, 1)
         return self._on_the_master(["spark-wait", *([] if seconds is None else [str(seconds)])], profile)
 
     def _session(self, profile: str | None) -> str:
+        checks.optional_text("profile", profile)
         session = f"aws ssm start-session --region {self.region} --target {self.master_instance_id}"
         return session if profile is None else f"{session} --profile {self._quote(profile)}"
 
@@ -99,6 +110,9 @@ class Commands:
 
     def _on_the_master(self, command: list[str], profile: str | None) -> str:
         line = " ".join(["sudo", f"{PROGRAMS}/{command[0]}", *command[1:]])
+        if len(line) > limits.SESSION_PARAMETER_CHARACTERS:
+            rule = f"be at most {limits.SESSION_PARAMETER_CHARACTERS} characters long, quotes included"
+            raise checks.fail("what a session runs", rule, len(line))
         return self._document("AWS-StartInteractiveCommand", {"command": [line]}, profile)
 
     def _quote(self, text: str) -> str:

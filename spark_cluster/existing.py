@@ -101,12 +101,14 @@ class ExistingCluster(Construct):
         Raises:
             ValueError: an argument is wrong; the message names it, the rule and the value.
         """
-        super().__init__(scope, id)
+        checks.place(scope, id)
         checks.name("name", name)
-        checks.arn("bucket_kms_key_arn", bucket_kms_key_arn)
-        checks.arn("parameter_kms_key_arn", parameter_kms_key_arn)
+        checks.account_id("account_id", account_id)
+        checks.key_arn("bucket_kms_key_arn", bucket_kms_key_arn)
+        checks.key_arn("parameter_kms_key_arn", parameter_kms_key_arn)
         tags = {} if tags is None else tags
         checks.tags("tags", tags)
+        super().__init__(scope, id)
         self.name = name
         self._grants = Grants(self, name=name)
         location = Location(self, "location", account_id=account_id)

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from cdktf import TerraformResource, Token
+from cdktf import TerraformResource
 from cdktf_cdktf_provider_aws.ssm_parameter import SsmParameter as SsmParameterResource
 from constructs import Construct
 
-from spark_cluster import checks
+from spark_cluster import checks, plan_checks
 from spark_cluster.identity import NodeRole
 from spark_cluster.location import Location
 from spark_cluster.parameters import NodeParameter, ParameterAddress, parameter_name
@@ -75,21 +75,22 @@ class SsmParameter:
         kms_key_arn: the key it is encrypted with. Default: the account's `aws/ssm` key.
 
     Raises:
-        ValueError: the name has no leading slash, or the key is no ARN.
+        ValueError: the name is no parameter's, or the key is not given by its ARN.
     """
 
     name: str
     kms_key_arn: str | None = None
 
     def __post_init__(self) -> None:
-        """Hold the name to a leading slash, the key to an ARN."""
+        """Hold the name to that of a parameter, the key to its ARN."""
         checks.parameter_name("fleet_key.name", self.name)
-        if self.kms_key_arn is not None:
-            checks.prefixed("fleet_key.kms_key_arn", self.kms_key_arn, "arn:")
+        checks.key_arn("fleet_key.kms_key_arn", self.kms_key_arn)
 
     def private_parameter(self, place: FleetKeyPlace) -> ParameterAddress:
         """The caller's parameter, which the master may read."""
         arn = place.location.arn("ssm", f"parameter{self.name}")
+        plan_checks.require_given(place.master_role.role, {"fleet_key.name": self.name})
+        plan_checks.require_key(place.master_role.role, "fleet_key.kms_key_arn", self.kms_key_arn)
         address = ParameterAddress(self.name, arn, place.location, kms_key_arn=self.kms_key_arn)
         place.master_role.allow("fleet_private_key", *address.allow_read())
         return address
@@ -113,7 +114,10 @@ class PrivateKey:
 
     def __post_init__(self) -> None:
         """Refuse a literal without repeating it."""
-        if not Token.is_unresolved(self.private_key):
+        if checks.is_resolvable(self.private_key):
+            rule = "be a token of a string (convert with cdktf's Token.as_string)"
+            raise checks.fail("fleet_key.private_key", rule, self.private_key)
+        if not isinstance(self.private_key, str) or checks.is_known(self.private_key):
             message = (
                 "fleet_key.private_key must be a token, such as a sensitive and ephemeral variable's string_value: "
                 "a literal key would be readable in the synthesized JSON"
@@ -135,6 +139,7 @@ class PrivateKey:
             key_id=place.kms_key_arn,
             tags=dict(place.tags),
         )
+        plan_checks.require_key(parameter, "parameter_kms_key_arn", place.kms_key_arn)
         address = ParameterAddress(parameter.name, parameter.arn, place.location, place.kms_key_arn, [parameter])
         place.master_role.allow("fleet_private_key", *address.allow_read())
         return address
@@ -186,6 +191,8 @@ class ClusterFleetKey(Construct):
         super().__init__(scope, id)
         place = FleetKeyPlace(self, parameter_name(name, "fleet-private-key"), kms_key_arn, location, master_role, tags)
         private = fleet_key.private_parameter(place)
+        if private is not None:
+            checks.instance("fleet_key.private_parameter", private, ParameterAddress, "ParameterAddress(name, arn)")
         self.private_name: str | None = None
         self.public_name: str | None = None
         self.ready: Sequence[TerraformResource] = []

@@ -11,7 +11,7 @@ from cdktf_cdktf_provider_aws.iam_role import IamRole
 from constructs import Construct
 
 from spark_cluster import checks
-from spark_cluster.identity import Allow, CallerRole, NodeRole, add_policy, check_role_name
+from spark_cluster.identity import Allow, CallerRole, NodeRole, add_policy
 from spark_cluster.network import SubmitRules
 from spark_cluster.parameters import ParameterAddress
 
@@ -87,7 +87,7 @@ class Grants:
         if not checks.is_known(grantee) and grantee:
             rule = f"{_RULE} (a name that only Terraform knows goes into CallerRole(scope, id, role_name=…))"
             raise checks.fail("grantee", rule, grantee)
-        check_role_name("grantee", grantee)
+        checks.role_name("grantee", grantee)
         if grantee not in self._by_name:
             roles = self._cluster.node.try_find_child("grantees") or Construct(self._cluster, "grantees")
             self._by_name[grantee] = CallerRole(cast("Construct", roles), grantee, role_name=grantee)

@@ -116,10 +116,11 @@ class CallerRole(Construct):
             role_name: the role's name (not its ARN); may be a token.
 
         Raises:
-            ValueError: `role_name` is empty or an ARN.
+            ValueError: `role_name` is no role's name, or there is no place for such a construct in `scope`.
         """
+        checks.place(scope, id)
+        checks.role_name("role_name", role_name)
         super().__init__(scope, id)
-        check_role_name("role_name", role_name)
         self.role_name = role_name
         self._moved: set[str] = set()
 
@@ -169,12 +170,8 @@ class NodeRole(Construct):
             location: for the partition's service names.
             permissions_boundary_arn: the boundary of the role. `None`: no boundary.
             tags: of role and profile.
-
-        Raises:
-            ValueError: the boundary is no ARN.
         """
         super().__init__(scope, id)
-        checks.arn("permissions_boundary_arn", permissions_boundary_arn)
         principal = {"Service": f"ec2.{location.dns_suffix}"}
         trust = {
             "Version": POLICY_VERSION,
@@ -216,18 +213,6 @@ class NodeRole(Construct):
     def precede(self, node: TerraformResource) -> None:
         """Have `node`, which waits for `policies`, wait for what is granted from now on, too."""
         self._nodes.append(node)
-
-
-def check_role_name(argument: str, value: object) -> None:
-    """The name of a role: not its ARN, whose last part the name is.
-
-    Raises:
-        ValueError: it is something else.
-    """
-    checks.text(argument, value)
-    if checks.is_known(value) and ":" in str(value):
-        rule = f"be a role's name, not its ARN (the name is {str(value).rpartition('/')[2]!r})"
-        raise checks.fail(argument, rule, value)
 
 
 def add_policy(

@@ -46,10 +46,7 @@ class NodeImage(Construct):
             id: its id.
             ami_id: the caller's AMI. `None`: Amazon Linux 2023.
             master_name: the `Name` of the master's instance.
-            instance_type_names: of all nodes; they must have one architecture.
-
-        Raises:
-            ValueError: the known instance types have different architectures, or `ami_id` is no AMI's id.
+            instance_type_names: of all nodes; those that are known have one architecture.
         """
         super().__init__(scope, id)
         architecture = self._architecture(instance_type_names)
@@ -61,7 +58,6 @@ class NodeImage(Construct):
             self.template_image_id = f"resolve:ssm:{name}"
             self.root_device_name = AMAZON_LINUX_ROOT_DEVICE
             return
-        checks.prefixed("ami_id", ami_id, "ami-")
         # The caller's id, not what a data source says: that may be read late, and the master would be made anew.
         self.instance_ami = self.template_image_id = ami_id
         image = self._given(ami_id, public, architecture, master_name)
@@ -100,17 +96,9 @@ class NodeImage(Construct):
         )
 
     def _architecture(self, instance_type_names: Sequence[str]) -> str:
-        known = {
-            instance_type: instance_types.architecture(instance_type)
-            for instance_type in instance_type_names
-            if checks.is_known(instance_type)
-        }
-        if len(set(known.values())) > 1:
-            listed = ", ".join(f"{instance_type} ({found})" for instance_type, found in known.items())
-            message = f"master.instance_type and workers.instance_types must have one architecture, got {listed}"
-            raise ValueError(message)
-        if known:
-            return next(iter(known.values()))
+        known = next(filter(checks.is_known, instance_type_names), None)
+        if known is not None:
+            return instance_types.architecture(known)
         supported = DataAwsEc2InstanceType(
             self, "instance_type", instance_type=instance_type_names[0]
         ).supported_architectures

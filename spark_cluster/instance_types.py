@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+
+from spark_cluster import checks
 
 _FAMILY = re.compile(r"(?P<series>[a-z]+)(?P<generation>\d+)(?P<options>[a-z]*)")
 
@@ -16,3 +19,16 @@ def architecture(instance_type: str) -> str:
     match = _FAMILY.match(family)
     arm = family == "a1" or "-gb" in family or (match is not None and "g" in match["options"])
     return "arm64" if arm else "x86_64"
+
+
+def check_one_architecture(master: str, workers: Sequence[str]) -> None:
+    """Hold all nodes to one architecture, since they have one AMI; what only Terraform knows is left to the plan.
+
+    Raises:
+        ValueError: the known instance types have different architectures.
+    """
+    found = {one: architecture(one) for one in (master, *workers) if checks.is_known(one)}
+    if len(set(found.values())) > 1:
+        listed = ", ".join(f"{one} ({its})" for one, its in found.items())
+        message = f"master.instance_type and workers.instance_types must have one architecture, got {listed}"
+        raise ValueError(message)

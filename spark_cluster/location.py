@@ -7,8 +7,6 @@ from cdktf_cdktf_provider_aws.data_aws_partition import DataAwsPartition
 from cdktf_cdktf_provider_aws.data_aws_region import DataAwsRegion
 from constructs import Construct
 
-from spark_cluster import checks
-
 
 class Location(Construct):
     """Region, account and partition of the provider that deploys.
@@ -27,12 +25,8 @@ class Location(Construct):
             scope: the construct above.
             id: its id.
             account_id: the account whose parameters and groups the policies name. Default: the deployer's account.
-
-        Raises:
-            ValueError: `account_id` is not 12 digits.
         """
         super().__init__(scope, id)
-        checks.account_id("account_id", account_id)
         partition = DataAwsPartition(self, "partition")
         self.partition = partition.partition
         self.dns_suffix = partition.dns_suffix

@@ -9,7 +9,7 @@ from cdktf_cdktf_provider_aws.cloudwatch_metric_alarm import CloudwatchMetricAla
 from cdktf_cdktf_provider_aws.instance import Instance, InstanceMetadataOptions, InstanceRootBlockDevice
 from constructs import Construct
 
-from spark_cluster import checks, references
+from spark_cluster import checks, limits, plan_checks, references
 from spark_cluster.identity import NodeRole
 from spark_cluster.node import METADATA_OPTIONS, ROOT_VOLUME_TYPE, NodeCommon, node_name
 from spark_cluster.settings import MasterSettings
@@ -47,7 +47,8 @@ class Master:
         checks.instance_type("master.instance_type", self.instance_type)
         if self.subnet_id is not None:
             checks.prefixed("master.subnet_id", self.subnet_id, "subnet-")
-        checks.whole("master.root_volume_gib", self.root_volume_gib, 16, 65_536)
+        smallest, largest = limits.SMALLEST_ROOT_VOLUME_GIB, limits.LARGEST_GP3_VOLUME_GIB
+        checks.whole("master.root_volume_gib", self.root_volume_gib, smallest, largest)
         checks.literal_flag("master.reboot_if_impaired", self.reboot_if_impaired)
 
 
@@ -112,6 +113,7 @@ class MasterInstance(Construct):
             lifecycle=self._lifecycle(common, master),
             depends_on=[*common.ready, *looked_at, *self.user_data.ready],
         )
+        plan_checks.require_key(self.instance, "volume_kms_key_arn", common.volume_kms_key_arn, optional=True)
         role.precede(self.instance)
         self.instance_id = self.instance.id
         self.record = network.point_master_host_at(self.instance.private_ip)

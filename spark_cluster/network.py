@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from cdktf import (
     Fn,
@@ -26,7 +27,7 @@ from cdktf_cdktf_provider_aws.vpc_security_group_egress_rule import VpcSecurityG
 from cdktf_cdktf_provider_aws.vpc_security_group_ingress_rule import VpcSecurityGroupIngressRule
 from constructs import Construct
 
-from spark_cluster import checks, references
+from spark_cluster import checks, limits, references
 from spark_cluster.commands import MASTER_UI_PORT
 
 MASTER_PORT = 7077
@@ -111,19 +112,9 @@ class ClusterNetwork(Construct):
             private_zone: where the master's name goes. `None`: into a zone of the cluster's own.
             allow_all_egress: whether nodes may reach every address. Off, they reach only each other, and the caller's
                 groups must allow what they need (docs/private-subnets.md lists it).
-            tags: of group, rules and zone.
-
-        Raises:
-            ValueError: an id is not of its form, no subnet is given, or `allow_all_egress` is no literal.
+            tags: of group, rules and, as far as it takes them, zone.
         """
         super().__init__(scope, id)
-        checks.prefixed("vpc_id", vpc_id, "vpc-")
-        checks.ids("subnet_ids", subnet_ids, "subnet-", at_least=1)
-        checks.ids("security_group_ids", security_group_ids, "sg-")
-        if private_zone is not None and not isinstance(private_zone, PrivateZone):
-            example = "PrivateZone('Z0123456789', 'data.internal')"
-            raise checks.fail("private_zone", f"be an object such as {example}", private_zone)
-        checks.literal_flag("allow_all_egress", allow_all_egress)
         self.subnet_ids = subnet_ids
         self._tags = dict(tags)
         # Only looked at: what is made names what the caller gave. A data source is read late if what it depends on is
@@ -188,7 +179,7 @@ class ClusterNetwork(Construct):
             name=f"{name}-spark",
             comment=f"Nodes of the Spark cluster {name}",
             vpc=[Route53ZoneVpc(vpc_id=vpc_id)],
-            tags=dict(tags),
+            tags=dict(islice(tags.items(), limits.TAGS_OF_A_HOSTED_ZONE)),
         )
         self._zone_id = self.zone.zone_id
 

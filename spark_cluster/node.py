@@ -39,9 +39,6 @@ class NodeCommon:
         volume_kms_key_arn: the key of the root volumes. `None`: the account's default key for EBS.
         tags: of instances and volumes.
         ready: what must be there before it starts.
-
-    Raises:
-        ValueError: a value is wrong; the message names it and the rule.
     """
 
     name: str
@@ -55,14 +52,6 @@ class NodeCommon:
     volume_kms_key_arn: str | None
     tags: Mapping[str, str]
     ready: Sequence[ITerraformDependable]
-
-    def __post_init__(self) -> None:
-        """Check what the caller gave."""
-        if self.key_name is not None:
-            checks.text("key_name", self.key_name)
-        checks.flag("ebs_optimized", self.ebs_optimized)
-        checks.flag("associate_public_ip_address", self.associate_public_ip_address)
-        checks.arn("volume_kms_key_arn", self.volume_kms_key_arn)
 
     def tags_of(self, role: str) -> dict[str, str]:
         """The tags of a node and its volumes: the caller's, and its name."""

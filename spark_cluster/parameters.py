@@ -9,7 +9,7 @@ from cdktf import TerraformResource, TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.ssm_parameter import SsmParameter
 from constructs import Construct
 
-from spark_cluster import checks
+from spark_cluster import plan_checks
 from spark_cluster.identity import Allow
 from spark_cluster.location import Location
 
@@ -88,12 +88,8 @@ class NodeParameter(Construct):
             location: where it is made.
             kms_key_arn: the key of a SecureString. `None`: the account's `aws/ssm` key.
             tags: of the parameter.
-
-        Raises:
-            ValueError: the key is no ARN.
         """
         super().__init__(scope, id)
-        checks.arn("parameter_kms_key_arn", kms_key_arn)
         key = kms_key_arn if secret else None
         # All changes are ignored: one of anything but the tags would send the placeholder, or nothing, over the value.
         self.parameter = SsmParameter(
@@ -109,6 +105,7 @@ class NodeParameter(Construct):
             tags=dict(tags),
             lifecycle=TerraformResourceLifecycle(ignore_changes="all"),
         )
+        plan_checks.require_key(self.parameter, "parameter_kms_key_arn", key)
         self.address = ParameterAddress(
             self.parameter.name, self.parameter.arn, location, kms_key_arn=key, ready=[self.parameter]
         )

@@ -25,8 +25,6 @@ from cdktf import (
 )
 from constructs import Construct, IConstruct
 
-from spark_cluster import checks
-
 _ADDRESS = re.compile(r"\b(?:data\.)?[a-z][a-z0-9_]*\.[A-Za-z_][\w-]*")
 
 _PLAIN_SECTIONS = {"local": "locals", "module": "module", "var": "variable"}
@@ -109,11 +107,5 @@ class _Provide:
 
 
 def provide(scope: Construct, provider: TerraformProvider) -> None:
-    """Have a provider make all of AWS's that is in `scope`, or will be, and names none itself.
-
-    Raises:
-        ValueError: it is no provider.
-    """
-    if not isinstance(provider, TerraformProvider):
-        raise checks.fail("provider", "be an object such as AwsProvider(stack, 'aws', alias='ireland')", provider)
+    """Have a provider make all of AWS's that is in `scope`, or will be, and names none itself."""
     Aspects.of(scope).add(_Provide(provider))

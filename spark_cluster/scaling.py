@@ -12,7 +12,7 @@ from cdktf_cdktf_provider_aws.autoscaling_policy import AutoscalingPolicy
 from cdktf_cdktf_provider_aws.cloudwatch_metric_alarm import CloudwatchMetricAlarm
 from constructs import Construct
 
-from spark_cluster import checks
+from spark_cluster import checks, limits
 from spark_cluster.identity import NodeRole
 from spark_cluster.settings import NodeSettings
 
@@ -86,11 +86,11 @@ class Cpu:
         scale_out_workers: how many are added at once.
         scale_in_below_percent: average CPU below which workers are removed.
         scale_in_workers: how many are removed at once.
-        evaluation_periods: how many minutes in a row the average must be beyond the threshold.
+        evaluation_periods: how many minutes in a row the average must be beyond the threshold, at most a day's.
         cooldown_seconds: the pause after a step, in which no other is taken; it covers a worker's boot.
 
     Raises:
-        ValueError: a percentage is not from 1 to 100 or the two are out of order, or a count is below 1.
+        ValueError: a percentage is not from 1 to 100 or the two are out of order, or a count is not one that AWS takes.
     """
 
     scale_out_above_percent: checks.Whole = 85
@@ -108,7 +108,8 @@ class Cpu:
         checks.whole("scaling.scale_in_below_percent", self.scale_in_below_percent, 1, 100)
         checks.whole("scaling.scale_out_workers", self.scale_out_workers, 1)
         checks.whole("scaling.scale_in_workers", self.scale_in_workers, 1)
-        checks.whole("scaling.evaluation_periods", self.evaluation_periods, 1)
+        longest = limits.SHORT_ALARM_SECONDS // CPU_PERIOD_SECONDS
+        checks.whole("scaling.evaluation_periods", self.evaluation_periods, 1, longest)
         checks.whole("scaling.cooldown_seconds", self.cooldown_seconds, 0)
         checks.not_above(
             "scaling.scale_in_below_percent",

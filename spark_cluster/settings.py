@@ -5,19 +5,13 @@ tests give a node. A node refuses a key that it does not know, and to go without
 (`userdata/common/…/contract.py`; a test compares the two).
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Annotated, get_args
 
 from cdktf import Fn, Token
 
-from spark_cluster import checks
-
-SHORTEST_BOOT_SECONDS = 120
-LONGEST_BOOT_SECONDS = 7200
-"""What a lifecycle hook's time-out may be at most.
-https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_PutLifecycleHook.html"""
+from spark_cluster import checks, limits
 
 _ROLE = "`master` or `worker`"
 
@@ -58,14 +52,17 @@ class NodeSettings:
     no_proxy: Annotated[Sequence[str], "names reached without it, besides those that always are"]
 
     def __post_init__(self) -> None:
-        """Check what the caller gave.
+        """Check what a strategy of scaling may have changed, and mend the script's line ends.
 
         Raises:
             ValueError: a value is wrong; the message names it and the rule.
         """
-        checks.whole("boot_timeout_seconds", self.boot_timeout_seconds, SHORTEST_BOOT_SECONDS, LONGEST_BOOT_SECONDS)
+        shortest, longest = limits.SHORTEST_BOOT_SECONDS, limits.LONGEST_BOOT_SECONDS
+        checks.whole("boot_timeout_seconds", self.boot_timeout_seconds, shortest, longest)
         checks.spark_defaults("spark_defaults", self.spark_defaults)
+        checks.script("setup_script", self.setup_script or None)
         checks.no_proxy("no_proxy", self.no_proxy)
+        object.__setattr__(self, "setup_script", checks.unix_lines(self.setup_script))
 
     def to_dict(self) -> dict[str, object]:
         """The document as the node reads it."""
@@ -90,21 +87,11 @@ class WorkerSettings(NodeSettings):
 
 
 def executor_cores(spark_defaults: Mapping[str, str]) -> checks.Whole:
-    """Cores of an executor that the caller's Spark properties ask for, or 0 if they do not.
-
-    Raises:
-        ValueError: the property is no whole number from 1 on.
-    """
-    key = "spark.executor.cores"
-    checks.spark_defaults("spark_defaults", spark_defaults)
-    cores = spark_defaults.get(key)
+    """Cores of an executor that the caller's Spark properties ask for, or 0 if they do not."""
+    cores = spark_defaults.get("spark.executor.cores")
     if cores is None:
         return 0
-    if not checks.is_known(cores):
-        return Token.as_number(Fn.tonumber(cores))
-    if not re.fullmatch(r"[1-9]\d*", cores):
-        raise checks.fail(f"spark_defaults[{key!r}]", "be a whole number of at least 1, as text", cores)
-    return int(cores)
+    return int(cores) if checks.is_known(cores) else Token.as_number(Fn.tonumber(cores))
 
 
 def _plain(value: object) -> object:

@@ -6,9 +6,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from urllib.parse import urlsplit
-
-from cdktf import Token
 
 from spark_cluster import checks
 
@@ -21,6 +18,14 @@ CDN = "https://dlcdn.apache.org/spark"
 ORIGIN = "https://downloads.apache.org/spark"
 ARCHIVE = "https://archive.apache.org/dist/spark"
 """Every release ever made; slow. https://archive.apache.org/dist/spark/"""
+
+_VERSION = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}(-[a-z0-9]{1,32})?")
+_PYTHON = re.compile(r"3\.[0-9]{1,2}")
+# A key is part of a policy, in which `*` and `?` match anything and `$` begins a variable.
+_ARCHIVE = re.compile(
+    r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?/+[A-Za-z0-9._~!$&'()*+,;=:@/%-]*[A-Za-z0-9._~!$&'()*+,;=:@%-]/*"
+    r"|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/+[A-Za-z0-9._~!&'()+,;=:/%-]*[A-Za-z0-9._~!&'()+,;=:%-]/*"
+)
 
 
 @dataclass(frozen=True)
@@ -71,13 +76,13 @@ class SparkArchive:
 
     def __post_init__(self) -> None:
         """Hold the address to a literal https or s3 one, the checksum to its digits."""
-        parts = urlsplit(self.url if isinstance(self.url, str) and not Token.is_unresolved(self.url) else "")
-        if parts.scheme not in {"https", "s3"} or not parts.netloc or not parts.path.strip("/"):
-            rule = "be a literal 'https://…' or 's3://bucket/key' address"
-            raise checks.fail("spark_archive.url", rule, self.url)
-        if parts.username or parts.password or parts.query:
+        literal = self.url if isinstance(self.url, str) and checks.is_known(self.url) else ""
+        if re.match(r"(https|s3)://([^/]*@|.*\?)", literal):
             message = "spark_archive.url must hold no user, password or query, because user data is readable"
             raise ValueError(message)
+        if not _ARCHIVE.fullmatch(literal):
+            rule = "be a literal 'https://…' or 's3://bucket/key' address"
+            raise checks.fail("spark_archive.url", rule, self.url)
         checks.text("spark_archive.checksum", self.checksum)
         checks.checksum("spark_archive.checksum", self.checksum)
 
@@ -106,13 +111,15 @@ class SparkDistribution:
 
     def __post_init__(self) -> None:
         """Check that version, checksum and Python go together."""
-        if not isinstance(self.version, str) or not re.fullmatch(r"\d+\.\d+\.\d+(-[a-z0-9]+)?", self.version):
+        if not isinstance(self.version, str) or not _VERSION.fullmatch(self.version):
             rule = f"be a release such as {DEFAULT_SPARK_VERSION!r}, and literal"
             raise checks.fail("spark_version", rule, self.version)
-        if not isinstance(self.python_version, str) or not re.fullmatch(r"3\.\d+", self.python_version):
+        if not isinstance(self.python_version, str) or not _PYTHON.fullmatch(self.python_version):
             raise checks.fail(
                 "python_version", f"be a version such as {PYTHON_VERSION!r}, and literal", self.python_version
             )
+        if self.archive is not None:
+            checks.instance("spark_archive", self.archive, SparkArchive, "SparkArchive(url='https://…', checksum='…')")
         if self.archive is not None and self.checksum is not None:
             message = "spark_checksum must be left out beside spark_archive, which has its own checksum"
             raise ValueError(message)

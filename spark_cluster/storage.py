@@ -31,7 +31,7 @@ from cdktf_cdktf_provider_aws.s3_bucket_server_side_encryption_configuration imp
 from cdktf_cdktf_provider_aws.s3_bucket_versioning import S3BucketVersioningA, S3BucketVersioningVersioningConfiguration
 from constructs import Construct
 
-from spark_cluster import checks
+from spark_cluster import checks, plan_checks
 from spark_cluster.grants import Grantee, Grants
 from spark_cluster.identity import POLICY_VERSION, Allow, NodeRole
 from spark_cluster.location import Location
@@ -140,18 +140,14 @@ class ClusterStorage(Construct):
             kms_key_arn: the key of new objects. `None`: S3's own AES-256.
             force_destroy: whether destroying the bucket deletes the objects in it.
             tags: of the bucket.
-
-        Raises:
-            ValueError: the key is no ARN, or `force_destroy` no boolean.
         """
         super().__init__(scope, id)
-        checks.arn("bucket_kms_key_arn", kms_key_arn)
-        checks.flag("force_destroy", force_destroy)
         self._grants = grants
         self._kms_key_arn = kms_key_arn
         self.bucket = S3Bucket(
             self, "bucket", bucket_prefix=f"{name}-spark-", force_destroy=force_destroy, tags=dict(tags)
         )
+        plan_checks.require_key(self.bucket, "bucket_kms_key_arn", kms_key_arn)
         self.bucket_name = self.bucket.bucket
         self.bucket_arn = self.bucket.arn
         self.address = BucketAddress(self.bucket_name, self.bucket_arn, location, kms_key_arn)

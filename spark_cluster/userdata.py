@@ -24,12 +24,9 @@ from cdktf_cdktf_provider_aws.s3_object import (
 )
 from constructs import Construct
 
-from spark_cluster import references
+from spark_cluster import limits, references
 from spark_cluster.settings import NodeSettings
 from spark_cluster.storage import PROGRAMS_PREFIX, ClusterStorage
-
-MAX_BYTES = 16_384
-"""EC2's limit, before base64: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html"""
 
 TOKEN_BYTES = 64
 """What a value that only Terraform knows may add to the compressed document: an ARN's length, hardly compressible."""
@@ -156,9 +153,9 @@ class UserData(Construct):
         key = f"{PROGRAMS_PREFIX}/{role}-{digest}.tar"
         document = replace(settings, programs_key=key, programs_sha256=digest).to_dict()
         self.compressed_bytes = _compressed_bytes(script(role, json.dumps(document)))
-        if self.compressed_bytes > MAX_BYTES:
+        if self.compressed_bytes > limits.USER_DATA_BYTES:
             message = (
-                f"user data of the {role} must be at most {MAX_BYTES} bytes compressed, got about "
+                f"user data of the {role} must be at most {limits.USER_DATA_BYTES} bytes compressed, got about "
                 f"{self.compressed_bytes}: shorten setup_script or spark_defaults, or let setup_script fetch its text"
             )
             raise ValueError(message)

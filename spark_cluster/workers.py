@@ -31,7 +31,7 @@ from cdktf_cdktf_provider_aws.launch_template import (
 )
 from constructs import Construct
 
-from spark_cluster import checks
+from spark_cluster import checks, limits
 from spark_cluster.identity import Allow, NodeRole
 from spark_cluster.location import Location
 from spark_cluster.node import METADATA_OPTIONS, ROOT_VOLUME_TYPE, NodeCommon
@@ -54,8 +54,8 @@ class Workers:
     """The workers' own arguments.
 
     Attributes:
-        instance_types: EC2 instance types that Auto Scaling chooses from. Of one architecture, and of one shape, since
-            an executor is made to fill the smallest of them. Several types make spot capacity likelier.
+        instance_types: EC2 instance types that Auto Scaling chooses from, at most 40. Of one architecture, and of one
+            shape, since an executor is made to fill the smallest of them. Several types make spot capacity likelier.
             Changing it: refreshes the workers; with `ami_id`, those that already match are kept.
         min_size: smallest number of workers. Changing it: in place.
         max_size: largest number of workers. Changing it: in place.
@@ -84,18 +84,12 @@ class Workers:
 
     def __post_init__(self) -> None:
         """Hold the fields to their forms, and the sizes to their order."""
-        types = self.instance_types
-        if isinstance(types, str) or not isinstance(types, Sequence) or not types or not checks.is_known(types):
-            rule = "be a list of instance types such as ['m6i.xlarge'] (its elements may be tokens, the list may not)"
-            raise checks.fail("workers.instance_types", rule, types)
-        for index, instance_type in enumerate(types):
-            checks.instance_type(f"workers.instance_types[{index}]", instance_type)
-        if len(set(types)) != len(types):
-            raise checks.fail("workers.instance_types", "name each type once", list(types))
+        checks.instance_types("workers.instance_types", self.instance_types)
         checks.whole("workers.min_size", self.min_size, 0)
         checks.whole("workers.max_size", self.max_size, 0)
         checks.whole("workers.on_demand_base_capacity", self.on_demand_base_capacity, 0)
-        checks.whole("workers.root_volume_gib", self.root_volume_gib, 16, 65_536)
+        smallest, largest = limits.SMALLEST_ROOT_VOLUME_GIB, limits.LARGEST_GP3_VOLUME_GIB
+        checks.whole("workers.root_volume_gib", self.root_volume_gib, smallest, largest)
         checks.not_above("workers.min_size", self.min_size, "workers.max_size", self.max_size)
         if self.desired_size is not None:
             checks.whole("workers.desired_size", self.desired_size, 0)
@@ -141,17 +135,8 @@ class WorkerFleet(Construct):
             settings: what their user data says.
             detailed_monitoring: whether CloudWatch gets their figures each minute.
             master_record: the master's name in the zone: a worker never asks for it before it is there.
-
-        Raises:
-            ValueError: the group may shrink to zero and `scaling` could not bring it back.
         """
         super().__init__(scope, id)
-        if checks.is_known(workers.min_size) and workers.min_size == 0 and not scaling.leaves_zero:
-            message = (
-                f"workers.min_size must be at least 1 with scaling.{type(scaling).__name__}, which cannot scale a "
-                "group without workers, got 0"
-            )
-            raise ValueError(message)
         self.group_name = settings.group
         self.user_data = UserData(self, "user_data", settings=settings, storage=common.storage)
         # The provider's own default tags reach what it makes itself, and nothing that the group makes.

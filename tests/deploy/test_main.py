@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lab.inventory import NODE_FILLS, ClusterInAws
-from spark_cluster import userdata
+from spark_cluster import limits, userdata
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -92,7 +92,7 @@ def test_user_data_is_what_the_construct_made_to_the_byte(
     synthesized = deployed.synthesized()["locals"]
     (expected,) = [value for key, value in synthesized.items() if "settings" in key and value["role"] == role]
     assert expected.keys() == cluster.settings(role).keys()
-    assert len(cluster.user_data(role)) <= userdata.MAX_BYTES // 2
+    assert len(cluster.user_data(role)) <= limits.USER_DATA_BYTES // 2
 
 
 @pytest.mark.parametrize("role", ["master", "worker"])

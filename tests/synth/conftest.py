@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
 REQUIRED: dict[str, Any] = {"name": "demo", "vpc_id": "vpc-1", "subnet_ids": ["subnet-1"]}
 
+NO_ALIAS = (
+    "be a KMS key's ARN such as 'arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab', "
+    "not an alias, which gives nothing in a policy"
+)
+
 
 class Synthesize(Protocol):
     """Makes a cluster in the test's stack."""

@@ -6,6 +6,7 @@ import pytest
 from cdktf import TerraformStack, TerraformVariable
 
 from spark_cluster import fleet_key
+from tests.synth.conftest import NO_ALIAS
 
 if TYPE_CHECKING:
     from tests.synth.conftest import Synthesize
@@ -159,7 +160,7 @@ def test_no_key_makes_no_parameter_and_no_policy(synthesize: Synthesize) -> None
             "fleet_key.name must be a parameter's name that begins with '/', such as '/team/fleet-key', got 'team/key'",
         ),
         ({"name": ""}, "fleet_key.name must be a string that is not empty, got ''"),
-        ({"name": "/key", "kms_key_arn": "alias/key"}, "fleet_key.kms_key_arn must begin with 'arn:', got 'alias/key'"),
+        ({"name": "/key", "kms_key_arn": "alias/key"}, f"fleet_key.kms_key_arn must {NO_ALIAS}, got 'alias/key'"),
     ],
 )
 def test_refuses_what_is_no_parameter(arguments: dict[str, Any], message: str) -> None:
@@ -171,3 +172,22 @@ def test_refuses_what_is_no_parameter(arguments: dict[str, Any], message: str) -
 def test_refuses_a_version_below_one(private_key: str) -> None:
     with pytest.raises(ValueError, match=r"^fleet_key\.version must be a whole number of at least 1, got 0$"):
         fleet_key.PrivateKey(private_key, version=0)
+
+
+class Own:
+    def private_parameter(self, _place: fleet_key.FleetKeyPlace) -> str:
+        return "/team/key"
+
+
+def test_a_place_of_the_callers_own_says_where_the_key_is_by_a_parameters_address(synthesize: Synthesize) -> None:
+    with pytest.raises(ValueError, match=r"^fleet_key.private_parameter must be an object such as ParameterAddress"):
+        synthesize(fleet_key=Own())
+
+
+def test_refuses_a_key_of_another_form_without_repeating_it(stack: TerraformStack) -> None:
+    value = TerraformVariable(stack, "key", type="string").value
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - compared whole below
+        fleet_key.PrivateKey(value)
+    assert str(error.value) == (
+        "fleet_key.private_key must be a token of a string (convert with cdktf's Token.as_string), got a token"
+    )

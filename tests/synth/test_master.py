@@ -6,6 +6,7 @@ import pytest
 from cdktf import TerraformStack, TerraformVariable
 
 from spark_cluster import Master, SparkCluster
+from tests.synth.conftest import NO_ALIAS
 
 if TYPE_CHECKING:
     from tests.synth.conftest import Synthesize
@@ -172,8 +173,14 @@ def test_refuses(arguments: dict[str, Any], message: str) -> None:
         ({"key_name": ""}, "key_name must be a string that is not empty, got ''"),
         ({"ebs_optimized": "true"}, "ebs_optimized must be True or False, got 'true'"),
         ({"associate_public_ip_address": 1}, "associate_public_ip_address must be True or False, got 1"),
-        ({"volume_kms_key_arn": "alias/ebs"}, "volume_kms_key_arn must begin with 'arn:', got 'alias/ebs'"),
-        ({"permissions_boundary_arn": "boundary"}, "permissions_boundary_arn must begin with 'arn:', got 'boundary'"),
+        ({"volume_kms_key_arn": "alias/ebs"}, f"volume_kms_key_arn must {NO_ALIAS}, got 'alias/ebs'"),
+        (
+            {"permissions_boundary_arn": "boundary"},
+            (
+                "permissions_boundary_arn must be the ARN of a managed policy, "
+                "'arn:aws:iam::<account>:policy/<name>', got 'boundary'"
+            ),
+        ),
     ],
 )
 def test_refuses_what_both_kinds_of_node_share(synthesize: Synthesize, arguments: dict[str, Any], message: str) -> None:

@@ -75,6 +75,14 @@ def test_the_callers_groups_may_be_a_list_that_only_terraform_knows(
     assert found.the("aws_launch_template")["vpc_security_group_ids"] == expected
 
 
+def test_the_zone_gets_as_many_tags_as_a_hosted_zone_takes(synthesize: Synthesize) -> None:
+    """https://docs.aws.amazon.com/Route53/latest/APIReference/API_ChangeTagsForResource.html."""
+    tags = {f"key-{number:02}": "x" for number in range(12)}
+    found = synthesize(tags=tags)
+    assert found.the("aws_route53_zone")["tags"] == dict(list(tags.items())[:10])
+    assert found.the("aws_s3_bucket")["tags"] == tags
+
+
 def test_a_private_zone_holds_the_masters_name_for_half_a_minute(default: Synthesized) -> None:
     assert default.the("aws_route53_zone") == {
         "name": "demo-spark",

@@ -133,7 +133,7 @@ def test_manual_scaling_makes_nothing(synthesize: Synthesize) -> None:
         ),
         ({"scale_out_workers": 0}, "scaling.scale_out_workers must be a whole number of at least 1, got 0"),
         ({"scale_in_workers": -2}, "scaling.scale_in_workers must be a whole number of at least 1, got -2"),
-        ({"evaluation_periods": 0}, "scaling.evaluation_periods must be a whole number of at least 1, got 0"),
+        ({"evaluation_periods": 0}, "scaling.evaluation_periods must be from 1 to 1440, got 0"),
         ({"cooldown_seconds": -1}, "scaling.cooldown_seconds must be a whole number of at least 0, got -1"),
         ({"cooldown_seconds": "300"}, "scaling.cooldown_seconds must be a whole number, got '300'"),
     ],
@@ -177,6 +177,17 @@ def test_a_strategy_grants_to_the_master_and_tells_the_nodes_before_there_are_an
         assert given["executor_cores"] == 2
         assert given["setup_script"] == "#!/bin/sh\n"
     assert stack.the("aws_launch_template")["monitoring"] == {"enabled": False}
+
+
+@dataclass(frozen=True)
+class Wrong(Own):
+    def prepare(self, *_: object, **__: object) -> Any:
+        return "as they are"
+
+
+def test_what_a_strategy_wants_of_the_nodes_is_of_the_class_for_it(synthesize: Synthesize) -> None:
+    with pytest.raises(ValueError, match=r"^scaling.prepare must be an object such as Prepared\(settings\), got "):
+        synthesize(scaling=Wrong())
 
 
 class Half:

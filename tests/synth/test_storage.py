@@ -15,6 +15,8 @@ from spark_cluster import SparkCluster
 from tests.synth.conftest import REQUIRED
 from tests.synth.synthesized import Synthesized
 
+from tests.synth.conftest import NO_ALIAS
+
 if TYPE_CHECKING:
     from spark_cluster.storage import ClusterStorage
     from tests.synth.conftest import Synthesize
@@ -186,7 +188,7 @@ def test_the_deployer_is_not_locked_out(default: Synthesized) -> None:
     ("arguments", "message"),
     [
         ({"force_destroy": "yes"}, "force_destroy must be True or False, got 'yes'"),
-        ({"bucket_kms_key_arn": "alias/mine"}, "bucket_kms_key_arn must begin with 'arn:', got 'alias/mine'"),
+        ({"bucket_kms_key_arn": "alias/mine"}, f"bucket_kms_key_arn must {NO_ALIAS}, got 'alias/mine'"),
         ({"bucket_kms_key_arn": ""}, "bucket_kms_key_arn must be a string that is not empty, got ''"),
     ],
 )

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cdktf import TerraformStack, TerraformVariable
 
-from spark_cluster import SparkArchive, SparkCluster, userdata
+from spark_cluster import SparkArchive, SparkCluster, limits, userdata
 from tests.synth.conftest import REQUIRED
 from tests.synth.synthesized import expressions
 
@@ -78,7 +78,7 @@ def programs(stack: Synthesized, role: str) -> tuple[dict[str, Any], bytes]:
 
 @pytest.mark.parametrize("role", ROLES)
 def test_half_of_what_ec2_takes_is_left(default: Synthesized, role: str) -> None:
-    assert len(gzip.compress(document(default, role).encode(), 6)) <= userdata.MAX_BYTES / 2
+    assert len(gzip.compress(document(default, role).encode(), 6)) <= limits.USER_DATA_BYTES / 2
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -354,6 +354,13 @@ def test_a_list_without_proxy_may_be_what_only_terraform_knows(synthesize: Synth
 # --- templates ---------------------------------------------------------------------------------------------------
 
 SHELL = '#!/bin/bash\necho "${HOME}" %{if} "$HOME" $(id) 100%\n'
+
+
+def test_line_ends_of_another_system_in_a_setup_script_are_mended(synthesize: Synthesize) -> None:
+    """With them every node would end with status 127: no interpreter has a name that ends in a carriage return."""
+    found = synthesize(setup_script="\ufeff#!/bin/bash\r\necho \r\n")
+    for role in ("master", "worker"):
+        assert found.settings(role)["setup_script"] == "#!/bin/bash\necho \n"
 
 
 def test_braces_in_a_setup_script_reach_the_node_and_not_terraform(synthesize: Synthesize) -> None:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from cdktf import Fn, Token
+import spark_conf
+from cdktf import App, Fn, TerraformStack, Token
+from constructs import Construct
 
-from spark_cluster import checks
+from spark_cluster import checks, limits, spark_properties
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -217,3 +220,436 @@ def test_proxy_refuses(value: object) -> None:
     assert refusal(checks.proxy, value) == (
         f"argument must be an address such as 'http://proxy.internal:3128', got {value!r}"
     )
+
+
+# --- what AWS refuses by its form ---------------------------------------------------------------------------------
+
+KEY = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+KEY_RULE = "be a KMS key's ARN such as 'arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab'"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        KEY,
+        KEY.replace("aws", "aws-us-gov", 1),
+        "arn:aws-cn:kms:cn-north-1:111122223333:key/mrk-1234abcd12ab34cd56ef1234567890ab",
+        f"arn:aws:kms:us-east-1:{STRING}:key/1",
+        STRING,
+        None,
+    ],
+)
+def test_key_arn_takes(value: str | None) -> None:
+    checks.key_arn("argument", value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "1234abcd-12ab-34cd-56ef-1234567890ab",
+        "mrk-1234abcd12ab34cd56ef1234567890ab",
+        "arn:aws:kms:us-east-1:111122223333:key/",
+        "arn:aws:kms:us-east-1:1:key/1",
+        "arn:aws:kms::111122223333:key/1",
+        "arn:aws:s3:::bucket",
+        f"{KEY}\n",
+        f"{KEY} ",
+    ],
+)
+def test_key_arn_refuses_what_is_none(value: str) -> None:
+    assert refusal(checks.key_arn, value) == f"argument must {KEY_RULE}, got {value!r}"
+
+
+@pytest.mark.parametrize(
+    "value", ["alias/data", "arn:aws:kms:us-east-1:111122223333:alias/data", "arn:aws:kms:us-east-1:1:alias/aws/ebs"]
+)
+def test_key_arn_refuses_an_alias(value: str) -> None:
+    rule = f"{KEY_RULE}, not an alias, which gives nothing in a policy"
+    assert refusal(checks.key_arn, value) == f"argument must {rule}, got {value!r}"
+
+
+def test_key_arn_refuses_an_alias_of_an_account_that_only_terraform_knows() -> None:
+    rule = f"{KEY_RULE}, not an alias, which gives nothing in a policy"
+    assert refusal(checks.key_arn, f"arn:aws:kms:us-east-1:{STRING}:alias/data") == f"argument must {rule}, got a token"
+
+
+@pytest.mark.parametrize("value", ["arn:aws:iam::aws:policy/PowerUserAccess", "arn:aws:iam::111122223333:policy/a/b"])
+def test_boundary_arn_takes(value: str) -> None:
+    checks.boundary_arn("argument", value)
+
+
+@pytest.mark.parametrize(
+    "value", ["arn:aws:iam::111122223333:role/boundary", "arn:aws:iam::aws:policy/" + "a" * 2048, "boundary"]
+)
+def test_boundary_arn_refuses(value: str) -> None:
+    assert refusal(checks.boundary_arn, value).startswith(
+        "argument must be the ARN of a managed policy, 'arn:aws:iam::<account>:policy/<name>', got "
+    )
+
+
+@pytest.mark.parametrize("value", ["vpc-", "vpc-1\n", "vpc-1 ", "vpc-A", "vpc-1,vpc-2", "vpc-é"])
+def test_an_id_is_whole(value: str) -> None:
+    assert refusal(checks.prefixed, value, "vpc-") == (
+        f"argument must be an id such as 'vpc-0123456789abcdef0', got {value!r}"
+    )
+
+
+@pytest.mark.parametrize("value", ["a", "a b", "~" * 255, STRING])
+def test_key_name_takes(value: str) -> None:
+    checks.key_name("argument", value)
+
+
+@pytest.mark.parametrize("value", ["a" * 256, " a", "a ", "é", "a\nb"])
+def test_key_name_refuses(value: str) -> None:
+    assert refusal(checks.key_name, value).startswith(
+        "argument must be 1 to 255 characters of ASCII without a blank at either end, got "
+    )
+
+
+@pytest.mark.parametrize("value", ["a", "A" * 64, "a+=,.@-_b", STRING])
+def test_role_name_takes(value: str) -> None:
+    checks.role_name("argument", value)
+
+
+@pytest.mark.parametrize("value", ["a" * 65, "service/job", "a b", "é"])
+def test_role_name_refuses(value: str) -> None:
+    assert refusal(checks.role_name, value) == (
+        f"argument must be at most 64 letters, digits and _+=,.@- (a name without its path), got {value!r}"
+    )
+
+
+@pytest.mark.parametrize("value", ["/aws/reference/secretsmanager/a", "/SSM/a"])
+def test_parameter_name_refuses_what_is_awss(value: str) -> None:
+    assert refusal(checks.parameter_name, value) == (
+        f"argument must not begin with '/aws' or '/ssm', which Systems Manager keeps for AWS's own, got {value!r}"
+    )
+
+
+@pytest.mark.parametrize("value", ["/a" * 16, "/" + "a" * 1011])
+def test_parameter_name_refuses_what_is_too_long_or_too_deep(value: str) -> None:
+    assert refusal(checks.parameter_name, value).startswith("argument must have at most 1011 characters and 15 levels")
+
+
+def test_the_most_that_a_group_takes_is_taken_and_no_more() -> None:
+    types = [f"m{number}.large" for number in range(limits.INSTANCE_TYPES_OF_A_GROUP + 1)]
+    checks.instance_types("argument", types[:-1])
+    assert refusal(checks.instance_types, types) == "argument must name at most 40, got 41"
+    subnets = [f"subnet-{number:017x}" for number in range(201)]
+    checks.subnets("argument", subnets[:200])
+    assert refusal(checks.subnets, subnets).startswith("argument must have at most 5000 characters, commas between")
+
+
+def test_the_most_groups_that_an_interface_takes_beside_the_clusters_own() -> None:
+    groups = [f"sg-{number}" for number in range(16)]
+    checks.security_groups("argument", groups[:-1])
+    assert refusal(checks.security_groups, groups) == (
+        "argument must name at most 15, as a node has the cluster's own group besides, got 16"
+    )
+
+
+def test_the_most_tags_that_a_resource_takes_beside_its_name() -> None:
+    tags = {f"key {number}": "" for number in range(50)}
+    checks.tags("argument", dict(list(tags.items())[:49]))
+    assert refusal(checks.tags, tags) == "argument must have at most 49 keys, as AWS takes 50 with 'Name', got 50"
+
+
+@pytest.mark.parametrize(
+    ("tags", "message"),
+    [
+        ({"a": "b\r"}, "argument['a'] must consist of letters"),
+        ({"a": "50 %"}, "argument['a'] must consist of letters"),
+        ({"a": "${var.team}"}, "argument['a'] must consist of letters"),
+        ({"a#": "b"}, "argument must have keys of letters, digits, blanks and _.:/=+-@, got 'a#'"),
+        ({"Team": "a", "team": "b"}, "argument must have keys that differ in more than upper and lower case"),
+        ({"AWS:a": "b"}, "argument must not use keys that begin with 'aws:'"),
+    ],
+)
+def test_tags_that_iam_would_refuse(tags: dict[str, str], message: str) -> None:
+    assert refusal(checks.tags, tags).startswith(message)
+
+
+def test_tags_take_what_iam_does() -> None:
+    checks.tags("argument", {"Kosten stelle/größe": "a:b=c+d-e@f.g_h ü 1½", "token": f"team-{STRING}"})
+
+
+@pytest.mark.parametrize("value", ["1e3", "1_0", " 1", "\N{ARABIC-INDIC DIGIT ONE}", "0x1", "1" * 256, "+1", "1,5"])
+def test_price_refuses_what_only_python_takes_for_a_number(value: str) -> None:
+    assert refusal(checks.price, value).startswith("argument must be US dollars an hour as text, such as '0.0950', got")
+
+
+def test_digits_are_those_of_ascii() -> None:
+    assert refusal(checks.account_id, "\N{ARABIC-INDIC DIGIT ONE}" * 12).startswith(
+        "argument must be 12 digits in a string, got"
+    )
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "http://[x",
+        "http://pro\nxy",
+        "http://proxy:abc",
+        "http://proxy:0",
+        "http://proxy:99999",
+        "http://a/b",
+        "http://é",
+    ],
+)
+def test_proxy_refuses_what_python_would_have_mended_or_failed_on(value: str) -> None:
+    assert refusal(checks.proxy, value).startswith(
+        "argument must be an address such as 'http://proxy.internal:3128', got"
+    )
+
+
+@pytest.mark.parametrize("value", ["http://a:b@c", "ftp://a:b@c", f"http://a:{STRING}@c", "user@proxy"])
+def test_proxy_never_repeats_a_password(value: str) -> None:
+    assert refusal(checks.proxy, value) == "argument must hold no user or password, because user data is readable"
+
+
+# --- scripts ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["#!/bin/bash\r\necho\r\n", "\ufeff#!/bin/bash\n", "#! /usr/bin/env python3\n", "#!/bin/sh", f"{STRING}\n", None],
+)
+def test_script_takes(value: str | None) -> None:
+    checks.script("argument", value)
+
+
+@pytest.mark.parametrize("value", ["#!bash\n", "#!/bin/bash\recho\r", "#!\n/bin/sh", "#!/bin/bash\r\r\n"])
+def test_script_refuses_an_interpreter_that_no_kernel_finds(value: str) -> None:
+    assert refusal(checks.script, value) == (
+        "argument must name its interpreter by a whole path in its first line, such as '#!/bin/bash', and end that "
+        f"line, got {value!r}"
+    )
+
+
+@pytest.mark.parametrize("value", ["#!/bin/sh\n\0", "#!/bin/sh\n\ud800"])
+def test_script_refuses_what_no_file_of_text_has(value: str) -> None:
+    assert "hold no NUL character and no half of a surrogate pair" in refusal(checks.script, value)
+
+
+def test_line_ends_of_another_system_are_mended_and_nothing_else() -> None:
+    assert checks.unix_lines("\ufeff#!/bin/sh\r\nprintf 'a\r'\r\n") == "#!/bin/sh\nprintf 'a\r'\n"
+
+
+# --- numbers and what is shown ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_number_that_is_not_finite_is_refused_before_jsii_dies_of_it(value: float) -> None:
+    assert checks.is_known(value)
+    assert refusal(checks.whole, value, 0) == f"argument must be a whole number, got {value!r}"
+    assert Token.is_unresolved(NUMBER), "jsii answers"
+
+
+def test_a_number_is_at_most_what_awss_apis_take() -> None:
+    checks.whole("argument", 2**31 - 1, 0)
+    assert refusal(checks.whole, 2**31, 0) == "argument must be from 0 to 2147483647, got 2147483648"
+    assert refusal(checks.whole, 10**5000, 0) == "argument must be from 0 to 2147483647, got a number of 16610 bits"
+
+
+def test_a_literal_number_is_no_token() -> None:
+    assert refusal(checks.literal_whole, NUMBER, 0) == "argument must be a literal whole number, got a token"
+
+
+class Rude:
+    def __repr__(self) -> str:
+        raise ArithmeticError
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (object(), "a object"),
+        ("a" * 10_000, f"'{'a' * 70}"),
+        (list(range(100)), "[0, 1, 2, 3, 4, 5, 6, 7, ...]"),
+        (Rude(), "<Rude instance at"),
+        ({"a": {"b": Token}}, "{'a': {'b': <class 'cdktf.Token'>}}"),
+        (Token, "<class 'cdktf.Token'>"),
+    ],
+)
+def test_an_error_shows_any_value_shortly(value: object, shown: str) -> None:
+    message = str(checks.fail("argument", "be right", value))
+    assert message.startswith(f"argument must be right, got {shown}")
+    assert len(message) < 300
+
+
+# --- a construct's place -------------------------------------------------------------------------------------------
+
+
+def test_a_place_in_a_stack(tmp_path: Path) -> None:
+    app = App(outdir=str(tmp_path))
+    stack = TerraformStack(app, "stack")
+    checks.place(stack, "spark")
+    below = Construct(stack, "below")
+    Construct(stack, "a/b")
+    checks.place(below, "1")
+    for scope, id, message in (
+        (None, "spark", "scope must be a stack or a construct in one, got None"),
+        (app, "spark", "scope must be a stack or a construct in one, got a App"),
+        (stack, "", "id must have letters, digits, '_' or '-', which are what an address keeps of it, got ''"),
+        (stack, "é", "id must have letters, digits, '_' or '-', which are what an address keeps of it, got 'é'"),
+        (stack, STRING, "id must be a literal string, since addresses are built from it, got a token"),
+        (stack, "a/b", "id must be one that no other construct there has, by what an address keeps of it, got 'a/b'"),
+        (stack, 5, "id must be a literal string, since addresses are built from it, got 5"),
+        (stack, "1", "id must begin with a letter or '_' right below a stack, as Terraform's names do, got '1'"),
+        (
+            stack,
+            "be low",
+            "id must be one that no other construct there has, by what an address keeps of it, got 'be low'",
+        ),
+    ):
+        with pytest.raises(ValueError) as error:  # noqa: PT011 - compared whole below
+            checks.place(scope, id)
+        assert str(error.value) == message
+
+
+# --- Spark properties ---------------------------------------------------------------------------------------------
+
+
+def of_property(key: str, value: str) -> str:
+    return refusal(checks.spark_defaults, {key: value}).removeprefix(f"argument[{key!r}] ")
+
+
+@pytest.mark.parametrize("cores", ["two", "0", "-1", "1.5", "", "\N{ARABIC-INDIC DIGIT TWO}", "9" * 20])
+def test_cores_of_an_executor_that_are_no_number_are_refused(cores: str) -> None:
+    assert of_property("spark.executor.cores", cores) == (
+        f"must be a whole number of at least 1, as text, got {cores!r}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "right", "wrong"),
+    [
+        ("spark.executor.memory", ["4g", "450m", "460800k", "1T"], ["4", "4gb", "1.5g", "449m", "four", "-1g", "4 g"]),
+        ("spark.driver.memory", ["1g"], ["1024", "1gb", ""]),
+        ("spark.cores.max", ["8"], ["8.0", "all", "0"]),
+        ("spark.deploy.defaultCores", ["8"], ["0"]),
+        ("spark.deploy.maxExecutorRetries", ["-1", "0", "10"], ["-2", "infinite"]),
+        ("spark.port.maxRetries", ["0", "16"], ["-1", "many"]),
+        ("spark.blockManager.port", ["0", "1024", "40100"], ["80", "65536", "any"]),
+        ("spark.worker.timeout", ["30"], ["30s", "0"]),
+        ("spark.worker.cleanup.appDataTtl", ["86400", "604800000"], ["7d"]),
+        ("spark.network.timeout", ["60", "60s", "1min", "2h"], ["1.5m", "soon", "60 s"]),
+        ("spark.executor.memoryOverhead", ["512", "512m", "1gb"], ["10%", "a"]),
+        ("spark.executor.logs.rolling.maxSize", ["67108864", "5000000000"], ["64m"]),
+        ("spark.executor.logs.rolling.strategy", ["", "size", "time"], ["daily"]),
+        ("spark.dynamicAllocation.enabled", ["true", "FALSE"], ["yes", "1"]),
+        ("spark.executor.extraJavaOptions", ["-XX:+UseZGC"], ["-Xmx4g", "-Dspark.a=b"]),
+        ("spark.driver.extraJavaOptions", ["-Dspark.a=b"], ["-Xmx4g"]),
+    ],
+)
+def test_a_property_is_of_the_form_that_spark_reads(key: str, right: list[str], wrong: list[str]) -> None:
+    for value in right:
+        checks.spark_defaults("argument", {key: value})
+    for value in wrong:
+        assert of_property(key, value).startswith("must "), value
+    checks.spark_defaults("argument", {key: STRING})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "kept"),
+    [
+        ("spark.authenticate", "false", "true"),
+        ("spark.network.crypto.enabled", "false", "true"),
+        ("spark.network.crypto.saslFallback", "true", "false"),
+        ("spark.master.rest.enabled", "true", "false"),
+        ("spark.deploy.recoveryMode", "NONE", "FILESYSTEM"),
+        ("spark.deploy.recoveryDirectory", "/tmp", "/var/lib/spark/recovery"),  # noqa: S108 - a wrong value
+        ("spark.submit.deployMode", "cluster", "client"),
+        ("spark.master.ui.port", "80", "8080"),
+        ("spark.worker.ui.port", "80", "8081"),
+    ],
+)
+def test_a_property_that_would_open_or_break_the_cluster_is_refused(key: str, value: str, kept: str) -> None:
+    assert re.fullmatch(rf"must be '{kept}' or left out, .+, got '{value}'", of_property(key, value))
+    checks.spark_defaults("argument", {key: kept})
+
+
+def test_the_master_is_the_clusters_own() -> None:
+    assert of_property("spark.master", "local[*]") == (
+        "must be left out, since it is the cluster's own; give a job for another one its --master, got 'local[*]'"
+    )
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "spark.authenticate.secretBitLength",
+        "spark.hadoop.fs.s3a.access.token.enable",
+        "spark.hadoop.fs.s3a.delegation.token.binding",
+        "spark.kafka.clusters.a.sasl.token.mechanism",
+        "spark.hadoop.fs.s3a.aws.credentials.provider",
+    ],
+)
+def test_a_property_about_a_secret_is_none(key: str) -> None:
+    checks.spark_defaults("argument", {key: "256"})
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "spark.authenticate.secret",
+        "spark.authenticate.secret.file",
+        "spark.hadoop.fs.s3a.session.token",
+        "spark.hadoop.fs.s3a.bucket.a.secret.key",
+        "spark.ssl.keyStorePassword",
+        "spark.hadoop.fs.azure.account.key.name.blob.core.windows.net",
+        "spark.hadoop.fs.azure.sas.container.name.blob.core.windows.net",
+        "spark.my.apiKey",
+    ],
+)
+def test_a_property_that_is_a_secret_is_refused(key: str) -> None:
+    assert refusal(checks.spark_defaults, {key: "a"}).startswith("argument must hold no secret, because user data")
+
+
+@pytest.mark.parametrize(
+    "value", ["https://me:word@nexus/maven", "-Djavax.net.ssl.trustStorePassword=word", "--conf x.token=word"]
+)
+def test_a_secret_in_a_value_is_refused_and_not_repeated(value: str) -> None:
+    assert of_property("spark.jars.repositories", value) == (
+        "must hold no password, because user data and Terraform's state are readable"
+    )
+
+
+@pytest.mark.parametrize("key", ["spark.a:b", "spark.a\\b", "spark.${a}", "spark.é", "spark.%{a}", "spark.a'b"])
+def test_a_key_that_spark_or_terraform_would_read_as_another_is_refused(key: str) -> None:
+    assert refusal(checks.spark_defaults, {key: "a"}).startswith("argument must have keys of ASCII without any of")
+
+
+@pytest.mark.parametrize("value", ["=a", ":8080", " a", "a ", "\ta"])
+def test_a_value_that_spark_would_read_as_another_is_refused(value: str) -> None:
+    assert of_property("spark.a", value) == (
+        f"must neither begin nor end with a blank, nor begin with '=' or ':', got {value!r}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"spark.cores.max": "2", "spark.executor.cores": "4"}, "must be at least spark.executor.cores, 4"),
+        ({"spark.executor.cores": "1", "spark.task.cpus": "2"}, "must be at least spark.task.cpus, 2"),
+        ({"spark.executor.heartbeatInterval": "60s"}, "must be shorter than spark.network.timeout, 60s"),
+        ({"spark.network.timeout": "10"}, "must be longer than spark.executor.heartbeatInterval"),
+    ],
+)
+def test_properties_that_do_not_go_together_are_refused(values: dict[str, str], message: str) -> None:
+    key = next(iter(values))
+    assert refusal(checks.spark_defaults, values).startswith(f"argument[{key!r}] {message}")
+
+
+def test_properties_that_go_together_are_taken() -> None:
+    together: dict[str, Any] = {"spark.executor.heartbeatInterval": "60s", "spark.network.timeout": "120"}
+    checks.spark_defaults("argument", together)
+    checks.spark_defaults("argument", {"spark.cores.max": STRING, "spark.executor.cores": "4"})
+
+
+def test_the_clusters_own_properties_are_right_by_the_same_rules() -> None:
+    for role in ("master", "worker"):
+        own = spark_conf.defaults(role, "master.demo-spark")
+        assert own["spark.network.timeout"] == spark_properties.NETWORK_TIMEOUT
+        kept = {key: value for key, (value, _) in spark_properties.KEPT.items() if key in own}
+        assert {key: own[key] for key in kept} == kept
+        checks.spark_defaults("argument", {key: value for key, value in own.items() if key != "spark.master"})

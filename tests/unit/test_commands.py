@@ -384,3 +384,21 @@ def test_make_says_where_there_is_no_cluster(machine: Path, make: Callable[..., 
     assert "has no outputs bucket_name, master_instance_id, region" in make("status").stderr
     (machine / "deployed/cdktf.out/stacks/spark-cluster-demo-us-east-1/cdk.tf.json").unlink()
     assert "`make deploy` makes the cluster" in make("status").stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "message"),
+    [
+        ("submit", {"arguments": "2026-01-01"}, "arguments must be a literal list of strings"),
+        ("submit", {"options": ["--conf", 1]}, "options[1] must be a string, got 1"),
+        ("submit", {"source": ""}, "source must be a string that is not empty, got ''"),
+        ("submit", {"arguments": ["a" * 65_536]}, "what a session runs must be at most 65535 characters long"),
+        ("shell", {"profile": "a\0"}, "profile must hold no NUL character"),
+        ("ui", {"local_port": 0}, "local_port must be from 1 to 65535, got 0"),
+        ("wait", {"seconds": "60"}, "seconds must be a whole number, got '60'"),
+        ("follow", {"name": "app", "after_lines": -1}, "after_lines must be a whole number of at least 0, got -1"),
+    ],
+)
+def test_a_command_refuses_what_no_session_could_run(command: str, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        getattr(COMMANDS, command)(**arguments)

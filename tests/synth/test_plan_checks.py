@@ -1,0 +1,154 @@
+"""What the plan refuses: `null`, and the ARN of an alias, where an argument is known to Terraform alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cdktf
+import jsii
+import pytest
+from cdktf import Lazy, TerraformStack, TerraformVariable
+
+from spark_cluster import Master, SparkArchive, fleet_key
+from tests.synth.synthesized import Synthesized, plain, reached
+
+if TYPE_CHECKING:
+    from tests.synth.conftest import Synthesize
+
+NULL = "must not be null, which is not the same as leaving it out"
+KEY = "must be the ARN of a KMS key, not of an alias, and not null, which is not the same as leaving it out"
+IS_KEY = '${can(regex(":key/", var.given))}'
+IS_GIVEN = "${(var.given != null)}"
+
+SECRET = "aws_ssm_parameter.spark_spark_secret_parameter"  # noqa: S105 - an address
+BUCKET = "aws_s3_bucket.spark_storage_bucket"
+MASTER_ROLE = "aws_iam_role.spark_master_role"
+WORKER_ROLE = "aws_iam_role.spark_worker_role"
+
+
+def preconditions(stack: Synthesized) -> list[tuple[str, str, str]]:
+    """Resource, condition and message of each precondition."""
+    found = []
+    for section, prefix in (("resource", ""), ("data", "data.")):
+        for kind, bodies in stack.json[section].items():
+            for name, body in bodies.items():
+                own = body.get("lifecycle", {}).get("precondition", [])
+                address = prefix + plain(f"{kind}.{name}")
+                found += [(address, one["condition"], one["error_message"]) for one in own]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("argument", "checked"),
+    [
+        ("bucket_kms_key_arn", [(BUCKET, IS_KEY, KEY)]),
+        (
+            "parameter_kms_key_arn",
+            [
+                ("aws_ssm_parameter.spark_fleet_key_private_parameter", IS_KEY, KEY),
+                (SECRET, IS_KEY, KEY),
+            ],
+        ),
+        (
+            "volume_kms_key_arn",
+            [
+                (
+                    "aws_instance.spark_master_instance",
+                    '${((var.given == null) || can(regex(":key/", var.given)))}',
+                    "must be the ARN of a KMS key, not of an alias",
+                )
+            ],
+        ),
+        ("account_id", [(MASTER_ROLE, IS_GIVEN, NULL), (WORKER_ROLE, IS_GIVEN, NULL)]),
+        *[
+            (argument, [(SECRET, IS_GIVEN, NULL)])
+            for argument in ("setup_script", "http_proxy", "spark_checksum", "vpc_id", "ami_id")
+        ],
+    ],
+)
+def test_null_is_refused_where_it_would_be_an_error_of_terraforms_or_of_the_nodes(
+    synthesize: Synthesize, stack: TerraformStack, argument: str, checked: list[tuple[str, str, str]]
+) -> None:
+    given = TerraformVariable(stack, "given", type="string").string_value
+    found = sorted(preconditions(synthesize(**{argument: given})))
+    assert found == [(resource, condition, f"{argument} {message}") for resource, condition, message in checked]
+
+
+def test_so_it_is_within_lists_and_mappings_and_objects(synthesize: Synthesize, stack: TerraformStack) -> None:
+    given = TerraformVariable(stack, "given", type="string").string_value
+    found = synthesize(
+        subnet_ids=["subnet-1", given],
+        master=Master(subnet_id=given),
+        no_proxy=["a", given],
+        spark_defaults={"spark.a": given},
+        spark_archive=SparkArchive("https://example.org/x.tgz", given),
+        fleet_key=fleet_key.SsmParameter("/team/key", kms_key_arn=given),
+    )
+    assert {message for _, _, message in preconditions(found)} == {
+        f"subnet_ids[1] {NULL}",
+        f"master.subnet_id {NULL}",
+        f"no_proxy[1] {NULL}",
+        f"spark_defaults['spark.a'] {NULL}",
+        f"spark_checksum {NULL}",
+        f"fleet_key.kms_key_arn {KEY}",
+    }
+
+
+def test_a_list_that_only_terraform_knows_is_no_null(synthesize: Synthesize, stack: TerraformStack) -> None:
+    given = TerraformVariable(stack, "given", type="list(string)").list_value
+    assert preconditions(synthesize(subnet_ids=given)) == [(SECRET, IS_GIVEN, f"subnet_ids {NULL}")]
+
+
+@pytest.mark.parametrize(
+    ("argument", "looks"), [("bucket_kms_key_arn", [BUCKET]), ("account_id", [MASTER_ROLE, WORKER_ROLE])]
+)
+def test_every_policy_with_the_value_in_it_waits_for_the_one_that_looks_at_it(
+    synthesize: Synthesize, stack: TerraformStack, argument: str, looks: list[str]
+) -> None:
+    """So that the plan ends with these words alone."""
+    given = TerraformVariable(stack, "given", type="string").string_value
+    found = synthesize(**{argument: given})
+    graph = found.graph()
+    every = found.json["resource"]["aws_iam_role_policy"]
+    policies = [f"aws_iam_role_policy.{name}" for name, body in every.items() if "var.given" in body["policy"]]
+    assert policies
+    for policy in policies:
+        assert {plain(address) for address in reached(graph, policy)} & set(looks), policy
+
+
+def test_what_is_known_or_has_a_text_around_it_is_left_alone(
+    default: Synthesized, synthesize: Synthesize, stack: TerraformStack
+) -> None:
+    given = TerraformVariable(stack, "given", type="string").string_value
+    assert not preconditions(default)
+    assert not preconditions(
+        synthesize(http_proxy=f"http://{given}:3128", setup_script=f"#!/bin/sh\necho {given}\n", ami_id=None)
+    )
+
+
+@jsii.implements(cdktf.IStringProducer)
+class Later:
+    def produce(self, _context: object) -> str:
+        return "http://proxy:3128"
+
+
+def test_what_python_makes_later_is_no_null(synthesize: Synthesize) -> None:
+    """In an expression cdktf would write it as a word without quotes."""
+    found = synthesize(http_proxy=Lazy.string_value(Later()))
+    assert found.settings("worker")["http_proxy"] == "http://proxy:3128"
+    assert not preconditions(found)
+
+
+def test_a_precondition_leaves_the_rest_of_a_lifecycle_as_it_is(synthesize: Synthesize, stack: TerraformStack) -> None:
+    given = TerraformVariable(stack, "given", type="string").string_value
+    found = synthesize(parameter_kms_key_arn=given, vpc_id=given)
+    lifecycle = found.the("aws_ssm_parameter", "spark_spark_secret_parameter")["lifecycle"]
+    assert lifecycle["ignore_changes"] == "all"
+    assert len(lifecycle["precondition"]) == 2
+
+
+def test_no_look_up_has_a_precondition(synthesize: Synthesize, stack: TerraformStack) -> None:
+    """It would be read late whenever anything changes that the condition refers to, and what it tells be unknown."""
+    given = TerraformVariable(stack, "given", type="string").string_value
+    found = synthesize(vpc_id=given, ami_id=given, account_id=given, subnet_ids=[given])
+    assert not [resource for resource, _, _ in preconditions(found) if resource.startswith("data.")]
