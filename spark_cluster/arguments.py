@@ -90,7 +90,7 @@ def check(
     checks.key_arn("bucket_kms_key_arn", bucket_kms_key_arn)
     checks.key_arn("parameter_kms_key_arn", parameter_kms_key_arn)
     checks.key_arn("volume_kms_key_arn", volume_kms_key_arn)
-    shortest, longest = limits.SHORTEST_BOOT_SECONDS, limits.LONGEST_BOOT_SECONDS
-    checks.whole("boot_timeout_seconds", boot_timeout_seconds, shortest, longest)
     if provider is not None:
         checks.instance("provider", provider, TerraformProvider, "AwsProvider(stack, 'aws', alias='ireland')")
+    shortest, longest = limits.SHORTEST_BOOT_SECONDS, limits.LONGEST_BOOT_SECONDS
+    checks.whole("boot_timeout_seconds", boot_timeout_seconds, shortest, longest)

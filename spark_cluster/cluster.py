@@ -428,7 +428,6 @@ class SparkCluster(Construct):
         Raises:
             ValueError: `grantee` is no role, or `security_group_id` no security group's id.
         """
-        checks.answer("grantee", grantee, ("allow",), "CallerRole(stack, 'job', role_name='job')")
         checks.prefixed("security_group_id", security_group_id, "sg-")
         self._grants.give_submit(grantee, self.spark_secret.address, self.network.submit_rules, security_group_id)
 

@@ -130,6 +130,7 @@ class CallerRole(Construct):
         Raises:
             ValueError: there is no statement, or another one of that id.
         """
+        check_policy_id(id)
         add_policy(self, id, self.role_name, f"{id}-", statements)
 
     def move_former(self, id: str, policy: IamRolePolicy) -> None:
@@ -215,6 +216,12 @@ class NodeRole(Construct):
         self._nodes.append(node)
 
 
+def check_policy_id(id: object) -> None:
+    """What the name of an inline policy may be made of."""
+    if not isinstance(id, str) or not _POLICY_NAME.fullmatch(id):
+        raise checks.fail("id", "be 1 to 100 letters, digits or any of +=,.@_-", id)
+
+
 def add_policy(
     scope: Construct, id: str, role_name: str, name_prefix: str | None, statements: Sequence[Allow]
 ) -> IamRolePolicy | None:
@@ -231,8 +238,7 @@ def add_policy(
     Raises:
         ValueError: there is no statement, or another policy of that id.
     """
-    if not isinstance(id, str) or not _POLICY_NAME.fullmatch(id):
-        raise checks.fail("id", "be 1 to 100 letters, digits or any of +=,.@_-", id)
+    check_policy_id(id)
     if not statements or not all(isinstance(statement, Allow) for statement in statements):
         rule = "be one or more such as Allow(['sqs:ReceiveMessage'], [queue.arn])"
         raise checks.fail("statements", rule, list(statements))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lab.deployment import Deployment, Done
-    from tests.deploy.conftest import EmulatedAws
+    from lab.serving import EmulatedAws
 
     Deployments = dict[str, tuple[Deployment, Future[Done]]]
 

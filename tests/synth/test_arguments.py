@@ -24,14 +24,27 @@ import cdktf
 import jsii
 import pytest
 from cdktf import Fn, Lazy, Op, TerraformHclModule, TerraformLocal, TerraformStack, TerraformVariable, Token
+from cdktf_cdktf_provider_aws.s3_bucket_lifecycle_configuration import S3BucketLifecycleConfigurationRule
 from cdktf_cdktf_provider_aws.vpc import Vpc
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import spark_cluster
-from spark_cluster import Master, SparkArchive, SparkCluster, Workers, fleet_key, scaling
+from spark_cluster import (
+    Allow,
+    CallerRole,
+    ExistingCluster,
+    Master,
+    PrivateZone,
+    SparkArchive,
+    SparkCluster,
+    Workers,
+    fleet_key,
+    scaling,
+)
 from spark_cluster.commands import Commands
-from spark_cluster.identity import CallerRole
+from spark_cluster.identity import NodeRole
+from spark_cluster.storage import ClusterStorage
 from tests.synth.conftest import REQUIRED, new_stack
 from tests.synth.synthesized import Synthesized, new_app
 
@@ -57,6 +70,7 @@ OBJECTS: Mapping[str, tuple[type, dict[str, Any], str]] = {
     "fleet_key.SsmParameter": (fleet_key.SsmParameter, {"name": "/team/key"}, "fleet_key"),
     "fleet_key.PrivateKey": (fleet_key.PrivateKey, {"private_key": "${TfToken[TOKEN.0]}"}, "fleet_key"),
     "fleet_key.NoKey": (fleet_key.NoKey, {}, "fleet_key"),
+    "PrivateZone": (PrivateZone, {"zone_id": "Z1", "name": "data.internal"}, "private_zone"),
 }
 """Each class whose objects are arguments: with what it needs, and as which argument of the cluster."""
 
@@ -75,18 +89,68 @@ def test_every_class_that_is_exported_is_tried() -> None:
         if dataclasses.is_dataclass(one) and one.__module__ == module.__name__
     }
     # What a strategy and a place of the key are given and give, not what a caller gives.
-    of_strategies = {"scaling.Prepared", "fleet_key.FleetKeyPlace"}
+    of_strategies = {"scaling.Prepared", "scaling.Attached", "fleet_key.FleetKeyPlace"}
     exported = {name for name in spark_cluster.__all__ if inspect.isclass(getattr(spark_cluster, name))}
-    assert OBJECTS.keys() | {"SparkCluster"} == exported | (in_modules.keys() - of_strategies)
+    others = {"SparkCluster", "CallerRole", "ExistingCluster", "Allow"}
+    assert OBJECTS.keys() | others == exported | (in_modules.keys() - of_strategies)
 
 
 def test_every_command_is_tried() -> None:
     assert set(COMMANDS) == {name for name, _ in inspect.getmembers(Commands, inspect.isfunction) if name[0] != "_"}
 
 
+RULE = S3BucketLifecycleConfigurationRule(id="old", status="Enabled")
+READ = Allow(["sqs:ReceiveMessage"], ["*"])
+
+METHODS: Mapping[str, tuple[Callable[[Any], Callable[..., Any]], dict[str, Any]]] = {
+    "SparkCluster.grant_submit": (
+        lambda made: made.cluster.grant_submit,
+        {"grantee": "job", "security_group_id": "sg-1"},
+    ),
+    "SparkCluster.start_after": (lambda made: partial(one_other, made.cluster.start_after), {"others": None}),
+    "ClusterStorage.grant_read_data": (lambda made: made.cluster.storage.grant_read_data, {"grantee": "job"}),
+    "ClusterStorage.grant_read_write_data": (
+        lambda made: made.cluster.storage.grant_read_write_data,
+        {"grantee": "job"},
+    ),
+    "ClusterStorage.add_lifecycle_rule": (lambda made: made.cluster.storage.add_lifecycle_rule, {"rule": RULE}),
+    "ClusterStorage.add_policy_statement": (lambda made: made.cluster.storage.add_policy_statement, {"statement": {}}),
+    "ExistingCluster.grant_read_data": (lambda made: made.existing.grant_read_data, {"grantee": "job"}),
+    "ExistingCluster.grant_read_write_data": (lambda made: made.existing.grant_read_write_data, {"grantee": "job"}),
+    "ExistingCluster.grant_submit": (
+        lambda made: made.existing.grant_submit,
+        {"grantee": "job", "security_group_id": "sg-1"},
+    ),
+    "NodeRole.allow": (
+        lambda made: partial(one_statement, made.cluster.worker_role.allow),
+        {"id": "late", "statements": READ},
+    ),
+    "CallerRole.allow": (
+        lambda made: partial(one_statement, made.role.allow),
+        {"id": "late", "statements": READ},
+    ),
+}
+"""What a caller calls on what was made, with what is right."""
+
+NOT_FOR_CALLERS = {"NodeRole.precede", "CallerRole.move_former"}
+
+
+def one_other(start_after: Callable[..., None], others: object) -> None:
+    start_after(others)
+
+
+def one_statement(allow: Callable[..., None], id: str, statements: object) -> None:
+    allow(id, statements)
+
+
 def test_every_method_is_tried() -> None:
-    own = {name for name, one in vars(SparkCluster).items() if inspect.isfunction(one) and name[0] != "_"}
-    assert own == {"grant_submit"}
+    methods = {
+        f"{kind.__name__}.{name}"
+        for kind in (SparkCluster, ClusterStorage, ExistingCluster, NodeRole, CallerRole)
+        for name, one in vars(kind).items()
+        if inspect.isfunction(one) and name[0] != "_"
+    }
+    assert methods - NOT_FOR_CALLERS == METHODS.keys()
 
 
 # --- junk ---------------------------------------------------------------------------------------------------------
@@ -315,37 +379,73 @@ def test_a_command_takes_or_refuses_any_value(command: str, argument: str, share
     try_junk(judge)
 
 
+@dataclasses.dataclass(frozen=True)
+class Made:
+    """What methods are called on."""
+
+    cluster: SparkCluster
+    existing: ExistingCluster
+    role: CallerRole
+
+
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> SparkCluster:
-    return SparkCluster(new_stack(tmp_path_factory.mktemp("cluster")), "spark", **REQUIRED)
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    stack = new_stack(tmp_path_factory.mktemp("made"))
+    existing = ExistingCluster(stack, "existing", name="existing")
+    return Made(SparkCluster(stack, "spark", **REQUIRED), existing, CallerRole(stack, "role", role_name="job"))
 
 
-@pytest.mark.parametrize("argument", arguments(CallerRole.__init__))
-def test_a_role_of_the_callers_takes_or_refuses_any_value(argument: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "needed", "argument"),
+    [
+        *((CallerRole, {"role_name": "job"}, argument) for argument in arguments(CallerRole.__init__)),
+        *((ExistingCluster, {"name": "other"}, argument) for argument in arguments(ExistingCluster.__init__)),
+    ],
+)
+def test_a_construct_takes_or_refuses_any_value(
+    kind: type, needed: dict[str, Any], argument: str, tmp_path: Path
+) -> None:
     stack = new_stack(tmp_path)
 
     def judge(value: object) -> None:
-        right = {"scope": stack, "id": f"{argument}_{len(stack.node.children)}", "role_name": "job"}
-        message = refusal(CallerRole, {**right, argument: value})
+        right = {"scope": stack, "id": f"{argument}_{len(stack.node.children)}", **needed}
+        message = refusal(kind, {**right, argument: value})
         assert message is None or in_the_callers_words(message, argument), message
 
     try_junk(judge)
-    assert TerraformStack.is_stack(stack), "jsii answers"
+    assert Synthesized(stack).json
 
 
-@pytest.mark.parametrize("argument", arguments(SparkCluster.grant_submit))
-def test_a_grant_takes_or_refuses_any_value(argument: str, cluster: SparkCluster) -> None:
-    stack = TerraformStack.of(cluster)
-    right = {"grantee": CallerRole(stack, argument, role_name="job"), "security_group_id": "wrong"}
+@pytest.mark.parametrize("argument", arguments(Allow))
+def test_a_statement_takes_or_refuses_any_value(argument: str) -> None:
+    taken: list[Allow] = []
 
     def judge(value: object) -> None:
-        message = refusal(cluster.grant_submit, {**right, argument: value})
-        assert message is not None
-        words = in_the_callers_words(message, argument)
-        assert words or (argument == "grantee" and message.startswith("security_group_id")), message
+        right: dict[str, Any] = {"actions": ["s3:GetObject"], "resources": ["*"], argument: value}
+        message = refusal(Allow, right)
+        if message is None:
+            taken.append(Allow(**right))
+        else:
+            assert in_the_callers_words(message, argument), message
 
     try_junk(judge)
-    assert Synthesized(stack).json
+    for statement in taken:
+        assert json.dumps(statement.to_dict())
+
+
+@pytest.mark.parametrize(
+    ("method", "argument"), [(name, argument) for name, (_, right) in METHODS.items() for argument in right]
+)
+def test_a_method_takes_or_refuses_any_value(method: str, argument: str, made: Made) -> None:
+    find, right = METHODS[method]
+    called = find(made)
+
+    def judge(value: object) -> None:
+        message = refusal(called, {**right, argument: value})
+        assert message is None or in_the_callers_words(message, argument), message
+
+    try_junk(judge)
+    assert Synthesized(TerraformStack.of(made.cluster)).json
 
 
 # --- tokens -------------------------------------------------------------------------------------------------------
@@ -460,6 +560,7 @@ TAKES = {
         "Workers": "spot_max_price",
         "scaling.Cpu": "",
         "fleet_key.SsmParameter": "name kms_key_arn",
+        "PrivateZone": "zone_id name",
     },
     "list": {"cluster": "subnet_ids no_proxy security_group_ids"},
     "number": {
@@ -529,6 +630,7 @@ def test_tokens_of_every_form_synthesize_wherever_they_are_taken(form: int, thin
             "workers": Workers(instance_types=types, **of("Workers")),
             "scaling": scaling.Cpu(**of("scaling.Cpu")),
             "fleet_key": fleet_key.SsmParameter(**of("fleet_key.SsmParameter")),
+            "private_zone": PrivateZone(**of("PrivateZone")),
         },
     )
     assert "TfToken" not in Synthesized(things.stack).text

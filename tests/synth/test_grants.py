@@ -145,7 +145,7 @@ def test_refuses_what_is_no_role(cluster: SparkCluster, role: Any) -> None:
     for grant in grants:
         with pytest.raises(ValueError) as error:  # noqa: PT011 - compared whole below
             grant(role)
-        assert str(error.value) == f"grantee must {rule}, got {role!r}"
+        assert str(error.value).startswith(f"grantee must {rule}, got ")
 
 
 def test_refuses_the_bare_name_that_only_terraform_knows(stack: TerraformStack, cluster: SparkCluster) -> None:
@@ -437,8 +437,11 @@ def test_grants_on_a_cluster_of_another_program(stack: TerraformStack) -> None:
     [
         ({"name": "Analytics"}, "name must be lower-case letters"),
         ({"name": "a", "account_id": "1"}, "account_id must be 12 digits in a string, got '1'"),
-        ({"name": "a", "bucket_kms_key_arn": "1"}, "bucket_kms_key_arn must begin with 'arn:', got '1'"),
-        ({"name": "a", "parameter_kms_key_arn": "1"}, "parameter_kms_key_arn must begin with 'arn:', got '1'"),
+        ({"name": "a", "bucket_kms_key_arn": "1"}, "bucket_kms_key_arn must be a KMS key's ARN such as 'arn:aws:kms:"),
+        (
+            {"name": "a", "parameter_kms_key_arn": "1"},
+            "parameter_kms_key_arn must be a KMS key's ARN such as 'arn:aws:kms:",
+        ),
         ({"name": "a", "tags": {"Name": "x"}}, "tags must not set 'Name'"),
     ],
 )

@@ -12,10 +12,8 @@ from cdktf_cdktf_provider_aws.s3_bucket_lifecycle_configuration import (
 )
 
 from spark_cluster import SparkCluster
-from tests.synth.conftest import REQUIRED
+from tests.synth.conftest import NO_ALIAS, REQUIRED
 from tests.synth.synthesized import Synthesized
-
-from tests.synth.conftest import NO_ALIAS
 
 if TYPE_CHECKING:
     from spark_cluster.storage import ClusterStorage

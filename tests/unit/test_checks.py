@@ -648,7 +648,7 @@ def test_properties_that_go_together_are_taken() -> None:
 
 def test_the_clusters_own_properties_are_right_by_the_same_rules() -> None:
     for role in ("master", "worker"):
-        own = spark_conf.defaults(role, "master.demo-spark")
+        own = spark_conf.defaults(role, "master.demo-spark", "4.3.0")
         assert own["spark.network.timeout"] == spark_properties.NETWORK_TIMEOUT
         kept = {key: value for key, (value, _) in spark_properties.KEPT.items() if key in own}
         assert {key: own[key] for key in kept} == kept
