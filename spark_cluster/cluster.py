@@ -23,6 +23,7 @@ from spark_cluster.parameters import PLACEHOLDER, NodeParameter, parameter_name
 from spark_cluster.required_version import RequiredVersion
 from spark_cluster.scaling import Cpu, Prepared, Scaling
 from spark_cluster.settings import MasterSettings, NodeSettings, WorkerSettings, executor_cores
+from spark_cluster.setup_script import SetupScript
 from spark_cluster.spark_release import DEFAULT_SPARK_VERSION, PYTHON_VERSION, SparkArchive, SparkDistribution
 from spark_cluster.storage import ClusterStorage
 from spark_cluster.workers import LAUNCH_HOOK_NAME, WorkerFleet, Workers, grant_complete_launch, group_arn, group_name
@@ -299,6 +300,7 @@ class SparkCluster(Construct):
             master_name=node_name(name, "master"),
             instance_type_names=[master.instance_type, *workers.instance_types],
         )
+        self.setup_script = SetupScript(self, "setup_script", script=setup_script, storage=self.storage)
         self.group_name = group_name(name)
         settings = NodeSettings(
             region=self.location.region,
@@ -317,7 +319,8 @@ class SparkCluster(Construct):
             secret_parameter=self.spark_secret.address.name,
             fleet_public_key_parameter=self.fleet_key.public_name or "",
             parameter_placeholder=PLACEHOLDER,
-            setup_script=setup_script or "",
+            setup_script_key=self.setup_script.key,
+            setup_script_sha256=self.setup_script.sha256,
             http_proxy=http_proxy or "",
             no_proxy=no_proxy,
         )
@@ -341,6 +344,7 @@ class SparkCluster(Construct):
                 *self.storage.ready,
                 *self.spark_secret.address.ready,
                 *self.fleet_key.ready,
+                *self.setup_script.ready,
                 *self.master_role.policies,
                 *self.worker_role.policies,
             ],

@@ -47,12 +47,13 @@ class NodeSettings:
         str, 'name of the parameter with the public half of the fleet key, or `""`: there is no such key'
     ]
     parameter_placeholder: Annotated[str, "what a parameter holds until the master fills it"]
-    setup_script: Annotated[str, 'the text of the caller\'s script, or `""`: there is none']
+    setup_script_key: Annotated[str, 'the object in the bucket with the caller\'s script, or `""`: there is none']
+    setup_script_sha256: Annotated[str, "the script's SHA-256"]
     http_proxy: Annotated[str, 'address of the proxy, or `""`: there is none']
     no_proxy: Annotated[Sequence[str], "names reached without it, besides those that always are"]
 
     def __post_init__(self) -> None:
-        """Check what a strategy of scaling may have changed, and mend the script's line ends.
+        """Check what a strategy of scaling may have changed.
 
         Raises:
             ValueError: a value is wrong; the message names it and the rule.
@@ -60,9 +61,7 @@ class NodeSettings:
         shortest, longest = limits.SHORTEST_BOOT_SECONDS, limits.LONGEST_BOOT_SECONDS
         checks.whole("boot_timeout_seconds", self.boot_timeout_seconds, shortest, longest)
         checks.spark_defaults("spark_defaults", self.spark_defaults)
-        checks.script("setup_script", self.setup_script or None)
         checks.no_proxy("no_proxy", self.no_proxy)
-        object.__setattr__(self, "setup_script", checks.unix_lines(self.setup_script))
 
     def to_dict(self) -> dict[str, object]:
         """The document as the node reads it."""

@@ -156,7 +156,7 @@ class UserData(Construct):
         if self.compressed_bytes > limits.USER_DATA_BYTES:
             message = (
                 f"user data of the {role} must be at most {limits.USER_DATA_BYTES} bytes compressed, got about "
-                f"{self.compressed_bytes}: shorten setup_script or spark_defaults, or let setup_script fetch its text"
+                f"{self.compressed_bytes}: shorten spark_defaults"
             )
             raise ValueError(message)
         values = TerraformLocal(self, "settings", escape_values(document))
@@ -167,21 +167,25 @@ class UserData(Construct):
         # The plain text decides whether a node is another. Terraform's releases compress it to other bytes, now and
         # then (https://github.com/golang/go/issues/81024).
         self.base64 = references.kept(self, "compressed", Fn.base64gzip(plain), until=Fn.sha256(plain))
-        self.ready = [
-            S3Object(
-                self,
-                "programs",
-                bucket=storage.bucket_name,
-                key=key,
-                content_base64=base64.b64encode(programs).decode(),
-                # An object takes 10 tags; the provider's default ones may be more.
-                # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html
-                override_provider=S3ObjectOverrideProvider(default_tags=S3ObjectOverrideProviderDefaultTags(tags={})),
-                depends_on=storage.ready,
-                # Until the new template is there, a worker may still be launched with the old one.
-                lifecycle=TerraformResourceLifecycle(create_before_destroy=True),
-            )
-        ]
+        content = base64.b64encode(programs).decode()
+        self.ready = [node_object(self, "programs", storage=storage, key=key, content_base64=content)]
+
+
+def node_object(scope: Construct, id: str, *, storage: ClusterStorage, key: str, **content: str) -> S3Object:
+    """An object that nodes run: only who deploys may write it."""
+    return S3Object(
+        scope,
+        id,
+        bucket=storage.bucket_name,
+        key=key,
+        # An object takes 10 tags; the provider's default ones may be more.
+        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html
+        override_provider=S3ObjectOverrideProvider(default_tags=S3ObjectOverrideProviderDefaultTags(tags={})),
+        depends_on=storage.ready,
+        # Until the new template is there, a worker may still be launched with the old one.
+        lifecycle=TerraformResourceLifecycle(create_before_destroy=True),
+        **content,
+    )
 
 
 def _compressed_bytes(text: str) -> int:

@@ -180,3 +180,8 @@ def _name(key: str) -> str:
 
 def _without_comment(body: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in body.items() if key != "//"}
+
+
+def unescaped(text: str) -> str:
+    """What Terraform makes of a text without expressions."""
+    return text.replace("$${", "${").replace("%%{", "%{")

@@ -155,7 +155,7 @@ class Own:
         master_role.allow("set_size", Allow(("autoscaling:SetDesiredCapacity",), (group_arn,)))
         own = {"spark.a": "the strategy's", "spark.b": "the strategy's", "spark.executor.cores": "2"}
         defaults = {**own, **settings.spark_defaults}
-        return scaling.Prepared(replace(settings, spark_defaults=defaults, setup_script="#!/bin/sh\n"))
+        return scaling.Prepared(replace(settings, spark_defaults=defaults, no_proxy=["intern.example"]))
 
     def attach(self, scope: Construct, *, group: AutoscalingGroup, name: str, tags: Mapping[str, str]) -> None:
         """Nothing."""
@@ -175,7 +175,7 @@ def test_a_strategy_grants_to_the_master_and_tells_the_nodes_before_there_are_an
             "spark.executor.cores": "2",
         }
         assert given["executor_cores"] == 2
-        assert given["setup_script"] == "#!/bin/sh\n"
+        assert given["no_proxy"] == ["intern.example"]
     assert stack.the("aws_launch_template")["monitoring"] == {"enabled": False}
 
 

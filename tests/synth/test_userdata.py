@@ -23,7 +23,7 @@ from cdktf import TerraformStack, TerraformVariable
 
 from spark_cluster import SparkArchive, SparkCluster, limits, userdata
 from tests.synth.conftest import REQUIRED
-from tests.synth.synthesized import expressions
+from tests.synth.synthesized import expressions, unescaped
 
 if TYPE_CHECKING:
     from tests.synth.conftest import Synthesize
@@ -62,10 +62,6 @@ def filled(value: Any) -> Any:
     for expression in set(expressions(value)):
         value = value.replace(f"${{{expression}}}", TYPICAL_REFERENCE)
     return unescaped(value)
-
-
-def unescaped(text: str) -> str:
-    return text.replace("$${", "${").replace("%%{", "%{")
 
 
 def programs(stack: Synthesized, role: str) -> tuple[dict[str, Any], bytes]:
@@ -233,7 +229,8 @@ def test_what_the_master_is_given(default: Synthesized) -> None:
         "fleet_private_key_parameter": TYPICAL_REFERENCE,
         "parameter_placeholder": "unset",
         "parameter_kms_key": "",
-        "setup_script": "",
+        "setup_script_key": "",
+        "setup_script_sha256": "",
         "http_proxy": "",
         "no_proxy": [],
     }
@@ -304,7 +301,6 @@ def test_each_argument_reaches_the_nodes(synthesize: Synthesize) -> None:
         spark_version="4.2.0",
         spark_defaults={"spark.executor.cores": "4"},
         python_version="3.12",
-        setup_script="#!/bin/sh\ntrue\n",
         http_proxy="http://proxy:3128",
         no_proxy=["intern.example", "10.0.0.0/8"],
     )
@@ -314,7 +310,6 @@ def test_each_argument_reaches_the_nodes(synthesize: Synthesize) -> None:
         assert settings["spark_checksum"] == "cc1232a4a23858300ba9c887b7ac5a9128b4a1819cea2fa8ee2bc6ce98ced72b"
         assert settings["spark_defaults"] == {"spark.executor.cores": "4"}
         assert settings["python_version"] == "3.12"
-        assert settings["setup_script"] == "#!/bin/sh\ntrue\n"
         assert settings["http_proxy"] == "http://proxy:3128"
         assert settings["no_proxy"] == ["intern.example", "10.0.0.0/8"]
 
@@ -332,7 +327,6 @@ def test_each_setting_may_be_what_only_terraform_knows(synthesize: Synthesize, s
     found = synthesize(
         spark_checksum=variable("checksum"),
         spark_defaults={"spark.x": variable("property")},
-        setup_script=variable("script"),
         http_proxy=variable("proxy"),
         no_proxy=[variable("direct")],
         boot_timeout_seconds=TerraformVariable(stack, "seconds", type="number").number_value,
@@ -340,7 +334,6 @@ def test_each_setting_may_be_what_only_terraform_knows(synthesize: Synthesize, s
     settings = found.settings("worker")
     assert settings["spark_checksum"] == "${var.checksum}"
     assert settings["spark_defaults"] == {"spark.x": "${var.property}"}
-    assert settings["setup_script"] == "${var.script}"
     assert settings["http_proxy"] == "${var.proxy}"
     assert settings["no_proxy"] == ["${var.direct}"]
     assert settings["boot_timeout_seconds"] == "${var.seconds}"
@@ -353,22 +346,6 @@ def test_a_list_without_proxy_may_be_what_only_terraform_knows(synthesize: Synth
 
 # --- templates ---------------------------------------------------------------------------------------------------
 
-SHELL = '#!/bin/bash\necho "${HOME}" %{if} "$HOME" $(id) 100%\n'
-
-
-def test_line_ends_of_another_system_in_a_setup_script_are_mended(synthesize: Synthesize) -> None:
-    """With them every node would end with status 127: no interpreter has a name that ends in a carriage return."""
-    found = synthesize(setup_script="\ufeff#!/bin/bash\r\necho \r\n")
-    for role in ("master", "worker"):
-        assert found.settings(role)["setup_script"] == "#!/bin/bash\necho \n"
-
-
-def test_braces_in_a_setup_script_reach_the_node_and_not_terraform(synthesize: Synthesize) -> None:
-    stack = synthesize(setup_script=SHELL)
-    written = stack.settings("worker")["setup_script"]
-    assert written == SHELL.replace("${", "$${").replace("%{", "%%{")
-    assert filled(written) == SHELL
-
 
 def test_braces_in_a_spark_property_reach_the_node_and_not_terraform(synthesize: Synthesize) -> None:
     stack = synthesize(spark_defaults={"spark.x": "${env:HOME} %{y}"})
@@ -377,8 +354,8 @@ def test_braces_in_a_spark_property_reach_the_node_and_not_terraform(synthesize:
 
 def test_a_token_within_text_stays_one(synthesize: Synthesize, stack: TerraformStack) -> None:
     token = TerraformVariable(stack, "given", type="string").string_value
-    found = synthesize(setup_script=f"#!/bin/sh\necho ${{HOME}} {token}\n")
-    assert found.settings("worker")["setup_script"] == "#!/bin/sh\necho $${HOME} ${var.given}\n"
+    found = synthesize(spark_defaults={"spark.x": f"${{HOME}} {token}"})
+    assert found.settings("worker")["spark_defaults"] == {"spark.x": "$${HOME} ${var.given}"}
 
 
 @pytest.mark.parametrize("dollars", ["$", "$$"])
@@ -461,30 +438,22 @@ def noise(length: int) -> str:
 
 def test_refuses_user_data_that_ec2_would_not_take(synthesize: Synthesize) -> None:
     with pytest.raises(ValueError) as error:  # noqa: PT011 - its number is not known to the byte
-        synthesize(setup_script=f"#!/bin/sh\n# {noise(30_000)}\n")
-    assert re.fullmatch(
-        r"user data of the master must be at most 16384 bytes compressed, got about \d{5}: "
-        r"shorten setup_script or spark_defaults, or let setup_script fetch its text",
-        str(error.value),
-    )
-
-
-def test_refuses_user_data_that_spark_defaults_make_too_large(synthesize: Synthesize) -> None:
-    with pytest.raises(ValueError, match=r"^user data of the master must be at most 16384 bytes compressed"):
         synthesize(spark_defaults={f"spark.x{number}": noise(1_000) for number in range(30)})
+    words = r"user data of the master must be at most 16384 bytes compressed, got about \d{5}: shorten spark_defaults"
+    assert re.fullmatch(words, str(error.value))
 
 
 def test_takes_text_that_is_long_and_compresses_well(synthesize: Synthesize) -> None:
-    assert synthesize(setup_script="#!/bin/sh\n" + "echo again and again\n" * 2_000)
+    assert synthesize(spark_defaults={"spark.x": "again and again" * 2_000})
 
 
 def test_allows_for_what_only_terraform_knows(stack: TerraformStack) -> None:
-    def size(name: str, **arguments: object) -> int:
-        cluster = SparkCluster(stack, name, **{**REQUIRED, "name": name}, **arguments)  # type: ignore[arg-type]
+    def size(name: str, value: str) -> int:
+        cluster = SparkCluster(stack, name, **{**REQUIRED, "name": name}, spark_defaults={"spark.x": value})
         return cluster.workers.user_data.compressed_bytes
 
     token = TerraformVariable(stack, "given", type="string").string_value
-    assert size("with", setup_script=f"#!/bin/sh\n{token}") >= size("not", setup_script="#!/bin/sh\n") + 50
+    assert size("with", f"a{token}") >= size("not", "a") + 50
 
 
 class OnWindows(PureWindowsPath):

@@ -165,7 +165,8 @@ def node_settings(role: str, **more: Any) -> dict[str, Any]:
         secret_parameter="/spark-cluster/demo/spark-secret",  # noqa: S106 - its name
         fleet_public_key_parameter="/spark-cluster/demo/fleet-public-key",
         parameter_placeholder=PLACEHOLDER,
-        setup_script="",
+        setup_script_key="",
+        setup_script_sha256="",
         http_proxy="",
         no_proxy=[],
     )
@@ -230,6 +231,14 @@ class Node:
         archive = tar(entries, "w")
         self.put_object("artifacts/node/programs.tar", archive)
         self.settings["programs_sha256"] = hashlib.sha256(archive).hexdigest()
+
+    def set_up(self, script: str) -> None:
+        """The caller's script in the bucket; an empty one is none."""
+        self.settings["setup_script_key"] = self.settings["setup_script_sha256"] = ""
+        if script:
+            self.put_object("artifacts/node/setup-script", script.encode())
+            self.settings["setup_script_key"] = "artifacts/node/setup-script"
+            self.settings["setup_script_sha256"] = hashlib.sha256(script.encode()).hexdigest()
 
     def put_object(self, key: str, content: bytes) -> None:
         path = self.bucket / key

@@ -146,7 +146,7 @@ def test_booting_twice_is_harmless(master: Node) -> None:
 def test_nothing_is_left_running_that_setup_script_started(worker: Node) -> None:
     """A process that keeps the boot's output open must not keep the boot from ending."""
     sleeper = worker.root / "sleeper"
-    worker.settings["setup_script"] = f'#!/bin/bash\n/bin/sleep 50 &\necho $! >"{sleeper}"\necho "agent installed"'
+    worker.set_up(f'#!/bin/bash\n/bin/sleep 50 &\necho $! >"{sleeper}"\necho "agent installed"')
     began = time.monotonic()
     try:
         assert_succeeded(worker, worker.boot())
@@ -182,11 +182,12 @@ def test_fails_without_settings(worker: Node) -> None:
     assert worker.calls_of("dnf") == []
 
 
-def test_settings_reach_bash_as_they_are(worker: Node) -> None:
-    worker.settings["setup_script"] = "#!/bin/bash\necho 'quoted \"twice\"' $((1 + 1)) \\\\ ${UNSET:-%F}\n\n# éß"
+def test_a_setup_script_reaches_the_node_as_it_is(worker: Node) -> None:
+    script = "#!/bin/bash\necho 'quoted \"twice\"' $((1 + 1)) \\\\ ${UNSET:-%F}\n\n# éß"
+    worker.set_up(script)
     assert_succeeded(worker, worker.boot())
     assert 'quoted "twice" 2 \\ %F' in worker.log
-    assert worker.read("/etc/spark-cluster/setup-script") == worker.settings["setup_script"] + "\n"
+    assert worker.read("/etc/spark-cluster/setup-script") == script
 
 
 def test_no_proxy_changes_nothing(worker: Node) -> None:
@@ -304,7 +305,7 @@ def test_a_package_manager_that_hangs_ends_with_the_boots_time(worker: Node) -> 
 def test_fails_when_the_programs_are_not_those_of_the_user_data(worker: Node) -> None:
     worker.settings["programs_sha256"] = "0" * 64
     done = worker.boot()
-    assert_failed(worker, done, "fetch_programs", "the node's programs do not match the checksum in user data")
+    assert_failed(worker, done, "fetch_programs", "the checksum of the node's programs is not the one in user data")
     assert not (worker.root / LIB / "boot").exists()
 
 
@@ -334,22 +335,30 @@ def test_programs_are_executable_and_files_are_not(worker: Node) -> None:
 
 def test_setup_script_finds_spark_configured_and_not_running(worker: Node) -> None:
     spark = worker.root / "opt/spark/bin/spark-class"
-    worker.settings["setup_script"] = f'#!/bin/bash\necho "setting up $0"\n[[ -x "{spark}" ]]'
+    worker.set_up(f'#!/bin/bash\necho "setting up $0"\n[[ -x "{spark}" ]]')
     assert_succeeded(worker, worker.boot())
     assert "setting up" in worker.log
     assert (worker.root / "etc/spark-cluster/setup-script").stat().st_mode & 0o777 == 0o700
 
 
 def test_fails_when_setup_script_fails_and_shows_what_it_said(worker: Node) -> None:
-    worker.settings["setup_script"] = "#!/bin/bash\necho 'no such mirror' >&2\nexit 7"
+    worker.set_up("#!/bin/bash\necho 'no such mirror' >&2\nexit 7")
     done = worker.boot()
     assert_failed(worker, done, "run_setup_script", "setup_script ended with status 7")
     assert "no such mirror" in worker.log
     assert_started_nothing(worker)
 
 
+def test_fails_when_the_setup_script_is_not_that_of_the_user_data(worker: Node) -> None:
+    worker.set_up("#!/bin/bash\n")
+    worker.put_object("artifacts/node/setup-script", b"#!/bin/bash\necho mine\n")
+    done = worker.boot()
+    assert_failed(worker, done, "run_setup_script", "the checksum of setup_script is not the one in user data")
+    assert "mine" not in worker.log
+
+
 def test_a_setup_script_that_hangs_ends_with_the_boots_time(worker: Node) -> None:
-    worker.settings["setup_script"] = "#!/bin/bash\necho waiting for ever\nexec /bin/sleep 50"
+    worker.set_up("#!/bin/bash\necho waiting for ever\nexec /bin/sleep 50")
     done = worker.boot(seconds_gone=1596)
     assert_failed(worker, done, "run_setup_script", "setup_script ended with status 124")
     assert "waiting for ever" in worker.log
@@ -533,7 +542,7 @@ def test_fails_with_the_system_s_own_words_where_nothing_can_be_written(worker: 
 
 
 def test_until_the_boot_has_ended_what_is_unpacked_counts_as_unsure(worker: Node) -> None:
-    worker.settings["setup_script"] = "#!/bin/bash\nexit 3\n"
+    worker.set_up("#!/bin/bash\nexit 3\n")
     worker.boot()
     assert (worker.root / "opt/spark/bin/spark-class").exists()
     assert (worker.root / "var/lib/spark-cluster/unpacking").exists()
@@ -833,9 +842,9 @@ def test_a_log_that_cannot_be_stored_does_not_keep_the_launch_from_being_abandon
 
 
 def test_a_failed_boot_may_be_run_again(worker: Node) -> None:
-    worker.settings["setup_script"] = "#!/bin/bash\nexit 7"
+    worker.set_up("#!/bin/bash\nexit 7")
     worker.boot()
-    worker.settings["setup_script"] = ""
+    worker.set_up("")
     assert_succeeded(worker, worker.boot())
     assert worker.calls_of("aws.py")[-1] == "aws.py complete-hook CONTINUE"
 

@@ -16,7 +16,7 @@ MAPPINGS = {"spark_defaults"}
 TEXTS = {
     *("role", "programs_key", "programs_sha256", "region", "bucket", "group", "master_host", "python_version"),
     *("spark_version", "spark_file", "spark_checksum", "secret_parameter", "fleet_public_key_parameter"),
-    *("parameter_placeholder", "setup_script", "http_proxy"),
+    *("parameter_placeholder", "setup_script_key", "setup_script_sha256", "http_proxy"),
 }
 NUMBER = (int, float)
 WORDS = {NUMBER: "a number", list: "a list", dict: "an object", str: "a text"}
