@@ -22,6 +22,7 @@ from moto.core.routing import get_service_router
 from moto.core.utils import get_service_model
 from werkzeug.exceptions import NotFound
 
+from . import rules
 from .refusals import RefusedError, refuse
 from .turns import SCOPE
 
@@ -41,12 +42,13 @@ _NAMES = {"monitoring": "cloudwatch"}
 _MISSING = "be there"
 _UNITS = {"string": "characters", "blob": "bytes", "list": "elements", "map": "entries"}
 _NUMBERS = {"integer", "long", "float", "double"}
+_SHOWN_WORDS = 8
 _SURROGATES = r"\uD800\uDC00-\uDBFF\uDFFF"
 """How the models write, in Java's way, the characters from U+10000 on."""
 
 
 @dataclass(frozen=True)
-class Rule:
+class Constraint:
     """What the model says of a value: words that go after "must", and whether a value obeys."""
 
     words: str
@@ -57,6 +59,7 @@ class Rule:
 class Call:
     """One request: the service as botocore has it, the operation, and its arguments by their names."""
 
+    region: str
     service: str
     operation: str
     input: Shape | None
@@ -82,13 +85,14 @@ class ServiceModels:
     def __call__(self, environ: Environ, respond: Respond) -> Iterable[bytes]:
         """Let a request through that fits; one that is not signed, or of an operation unknown to AWS, is moto's."""
         scope = SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
-        call = read_call(environ, _NAMES.get(scope["service"], scope["service"])) if scope else None
+        call = read_call(environ, scope) if scope else None
         if scope is None or call is None:
             return self._app(environ, respond)
         if caller := self._caller(environ, scope):
             self._note(caller, call)
         try:
             check(call)
+            rules.check(call)
         except RefusedError as refused:
             return refuse(environ, respond, scope["service"], refused)
         return self._app(environ, respond)
@@ -113,8 +117,9 @@ def caller(deployer: str) -> Caller:
     return named
 
 
-def read_call(environ: Environ, service: str) -> Call | None:
+def read_call(environ: Environ, scope: re.Match[str]) -> Call | None:
     """What a request asks for; None if it is no operation of the service. An object's bytes are left unread."""
+    service = _NAMES.get(scope["service"], scope["service"])
     model = get_service_model(service)
     if service != "s3":
         _rewind(environ)
@@ -139,7 +144,7 @@ def read_call(environ: Environ, service: str) -> Call | None:
     )
     if service != "s3" or not operation.has_streaming_input:
         environ["wsgi.input"].seek(0)
-    return Call(service, operation.name, operation.input_shape, arguments)
+    return Call(scope["region"], service, operation.name, operation.input_shape, arguments)
 
 
 def _rewind(environ: Environ) -> None:
@@ -177,9 +182,9 @@ def _code(service: str, rule: str) -> str:
 
 def violations(shape: Shape, value: Any, path: str = "") -> Iterator[tuple[str, Any, str]]:
     """Where a value breaks which rule of its shape: path, value and rule."""
-    for rule in rules(shape):
-        if not rule.holds(value):
-            yield path, "(sensitive)" if shape.metadata.get("sensitive") else value, rule.words
+    for one in constraints(shape):
+        if not one.holds(value):
+            yield path, "(sensitive)" if shape.metadata.get("sensitive") else value, one.words
     for member, inner, place in _members(shape, value, path):
         if inner is None:
             yield place, None, _MISSING
@@ -215,29 +220,64 @@ def _below(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
+def input_rules(operation: str, arguments: list[str]) -> dict[str, list[str]]:
+    """The words of all rules that the model has for these arguments of an operation such as `ec2:RunInstances`."""
+    service, name = operation.split(":")
+    shape = get_service_model(service).operation_model(name).input_shape
+    found = {path: [one.words for one in constraints(_at(shape, path))] for path in arguments} if shape else {}
+    for path in shape.required_members if shape else []:
+        found.setdefault(path, []).insert(0, _MISSING)
+    return {path: words for path, words in found.items() if words}
+
+
+def prose(operation: str, argument: str) -> str:
+    """What the model's own documentation says of an argument."""
+    service, name = operation.split(":")
+    shape, said = get_service_model(service).operation_model(name).input_shape, ""
+    for part in argument.split(".") if shape else []:
+        shape = shape.members[part.removesuffix("[]").removesuffix("{}")]
+        said = shape.documentation or said
+        while shape.type_name == "list":
+            shape = shape.member
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", said)).strip()
+
+
+def _at(shape: Shape, path: str) -> Shape:
+    """The shape of what is at a path, such as that of `Filters[].Name`."""
+    for name in path.split("."):
+        shape = shape.members[name.removesuffix("[]").removesuffix("{}")]
+        while shape.type_name == "list":
+            shape = shape.member
+    return shape
+
+
 @functools.cache
-def rules(shape: Shape) -> tuple[Rule, ...]:
+def constraints(shape: Shape) -> tuple[Constraint, ...]:
     """The rules of the model for a value itself, not for what is in it."""
     kind, said = shape.type_name, shape.metadata
     found = []
     if kind in _NUMBERS:
         if "min" in said:
-            found.append(Rule(f"be at least {said['min']}", lambda value: bool(value >= said["min"])))
+            found.append(Constraint(f"be at least {said['min']}", lambda value: bool(value >= said["min"])))
         if "max" in said:
-            found.append(Rule(f"be at most {said['max']}", lambda value: bool(value <= said["max"])))
+            found.append(Constraint(f"be at most {said['max']}", lambda value: bool(value <= said["max"])))
     elif kind in _UNITS:
-        unit = _UNITS[kind]
-        if said.get("min"):
-            found.append(Rule(f"have at least {said['min']} {unit}", lambda value: len(value) >= said["min"]))
-        if "max" in said:
-            found.append(Rule(f"have at most {said['max']} {unit}", lambda value: len(value) <= said["max"]))
+        found += _length(said.get("min", 0), said.get("max"), _UNITS[kind])
     if said.get("enum"):
         words = frozenset(said["enum"])
-        found.append(Rule(f"be one of {', '.join(said['enum'])}", lambda value: value in words))
+        shown = ", ".join(said["enum"][:_SHOWN_WORDS])
+        more = f" and {len(words) - _SHOWN_WORDS} more" if len(words) > _SHOWN_WORDS else ""
+        found.append(Constraint(f"be one of {shown}{more}", lambda value: value in words))
     if kind == "string" and (pattern := said.get("pattern")):
         compiled = re.compile(in_python(pattern))
-        found.append(Rule(f"match {pattern}", lambda value: compiled.fullmatch(value) is not None))
+        found.append(Constraint(f"match {pattern}", lambda value: compiled.fullmatch(value) is not None))
     return tuple(found)
+
+
+def _length(least: int, most: int | None, unit: str) -> list[Constraint]:
+    if most is None:
+        return [Constraint(f"have at least {least} {unit}", lambda value: len(value) >= least)] if least else []
+    return [Constraint(f"have {least} to {most} {unit}", lambda value: least <= len(value) <= most)]
 
 
 def in_python(pattern: str) -> str:

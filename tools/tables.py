@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import sys
 from dataclasses import is_dataclass
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from griffe import Docstring
 
+from lab import calls, rules, service_models
 from spark_cluster import lazy_provider, settings
 
 if TYPE_CHECKING:
@@ -76,6 +78,49 @@ def of_values() -> str:
     return "\n\n".join(f"## `{name}`\n\n{_about(one)}{_arguments(one)}".rstrip() for name, one in classes.items())
 
 
+def of_rules() -> str:
+    """What AWS refuses beyond the models of its services."""
+    rows = ["| Call | Argument | must | Held by | Page |", "|---|---|---|---|---|"]
+    for rule in rules.RULES:
+        file, _, name = rule.test.partition("::")
+        held = rule.unheld and f"nobody: {rule.unheld}"
+        held = held or ("[`lab/rules.py`](../lab/rules.py)" if rule.broken else _link(rule.holder))
+        proof = f"[`{name}`](../{file})" if name else ""
+        cells = [", ".join(f"`{call}`" for call in rule.calls), rule.argument, rule.words]
+        rows.append(f"| {' | '.join([*cells, '<br>'.join(filter(None, [held, proof])), f'[page]({rule.page})'])} |")
+    return "\n".join(rows)
+
+
+def _link(holder: str) -> str:
+    return f"[`{holder}`](../{holder})" if "/" in holder else holder
+
+
+def of_models() -> str:
+    """What the models say of the arguments that Terraform and the nodes use."""
+    rows = ["| Call | By | Rules |", "|---|---|---|"]
+    for operation, call in calls.read().items():
+        said = service_models.input_rules(operation, call["arguments"])
+        texts = [f"`{path}` {', '.join(words)}".replace("|", r"\|") for path, words in said.items()]
+        rows.append(f"| `{operation}` | {', '.join(call['by'])} | {'<br>'.join(texts)} |")
+    return "\n".join(rows)
+
+
+def of_deployer() -> str:
+    """The policy of IAM that whoever deploys needs."""
+    conditions = {
+        "iam:PassRole": {"iam:PassedToService": "ec2.amazonaws.com"},
+        "iam:CreateServiceLinkedRole": {"iam:AWSServiceName": "autoscaling.amazonaws.com"},
+    }
+    free = [action for action in calls.deployers_actions() if action not in conditions]
+    statements: list[dict[str, Any]] = [{"Effect": "Allow", "Action": free, "Resource": "*"}]
+    statements += [
+        {"Effect": "Allow", "Action": action, "Resource": "*", "Condition": {"StringEquals": values}}
+        for action, values in conditions.items()
+    ]
+    policy = json.dumps({"Version": "2012-10-17", "Statement": statements}, indent=2)
+    return f"```json\n{policy}\n```"
+
+
 def _about(described: type) -> str:
     return f"{_one_line(_sections(described)['text'])}\n\n"
 
@@ -130,6 +175,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "settings": settings.table,
     "arguments": of_cluster,
     "values": of_values,
+    "rules": of_rules,
+    "models": of_models,
+    "deployer": of_deployer,
 }
 
 if __name__ == "__main__":

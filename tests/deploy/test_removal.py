@@ -1,4 +1,7 @@
-"""`cdktf destroy` of all that was deployed, after all other tests: nothing is left, unless a bucket is to be kept."""
+"""`cdktf destroy` of all that was deployed, after all other tests: nothing is left, unless a bucket is to be kept.
+
+By then Terraform has made each call that it makes here: the last test asks whether the rules of all are known.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lab import calls
 from lab.deployment import PROVIDER_COPY, Deployment, Done
 from lab.inventory import ClusterInAws
 
@@ -78,3 +82,12 @@ def test_destroy_keeps_a_bucket_that_holds_something_and_names_it(
     assert name in future.result().stdout
     (cluster,) = clusters(aws, "kept_bucket")
     assert {kind: names for kind, names in cluster.left().items() if names} == {"buckets": [name]}
+
+
+def test_every_call_that_terraform_made_is_one_whose_rules_are_listed(
+    aws: EmulatedAws, removals: dict[str, tuple[str, Future[Done]]]
+) -> None:
+    """Otherwise `python -m lab.calls` adds it, and `make docs` shows its rules."""
+    for _, future in removals.values():
+        future.result()
+    assert calls.missing(aws.calls) == [], f"python -m lab.calls {aws.calls}"

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab import faults
+from lab import calls, faults
 from lab.cluster import LIB, Cluster, ask_aws, start, stop, submit, until, write
 from lab.demo import EXPECTED, run_job
 from lab.lab import requests, run
+from lab.places import CALL_LOG
 
 if TYPE_CHECKING:
     import subprocess
@@ -164,6 +165,18 @@ def test_submitter_without_the_secret_is_refused_and_one_with_it_runs(
     assert [app["name"] for app in state["activeapps"] + state["completedapps"]].count("count") == 1
 
 
+def test_status_says_why_a_worker_is_not_even_launched(demo: Cluster) -> None:
+    master = demo.master()
+    with faults.injected(failed_launches={"demo": "capacity"}):
+        demo.set_size(3)
+        until(lambda: "failed launch" in run(master, "spark-status").stdout, 60, "spark-status has the failed launch")
+        assert "There is no capacity available that matches your request" in run(master, "spark-status").stdout
+        waited = run(master, "spark-wait", "1")
+        demo.set_size(2)
+    assert "2 of 3 workers are ready; the last launch failed: " in waited.stderr
+    assert "failed launch" not in run(master, "spark-status").stdout
+
+
 def test_list_of_workers_follows_the_group_and_an_outage_of_the_api_changes_nothing(demo: Cluster) -> None:
     master = demo.master()
     watcher = start(master, "python3", "-c", WATCH)
@@ -220,6 +233,11 @@ def test_worker_that_its_master_mistakes_for_the_one_it_remembers_is_started_aga
     until(lambda: ":7078 " in run(worker, "ss", "-ltn").stdout, 60, "the worker's next process listens")
     run(master, "systemctl", "start", "spark-master")
     demo.wait_ready(180)
+
+
+def test_every_call_of_a_node_is_one_whose_rules_are_listed(demo: Cluster) -> None:
+    """Otherwise `python -m lab.calls` adds it, and `make docs` shows its rules."""
+    assert calls.missing(CALL_LOG) == [], f"python -m lab.calls {CALL_LOG}"
 
 
 def all_workers(demo: Cluster) -> list[str]:

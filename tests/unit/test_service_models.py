@@ -96,7 +96,12 @@ def refused() -> Iterator[Any]:
     group = {"AutoScalingGroupName": "g", "MinSize": 0, "MaxSize": 1}
     hook = {"AutoScalingGroupName": "g", "LifecycleHookName": "h"}
     trust = {"AssumeRolePolicyDocument": "{}"}
-    yield "autoscaling", "create_auto_scaling_group", {**group, "AutoScalingGroupName": "g" * 256}, "at most 255 char"
+    yield (
+        "autoscaling",
+        "create_auto_scaling_group",
+        {**group, "AutoScalingGroupName": "g" * 256},
+        "1 to 255 char",
+    )
     yield "autoscaling", "create_auto_scaling_group", {"AutoScalingGroupName": "g", "MinSize": 0}, "'MaxSize'"
     yield "autoscaling", "create_auto_scaling_group", {**group, "Tags": [{"Value": "a"}]}, "'Tags[].Key'"
     yield "autoscaling", "put_lifecycle_hook", {**hook, "LifecycleHookName": "a b"}, "match"
@@ -112,12 +117,12 @@ def refused() -> Iterator[Any]:
         {"AutoScalingGroupName": "g", "Preferences": {"MaxHealthyPercentage": 250}},
         "be at most 200",
     )
-    yield "iam", "create_role", {**trust, "RoleName": "r" * 65}, "have at most 64 characters"
+    yield "iam", "create_role", {**trust, "RoleName": "r" * 65}, "have 1 to 64 characters"
     yield "iam", "create_role", {**trust, "RoleName": "a/b"}, "match"
     yield "iam", "create_role", {**trust, "RoleName": "r", "Tags": [{"Key": "a€", "Value": "b"}]}, "'Tags[].Key'"
-    yield "iam", "create_role", {**trust, "RoleName": "r", "Path": "p" * 513}, "at most 512"
+    yield "iam", "create_role", {**trust, "RoleName": "r", "Path": "p" * 513}, "1 to 512"
     yield "ssm", "put_parameter", {"Name": "p", "Value": "v", "Type": "Secret"}, "ValidationException"
-    yield "ssm", "put_parameter", {"Name": "p", "Value": "v", "Description": "d" * 1025}, "at most 1024"
+    yield "ssm", "put_parameter", {"Name": "p", "Value": "v", "Description": "d" * 1025}, "0 to 1024"
     yield "ec2", "run_instances", {"MinCount": 1, "MaxCount": 1, "InstanceType": "m6i.tiny"}, "InvalidParameterValue"
     yield "ec2", "create_security_group", {"GroupName": "g"}, "MissingParameter"
     yield "route53", "create_hosted_zone", {"Name": "z", "CallerReference": "c" * 129}, "InvalidInput"
@@ -142,7 +147,7 @@ def test_what_breaks_a_rule_of_the_model_is_refused(
 
 def test_what_fits_goes_on_with_its_body(aws: Aws) -> None:
     tags = [{"Key": "Größe", "Value": "drei & vier \U0001f600"}]
-    sizes = {"MinSize": 0, "MaxSize": 1}
+    sizes: dict[str, Any] = {"MinSize": 0, "MaxSize": 1}
     assert aws.call("autoscaling", "create_auto_scaling_group", AutoScalingGroupName="g", Tags=tags, **sizes) == "taken"
     assert b"AutoScalingGroupName=g" in aws.moto.bodies[0]
 
@@ -154,7 +159,7 @@ def test_an_object_goes_on_unread(aws: Aws) -> None:
 
 def test_a_secret_value_is_not_told(aws: Aws) -> None:
     answer = aws.call("iam", "create_login_profile", UserName="u", Password="geheim" * 30)
-    assert "at most 128" in answer
+    assert "1 to 128" in answer
     assert "geheim" not in answer
 
 
