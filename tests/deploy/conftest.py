@@ -2,58 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
-import socket
 import subprocess
-import sys
-import time
-import urllib.request
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import boto3
 import pytest
 
 from lab import faults
 from lab.deployment import PROVIDER_COPY, ROOT, Deployment, Done, missing
+from lab.serving import EmulatedAws, emulated_aws
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-START_SECONDS = 60
-
-
-@dataclass
-class EmulatedAws:
-    """The AWS of these tests.
-
-    Attributes:
-        url: its endpoint.
-        log: file with a line of JSON for each action of a group.
-        calls: file with a line of JSON for each operation and set of arguments that Terraform used.
-    """
-
-    url: str
-    log: Path
-    calls: Path
-
-    def client(self, service: str, region: str = "us-east-1") -> Any:
-        """A boto3 client."""
-        return boto3.client(
-            service,
-            region_name=region,
-            endpoint_url=self.url,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",  # noqa: S106
-        )
-
-    def actions(self, group: str) -> list[dict[str, Any]]:
-        """What was asked of a group."""
-        calls = [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
-        return [call for call in calls if call["group"] == group]
 
 
 @pytest.fixture(scope="session")
@@ -64,48 +26,8 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedAws]:
         pytest.fail(f"a machine that has the provider must not skip the deploys: {reason}")
     if reason:
         pytest.skip(reason)
-    folder = tmp_path_factory.mktemp("aws")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    url, log, calls = f"http://127.0.0.1:{port}", folder / "actions.jsonl", folder / "calls.jsonl"
-    os.environ[faults.FILE_VARIABLE] = str(folder / "faults.json")
-    environment = {**os.environ, "MOTO_EC2_LOAD_DEFAULT_AMIS": "true"}
-    command = [
-        sys.executable,
-        "-m",
-        "lab.emulated_aws",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--log",
-        str(log),
-        "--calls",
-        str(calls),
-    ]
-    with (folder / "moto.log").open("w") as output:
-        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
-    try:
-        _wait_for(url, server)
-        yield EmulatedAws(url, log, calls)
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
-        del os.environ[faults.FILE_VARIABLE]
-
-
-def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            urllib.request.urlopen(f"{url}/moto-api/", timeout=5).close()
-        except OSError:
-            if server.poll() is not None or time.monotonic() > end:
-                raise
-            time.sleep(0.2)
-        else:
-            return
+    with emulated_aws(tmp_path_factory.mktemp("aws")) as aws:
+        yield aws
 
 
 @pytest.fixture(scope="session")

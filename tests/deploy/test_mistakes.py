@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from lab.deployment import Deployment, Done
-    from tests.deploy.conftest import EmulatedAws
+    from lab.serving import EmulatedAws
 
     Deployments = dict[str, tuple[Deployment, Future[Done]]]
 

@@ -17,7 +17,7 @@ from lab.inventory import ClusterInAws
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.deploy.conftest import EmulatedAws
+    from lab.serving import EmulatedAws
 
     Deployments = dict[str, tuple[Deployment, Future[Done]]]
 

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 from botocore.client import Config
 from botocore.exceptions import ClientError
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import make_server
 
-from lab import faults
-from lab.emulated_aws import correct_moto
-from lab.service_models import ServiceModels, caller
+from lab.serving import emulated_aws
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,31 +28,16 @@ TRUST = json.dumps(
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """Clients of an AWS as the deploy tests have it, which check nothing themselves."""
-    correct_moto()
-    folder = tmp_path_factory.mktemp("aws")
-    log = folder / "calls.jsonl"
-    monkeypatch = pytest.MonkeyPatch()
-    monkeypatch.setenv(faults.FILE_VARIABLE, str(folder / "faults.json"))  # not those of a lab that runs beside
-    app = ServiceModels(DomainDispatcherApplication(create_backend_app), log, caller("test"))
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
     config = Config(parameter_validation=False, retries={"max_attempts": 0})
-    session = boto3.session.Session("test", "test", region_name="us-east-1")
-    clients: dict[str, Any] = {}
+    with emulated_aws(tmp_path_factory.mktemp("aws")) as aws:
+        clients: dict[str, Any] = {}
 
-    def made(service: str) -> Any:
-        if service not in clients:
-            clients[service] = session.client(service, endpoint_url=f"http://127.0.0.1:{server.port}", config=config)
-        return clients[service]
+        def made(service: str) -> Any:
+            if service not in clients:
+                clients[service] = aws.client(service, config=config)
+            return clients[service]
 
-    try:
         yield made
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-        monkeypatch.undo()
 
 
 def refused(code: str, words: str, call: Callable[..., Any], **arguments: Any) -> None:
