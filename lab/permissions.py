@@ -1,8 +1,8 @@
 """What nodes may do: every call of a role's session is held to the role's policies, resource by resource.
 
 moto checks SSM against no resource and knows no principal of a bucket's policy, so the decision is made here, before a
-request reaches it. Not checked: signatures, conditions, KMS keys, permissions boundaries. Who deploys, with the lab's
-one access key, may do everything.
+request reaches it. Not checked: signatures, most conditions, KMS keys, permissions boundaries. Who deploys, with the
+lab's one access key, may do everything.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 import random
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote
 
@@ -29,7 +29,7 @@ from .refusals import RefusedError, refuse
 from .turns import SCOPE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from .turns import App, Environ, Respond
 
@@ -69,6 +69,7 @@ class _Call:
     service: str
     action: str
     resource: str
+    conditions: Mapping[str, str | None] = field(default_factory=dict)
 
 
 class Gate:
@@ -176,7 +177,13 @@ def _s3_call(environ: Environ) -> _Call:
         "POST": "PutObject",
         "DELETE": "AbortMultipartUpload" if upload else "DeleteObject",
     }[method]
-    return _Call("s3", f"s3:{action}", f"arn:aws:s3:::{bucket}/{key}")
+    # An object comes into being by one of these, and not by the parts of an upload or its beginning.
+    creates = (method == "PUT" and not upload) or (method == "POST" and upload)
+    conditions = {
+        "s3:if-none-match": environ.get("HTTP_IF_NONE_MATCH"),
+        "s3:ObjectCreationOperation": str(creates).lower(),
+    }
+    return _Call("s3", f"s3:{action}", f"arn:aws:s3:::{bucket}/{key}", conditions)
 
 
 def _allowed(role_name: str, call: _Call) -> bool:
@@ -193,7 +200,7 @@ def _allowed(role_name: str, call: _Call) -> bool:
 
 
 def _bucket_denies(role_name: str, call: _Call) -> bool:
-    """Whether the bucket's policy denies it to this very role: statements with conditions are left out."""
+    """Whether the bucket's policy denies it to this very role: of conditions, those on creating an object are known."""
     name = call.resource.removeprefix("arn:aws:s3:::").partition("/")[0]
     bucket = s3_backends[DEFAULT_ACCOUNT_ID][_PARTITION].buckets.get(name)
     if bucket is None or not bucket.policy:
@@ -201,10 +208,20 @@ def _bucket_denies(role_name: str, call: _Call) -> bool:
     denials = [
         {name: statement[name] for name in ("Effect", "Action", "Resource")}
         for statement in json.loads(bucket.policy)["Statement"]
-        if statement["Effect"] == "Deny" and "Condition" not in statement and role_name in str(statement["Principal"])
+        if statement["Effect"] == "Deny"
+        and role_name in str(statement["Principal"])
+        and _holds(statement.get("Condition", {}), call)
     ]
     policy = IAMPolicy(json.dumps({"Statement": denials}))
     return policy.is_action_permitted(call.action, call.resource) == PermissionResult.DENIED
+
+
+def _holds(condition: dict[str, dict[str, str]], call: _Call) -> bool:
+    """Whether a statement's condition is known here, and true of a call."""
+    absent: dict[str, str | None] = {key: str(value is None).lower() for key, value in call.conditions.items()}
+    told = {"Null": absent, "Bool": call.conditions}
+    wanted = [(operator, key, value) for operator, keys in condition.items() for key, value in keys.items()]
+    return all(told.get(operator, {}).get(key) == value for operator, key, value in wanted)
 
 
 def _log(session: _Session, refused: RefusedError) -> None:

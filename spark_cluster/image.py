@@ -80,7 +80,7 @@ class NodeImage(Construct):
         wanted = Fn.conditional(Op.lt(Fn.length_of(launched.ids), 1), ami_id, public.insecure_value)
         fits = Postcondition(
             condition=Op.or_(
-                Op.neq(TerraformSelf.get_string("id"), ami_id),
+                Op.neq(TerraformSelf.get_string("id"), references.operand(ami_id)),
                 Op.eq(TerraformSelf.get_string("architecture"), architecture),
             ),
             error_message=f"ami_id must name an AMI of the architecture of the instance types, {architecture}",

@@ -142,7 +142,12 @@ class MasterInstance(Construct):
 
     def _lifecycle(self, common: NodeCommon, master: Master) -> TerraformResourceLifecycle:
         """What is no reason to make a working master anew, though it differs from what was asked for."""
-        ignored, triggers = [], []
+        # The bytes of the user data are not compared: its text is, and the programs that an earlier state knows.
+        # Were they kept as a template's are, they would not be known in the plan, and the provider, asked then whether
+        # the instance is to be another, says no and later yes.
+        text = DataResource(self, "user_data_text", input={"sha256": self.user_data.plain_sha256})
+        ignored = ["user_data_base64"]
+        triggers = [f"{references.address(self.user_data.programs)}.key", references.address(text)]
         if not common.image.pinned:
             ignored.append("ami")  # the one behind the public parameter changes every few weeks
         if master.subnet_id is None:
@@ -152,4 +157,4 @@ class MasterInstance(Construct):
             ignored.append("associate_public_ip_address")
             asked_for = {"associate_public_ip_address": common.associate_public_ip_address}
             triggers.append(references.address(DataResource(self, "public_ip_address", input=asked_for)))
-        return TerraformResourceLifecycle(ignore_changes=ignored or None, replace_triggered_by=triggers or None)
+        return TerraformResourceLifecycle(ignore_changes=ignored, replace_triggered_by=triggers)

@@ -212,7 +212,7 @@ class ClusterNetwork(Construct):
 
     def _check_subnet(self, id: str, subnet_id: str, rule: str) -> DataAwsSubnet:
         inside = Postcondition(
-            condition=Op.eq(TerraformSelf.get_any("vpc_id"), self._vpc_id),
+            condition=Op.eq(TerraformSelf.get_any("vpc_id"), references.operand(self._vpc_id)),
             error_message=f"{rule} of the VPC that vpc_id names",
         )
         return DataAwsSubnet(self, id, id=subnet_id, lifecycle=TerraformResourceLifecycle(postcondition=[inside]))

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from cdktf import Fn, Op, Precondition, TerraformResource, TerraformResourceLifecycle, Token
 
 from spark_cluster import checks
+from spark_cluster.references import operand
 
 
 def require_given(resource: TerraformResource, given: Mapping[str, object]) -> None:
@@ -29,7 +30,7 @@ def require_given(resource: TerraformResource, given: Mapping[str, object]) -> N
             require_given(resource, {f"{argument}['{key}']": one for key, one in value.items()})
         elif _is_asked(value):
             message = f"{argument} must not be null, which is not the same as leaving it out"
-            _require(resource, Op.neq(value, Token.null_value()), message)
+            _require(resource, Op.neq(operand(value), Token.null_value()), message)
         elif checks.is_known(value) and isinstance(value, Sequence) and not isinstance(value, str):
             require_given(resource, {f"{argument}[{index}]": one for index, one in enumerate(value)})
 
@@ -44,7 +45,7 @@ def require_key(resource: TerraformResource, argument: str, value: str | None, *
     )
     _require(
         resource,
-        Op.or_(Op.eq(value, Token.null_value()), is_key) if optional else is_key,
+        Op.or_(Op.eq(operand(value), Token.null_value()), is_key) if optional else is_key,
         f"{argument} must be the ARN of a KMS key, {instead}",
     )
 

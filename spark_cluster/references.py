@@ -12,6 +12,7 @@ from cdktf import (
     Aspects,
     DataResource,
     DefaultTokenResolver,
+    Fn,
     IAspect,
     StringConcat,
     TerraformDataSource,
@@ -24,6 +25,8 @@ from cdktf import (
     Tokenization,
 )
 from constructs import Construct, IConstruct
+
+from spark_cluster import checks
 
 _ADDRESS = re.compile(r"\b(?:data\.)?[a-z][a-z0-9_]*\.[A-Za-z_][\w-]*")
 
@@ -53,6 +56,11 @@ def address_of_child(scope: Construct, kind: str, id: str) -> str:
     found = f"{kind}.{stand_in.friendly_unique_id}"
     scope.node.try_remove_child(id)
     return found
+
+
+def operand(value: object) -> object:
+    """A value for an operator: cdktf puts no brackets around a conditional that becomes a part of an expression."""
+    return value if checks.is_known(value) else Fn.try_([value])
 
 
 def kept(scope: Construct, id: str, value: str, *, until: str) -> str:

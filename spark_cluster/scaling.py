@@ -12,7 +12,7 @@ from cdktf_cdktf_provider_aws.autoscaling_policy import AutoscalingPolicy
 from cdktf_cdktf_provider_aws.cloudwatch_metric_alarm import CloudwatchMetricAlarm
 from constructs import Construct
 
-from spark_cluster import checks, limits
+from spark_cluster import checks, limits, references
 from spark_cluster.identity import NodeRole
 from spark_cluster.settings import NodeSettings
 
@@ -128,7 +128,9 @@ class Cpu:
         more = self._step(scope, "scale_out", group, name, tags, adjustment=out, threshold=high, comparison=comparison)
         # A number token is a placeholder: only Terraform can negate it.
         known = checks.is_known(self.scale_in_workers)
-        down = -self.scale_in_workers if known else Token.as_number(Op.negate(self.scale_in_workers))
+        down = (
+            -self.scale_in_workers if known else Token.as_number(Op.negate(references.operand(self.scale_in_workers)))
+        )
         low, comparison = self.scale_in_below_percent, "LessThanThreshold"
         fewer = self._step(scope, "scale_in", group, name, tags, adjustment=down, threshold=low, comparison=comparison)
         steps = {"scale_out": more, "scale_in": fewer}

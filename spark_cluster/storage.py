@@ -300,6 +300,18 @@ class ClusterStorage(Construct):
                 "Resource": f"{self.bucket_arn}/{PROGRAMS_PREFIX}/*",
             },
             {
+                # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html
+                "Sid": "MasterWritesArtifactsOnce",
+                "Effect": "Deny",
+                "Principal": {"AWS": master_role.role.arn},
+                "Action": "s3:PutObject",
+                "Resource": f"{self.bucket_arn}/{ARTIFACTS_PREFIX}/*",
+                "Condition": {
+                    "Null": {"s3:if-none-match": "true"},
+                    "Bool": {"s3:ObjectCreationOperation": "true"},
+                },
+            },
+            {
                 "Sid": "WorkersNeverWriteArtifacts",
                 "Effect": "Deny",
                 "Principal": {"AWS": worker_role.role.arn},

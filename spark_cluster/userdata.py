@@ -24,7 +24,7 @@ from cdktf_cdktf_provider_aws.s3_object import (
 )
 from constructs import Construct
 
-from spark_cluster import limits, references
+from spark_cluster import limits
 from spark_cluster.settings import NodeSettings
 from spark_cluster.storage import PROGRAMS_PREFIX, ClusterStorage
 
@@ -127,9 +127,11 @@ class UserData(Construct):
     """One role's user data, and the programs in the bucket that it fetches.
 
     Attributes:
-        base64: the compressed document in base64, as Terraform made it when the document was last another: Python's
-            gzip gives other bytes on other machines, Terraform's only in other releases.
+        base64: the compressed document in base64, made by Terraform: Python's gzip gives other bytes on other machines,
+            Terraform's only in other releases.
+        plain_sha256: of the document as it is: another document has another.
         compressed_bytes: about how many bytes EC2 will count.
+        programs: the object with them, whose key is another if they are.
         ready: what must be there before a node boots with it.
     """
 
@@ -166,9 +168,11 @@ class UserData(Construct):
         plain = TerraformLocal(self, "script", text).as_string
         # The plain text decides whether a node is another. Terraform's releases compress it to other bytes, now and
         # then (https://github.com/golang/go/issues/81024).
-        self.base64 = references.kept(self, "compressed", Fn.base64gzip(plain), until=Fn.sha256(plain))
+        self.base64 = Fn.base64gzip(plain)
+        self.plain_sha256 = Fn.sha256(plain)
         content = base64.b64encode(programs).decode()
-        self.ready = [node_object(self, "programs", storage=storage, key=key, content_base64=content)]
+        self.programs = node_object(self, "programs", storage=storage, key=key, content_base64=content)
+        self.ready = [self.programs]
 
 
 def node_object(scope: Construct, id: str, *, storage: ClusterStorage, key: str, **content: str) -> S3Object:

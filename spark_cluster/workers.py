@@ -31,7 +31,7 @@ from cdktf_cdktf_provider_aws.launch_template import (
 )
 from constructs import Construct
 
-from spark_cluster import checks, limits
+from spark_cluster import checks, limits, references
 from spark_cluster.identity import Allow, NodeRole
 from spark_cluster.location import Location
 from spark_cluster.node import METADATA_OPTIONS, ROOT_VOLUME_TYPE, NodeCommon
@@ -224,7 +224,9 @@ class WorkerFleet(Construct):
             "launch_template",
             name_prefix=f"{common.name}-spark-worker-",
             image_id=image.template_image_id,
-            user_data=self.user_data.base64,
+            user_data=references.kept(
+                self.user_data, "compressed", self.user_data.base64, until=self.user_data.plain_sha256
+            ),
             key_name=common.key_name,
             ebs_optimized=_text(common.ebs_optimized),
             iam_instance_profile=LaunchTemplateIamInstanceProfile(arn=role.instance_profile.arn),
@@ -293,7 +295,7 @@ def _plus(seconds: checks.Whole, more: int) -> str:
     """The sum as text; if `seconds` is a token, Terraform adds."""
     if checks.is_known(seconds):
         return str(seconds + more)
-    return Token.as_string(Op.add(seconds, more))
+    return Token.as_string(Op.add(references.operand(seconds), more))
 
 
 def _text(flag: checks.Flag | None) -> str | None:

@@ -118,6 +118,20 @@ def test_worker_reads_no_private_key_and_writes_no_artifacts(demo: Cluster) -> N
     assert "ETag" in ask_aws(worker, write.replace("artifacts/spark/x", "data/x"))
 
 
+def test_master_adds_to_the_artifacts_and_changes_and_deletes_none(demo: Cluster) -> None:
+    """Not even an object of its own, in one piece or in parts."""
+    bucket, master = demo.bucket(), demo.master()
+    at = f"Bucket={bucket!r}, Key='artifacts/spark/x'"
+    assert "AccessDenied" in ask_aws(master, f"aws.client('s3').put_object({at}, Body=b'')")
+    assert "AccessDenied" in ask_aws(master, f"aws.client('s3').delete_object({at})")
+    programs = at.replace("artifacts/spark/x", "artifacts/node/x")
+    assert "AccessDenied" in ask_aws(master, f"aws.client('s3').put_object({programs}, Body=b'')")
+    once = f"(open('/tmp/x', 'w').close(), aws.store_once('/tmp/x', 's3://{bucket}/artifacts/spark/x'))"
+    assert "AccessDenied" not in ask_aws(master, once)
+    assert demo.in_aws.client("s3").head_object(Bucket=bucket, Key="artifacts/spark/x")["ContentLength"] == 0
+    demo.in_aws.client("s3").delete_object(Bucket=bucket, Key="artifacts/spark/x")
+
+
 def test_secrets_are_in_no_user_data_no_state_no_log_and_no_process_list(
     demo: Cluster, demo_deployment: Deployment
 ) -> None:

@@ -46,7 +46,7 @@ from spark_cluster.commands import Commands
 from spark_cluster.identity import NodeRole
 from spark_cluster.storage import ClusterStorage
 from tests.synth.conftest import REQUIRED, new_stack
-from tests.synth.synthesized import Synthesized, new_app
+from tests.synth.synthesized import Synthesized, expressions, new_app, strings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -654,3 +654,28 @@ def test_a_lazy_list_is_taken_where_cdktf_can_use_it(things: Things) -> None:
     local = TerraformLocal(things.stack, "given", lazy).as_list
     SparkCluster(things.stack, "spark", **{**REQUIRED, "subnet_ids": local, "no_proxy": lazy})
     assert Synthesized(things.stack).settings("master")["no_proxy"] == ["a"]
+
+
+def test_a_conditional_is_one_operand_wherever_it_stands(things: Things) -> None:
+    """cdktf puts no brackets around one, and what stands beside it would be taken for a part of its last answer."""
+
+    def either(first: Any, second: Any) -> Any:
+        return Fn.conditional(things.variable.boolean_value, first, second)
+
+    SparkCluster(
+        things.stack,
+        "spark",
+        name="demo",
+        vpc_id=Token.as_string(either("vpc-1", "vpc-2")),
+        subnet_ids=Token.as_list(either(["subnet-1"], ["subnet-2"])),
+        ami_id=Token.as_string(either("ami-1", "ami-2")),
+        bucket_kms_key_arn=Token.as_string(either("arn:a", "arn:b")),
+        volume_kms_key_arn=Token.as_string(either("arn:a", "arn:b")),
+        boot_timeout_seconds=Token.as_number(either(600, 900)),
+        scaling=scaling.Cpu(scale_in_workers=Token.as_number(either(1, 2))),
+    )
+    operator = r"(==|!=|\|\||&&|[-+<>])"
+    beside = re.compile(rf'{operator} *var\.v \?|var\.v \? [\w"-]+ : [\w"-]+ {operator}')
+    for text in strings(Synthesized(things.stack).json):
+        for expression in expressions(text):
+            assert not beside.search(expression), expression

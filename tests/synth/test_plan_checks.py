@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NULL = "must not be null, which is not the same as leaving it out"
 KEY = "must be the ARN of a KMS key, not of an alias, and not null, which is not the same as leaving it out"
 IS_KEY = '${can(regex(":key/", var.given))}'
-IS_GIVEN = "${(var.given != null)}"
+IS_GIVEN = "${(try(var.given) != null)}"
 
 SECRET = "aws_ssm_parameter.spark_spark_secret_parameter"  # noqa: S105 - an address
 BUCKET = "aws_s3_bucket.spark_storage_bucket"
@@ -54,7 +54,7 @@ def preconditions(stack: Synthesized) -> list[tuple[str, str, str]]:
             [
                 (
                     "aws_instance.spark_master_instance",
-                    '${((var.given == null) || can(regex(":key/", var.given)))}',
+                    '${((try(var.given) == null) || can(regex(":key/", var.given)))}',
                     "must be the ARN of a KMS key, not of an alias",
                 )
             ],

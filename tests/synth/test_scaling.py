@@ -103,7 +103,7 @@ def test_every_figure_may_be_what_only_terraform_knows(synthesize: Synthesize, s
     )
     found = synthesize(scaling=scaling.Cpu(above, more, below, fewer, periods, pause))
     assert found.the(POLICY, f"{OUT}_policy")["scaling_adjustment"] == "${var.more}"
-    assert found.the(POLICY, f"{IN}_policy")["scaling_adjustment"] == "${-var.fewer}"
+    assert found.the(POLICY, f"{IN}_policy")["scaling_adjustment"] == "${-try(var.fewer)}"
     assert found.the(POLICY, f"{IN}_policy")["cooldown"] == "${var.pause}"
     assert found.the(ALARM, f"{OUT}_alarm")["threshold"] == "${var.above}"
     assert found.the(ALARM, f"{IN}_alarm")["threshold"] == "${var.below}"

@@ -167,6 +167,14 @@ def test_the_buckets_policy(default: Synthesized) -> None:
                 "Resource": f"{arn}/artifacts/node/*",
             },
             {
+                "Sid": "MasterWritesArtifactsOnce",
+                "Effect": "Deny",
+                "Principal": {"AWS": master},
+                "Action": "s3:PutObject",
+                "Resource": f"{arn}/artifacts/*",
+                "Condition": {"Null": {"s3:if-none-match": "true"}, "Bool": {"s3:ObjectCreationOperation": "true"}},
+            },
+            {
                 "Sid": "WorkersNeverWriteArtifacts",
                 "Effect": "Deny",
                 "Principal": {"AWS": worker},
@@ -237,7 +245,7 @@ def test_statements_of_ones_own_stand_beside_those_of_the_cluster(
 ) -> None:
     storage.add_policy_statement({**SHARE, "Resource": f"{storage.bucket_arn}/data/*"})
     statements = json.loads(Synthesized(stack).the("aws_s3_bucket_policy")["policy"])["Statement"]
-    assert len(statements) == 6
+    assert len(statements) == 7
     assert statements[-1]["Resource"].endswith(".arn}/data/*")
 
 

@@ -292,7 +292,7 @@ def test_each_choice_may_be_what_only_terraform_knows(synthesize: Synthesize, st
     assert policy["instances_distribution"]["on_demand_base_capacity"] == "${var.base}"
     assert policy["launch_template"]["override"][0] == {"instance_type": "${var.type}"}
     assert group["initial_lifecycle_hook"][0]["heartbeat_timeout"] == "${var.timeout}"
-    assert group["wait_for_capacity_timeout"] == "${(var.timeout + 900)}s"
+    assert group["wait_for_capacity_timeout"] == "${(try(var.timeout) + 900)}s"
     assert '"team" = var.team' in group["dynamic"]["tag"]["for_each"]
     template = found.the(TEMPLATE)
     [root] = template["block_device_mappings"]

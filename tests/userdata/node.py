@@ -86,7 +86,7 @@ case $1 in
       echo "$etag" >"$4"
     fi
     if [[ $3 == - ]]; then cat "$object"; else cp "$object" "$3"; fi ;;
-  store) object=$FAKE_BUCKET/${3#s3://*/}; mkdir -p "${object%/*}"; cp "$2" "$object" ;;
+  store-once) object=$FAKE_BUCKET/${3#s3://*/}; mkdir -p "${object%/*}"; [[ -e $object ]] || cp "$2" "$object" ;;
   store-log) mkdir -p "$FAKE_BUCKET/boot-logs"; cp "$2" "$FAKE_BUCKET/boot-logs/i-0abc" ;;
 esac
 """

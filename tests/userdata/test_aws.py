@@ -703,6 +703,20 @@ def test_a_refused_upload_is_tried_again_from_its_beginning(
     assert stored["Body"].read() == b"content"
 
 
+@pytest.mark.parametrize("size", [7, 9 << 20], ids=["in one piece", "in parts"])
+def test_what_is_there_is_never_written_over(
+    tmp_path: Path, settle: Callable[..., None], s3: Any, capsys: pytest.CaptureFixture[str], size: int
+) -> None:
+    settle("master")
+    (tmp_path / "file").write_bytes(b"a" * size)
+    url = "s3://demo-bucket/artifacts/spark/x.tgz"
+    aws.store_once(str(tmp_path / "file"), url)
+    (tmp_path / "file").write_bytes(b"b" * size)
+    aws.store_once(str(tmp_path / "file"), url)
+    assert s3.get_object(Bucket="demo-bucket", Key="artifacts/spark/x.tgz")["Body"].read() == b"a" * size
+    assert capsys.readouterr().err == f"aws: {url} is there already\n"
+
+
 def test_the_log_is_stored_under_the_instance_s_id(
     tmp_path: Path, settle: Callable[..., None], s3: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -794,8 +808,8 @@ def test_a_failure_is_one_line_with_its_cause(
 ) -> None:
     settle("worker")
     with pytest.raises(SystemExit) as ended:
-        run(monkeypatch, "store", str(tmp_path / "absent"), "s3://demo-bucket/a")
-    assert str(ended.value).startswith("aws: store: FileNotFoundError: ")
+        run(monkeypatch, "store-once", str(tmp_path / "absent"), "s3://demo-bucket/a")
+    assert str(ended.value).startswith("aws: store-once: FileNotFoundError: ")
     assert "\n" not in str(ended.value)
 
 

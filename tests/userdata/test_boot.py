@@ -32,7 +32,10 @@ STEPS = [
     "wait_until_ready",
     "complete",
 ]
-IN_BUCKET = f"artifacts/spark/{SPARK_FILE}"
+PLAIN = f"artifacts/spark/{SPARK_FILE}"
+"""In the bucket: of a release whose checksum is looked up, or put there by hand."""
+IN_BUCKET = f"artifacts/spark/{sha512(SPARK)[:16]}/{SPARK_FILE}"
+"""Of a pinned checksum, under which nothing else can be."""
 OTHER = tar({"spark-4.3.0/bin/spark-class": b"#!/bin/bash\n# another one\n"}, "w:gz")
 
 
@@ -75,11 +78,13 @@ def test_a_master_boots_step_by_step(master: Node) -> None:
     assert master.calls_of("sysctl") == ["sysctl --quiet --load=/etc/sysctl.d/50-spark-cluster.conf"]
     calls = [call for call in master.calls if "systemctl" in call or ".py" in call]
     assert len([call for call in calls if call.startswith("node_secrets.py ")]) == 1
+    cached = f"/var/cache/spark-cluster/{SPARK_FILE}"
     assert [call for call in calls if not call.startswith("node_secrets.py ")] == [
         "aws.py fetch s3://demo-bucket/artifacts/node/programs.tar /var/cache/spark-cluster/programs.tar",
         f"aws.py fetch s3://demo-bucket/{IN_BUCKET} - /var/cache/spark-cluster/{SPARK_FILE}.etag",
-        f"aws.py store /var/cache/spark-cluster/{SPARK_FILE} s3://demo-bucket/{IN_BUCKET}",
-        f"aws.py store /var/cache/spark-cluster/{SPARK_FILE}.sha512 s3://demo-bucket/{IN_BUCKET}.sha512",
+        f"aws.py fetch s3://demo-bucket/{PLAIN} {cached} {cached}.etag",
+        f"aws.py store-once /var/cache/spark-cluster/{SPARK_FILE} s3://demo-bucket/{IN_BUCKET}",
+        f"aws.py store-once /var/cache/spark-cluster/{SPARK_FILE}.sha512 s3://demo-bucket/{IN_BUCKET}.sha512",
         "spark_conf.py",
         "systemctl show --property=NeedDaemonReload --value spark-* spark-master.service",
         "systemctl enable --quiet --no-reload spark-master.service",
@@ -590,8 +595,8 @@ def no_internet(node: Node) -> None:
         node.answer_first(url, *["7 000"] * 40)
 
 
-def copies_asked_for(node: Node) -> int:
-    return len([call for call in node.calls if call.startswith(f"aws.py fetch s3://demo-bucket/{IN_BUCKET} ")])
+def copies_asked_for(node: Node, key: str = IN_BUCKET) -> int:
+    return len([call for call in node.calls if call.startswith(f"aws.py fetch s3://demo-bucket/{key} ")])
 
 
 def test_fails_at_once_where_the_copy_is_another_file_and_nobody_else_can_be_reached(worker: Node) -> None:
@@ -604,37 +609,37 @@ def test_fails_at_once_where_the_copy_is_another_file_and_nobody_else_can_be_rea
     assert worker.releases == []
 
 
-@pytest.mark.parametrize("checksum", [sha512(SPARK), ""], ids=["pinned", "published"])
-def test_a_copy_of_another_file_is_taken_once_the_master_has_replaced_it(worker: Node, checksum: str) -> None:
-    worker.put_object(IN_BUCKET, OTHER)
-    worker.put_object(f"{IN_BUCKET}.sha512", sha512(SPARK).encode())
+@pytest.mark.parametrize(("checksum", "key"), [(sha512(SPARK), IN_BUCKET), ("", PLAIN)], ids=["pinned", "published"])
+def test_a_copy_of_another_file_is_taken_once_somebody_has_replaced_it(worker: Node, checksum: str, key: str) -> None:
+    worker.put_object(key, OTHER)
+    worker.put_object(f"{key}.sha512", sha512(SPARK).encode())
     worker.settings["spark_checksum"] = checksum
     worker.put_object("has-etags", b"")
     worker.put_object("new", SPARK)
     no_internet(worker)
-    worker.mock("sleep", f'cp "{worker.bucket}/new" "{worker.bucket}/{IN_BUCKET}"')
+    worker.mock("sleep", f'cp "{worker.bucket}/new" "{worker.bucket}/{key}"')
     assert_succeeded(worker, worker.boot())
-    assert copies_asked_for(worker) == 2
+    assert copies_asked_for(worker, key) == 2
 
 
 def test_a_copy_of_another_file_is_not_fetched_again_while_no_checksum_is_to_be_had(worker: Node) -> None:
     worker.settings["spark_checksum"] = ""
-    worker.put_object(IN_BUCKET, OTHER)
-    worker.put_object(f"{IN_BUCKET}.sha512", sha512(SPARK).encode())
+    worker.put_object(PLAIN, OTHER)
+    worker.put_object(f"{PLAIN}.sha512", sha512(SPARK).encode())
     no_internet(worker)
-    worker.mock("sleep", f'rm -f "{worker.bucket}/{IN_BUCKET}.sha512"')
+    worker.mock("sleep", f'rm -f "{worker.bucket}/{PLAIN}.sha512"')
     done = worker.boot()
-    assert_failed(worker, done, "install_spark", f"s3://demo-bucket/{IN_BUCKET} gave {sha512(OTHER)}")
-    assert copies_asked_for(worker) == 1
+    assert_failed(worker, done, "install_spark", f"s3://demo-bucket/{PLAIN} gave {sha512(OTHER)}")
+    assert copies_asked_for(worker, PLAIN) == 1
 
 
 def test_a_copy_that_came_before_its_checksum_is_taken_with_it(worker: Node) -> None:
     worker.settings["spark_checksum"] = ""
-    worker.put_object(IN_BUCKET, SPARK)
-    worker.put_object(f"{IN_BUCKET}.sha512", sha512(OTHER).encode())
+    worker.put_object(PLAIN, SPARK)
+    worker.put_object(f"{PLAIN}.sha512", sha512(OTHER).encode())
     worker.put_object("new", sha512(SPARK).encode())
     no_internet(worker)
-    worker.mock("sleep", f'cp "{worker.bucket}/new" "{worker.bucket}/{IN_BUCKET}.sha512"')
+    worker.mock("sleep", f'cp "{worker.bucket}/new" "{worker.bucket}/{PLAIN}.sha512"')
     assert_succeeded(worker, worker.boot())
 
 
@@ -711,15 +716,15 @@ def test_fails_when_no_checksum_is_published(worker: Node, published: bytes | No
 
 def test_a_worker_trusts_the_checksum_that_the_master_put_beside_its_copy(worker: Node) -> None:
     worker.settings["spark_checksum"] = ""
-    worker.put_object(IN_BUCKET, SPARK)
-    worker.put_object(f"{IN_BUCKET}.sha512", f"{sha512(SPARK)}  {SPARK_FILE}\n".encode())
+    worker.put_object(PLAIN, SPARK)
+    worker.put_object(f"{PLAIN}.sha512", f"{sha512(SPARK)}  {SPARK_FILE}\n".encode())
     assert_succeeded(worker, worker.boot())
     assert worker.calls_of("curl") == [], "it needs no internet"
 
 
 def test_a_copy_whose_checksum_is_not_there_yet_is_not_used_unchecked(worker: Node) -> None:
     worker.settings["spark_checksum"] = ""
-    worker.put_object(IN_BUCKET, SPARK)
+    worker.put_object(PLAIN, SPARK)
     for url in (CDN, ARCHIVE, f"{ORIGIN}.sha512", f"{ARCHIVE}.sha512"):
         worker.answer_first(url, *["7 000"] * 9)
     done = worker.boot(seconds_gone=1592)
@@ -727,16 +732,54 @@ def test_a_copy_whose_checksum_is_not_there_yet_is_not_used_unchecked(worker: No
 
 
 def test_the_master_shares_the_tarball_with_its_checksum_last(master: Node) -> None:
-    master.settings["spark_checksum"] = hashlib.sha256(SPARK).hexdigest()
+    sha256 = hashlib.sha256(SPARK).hexdigest()
+    key = f"artifacts/spark/{sha256[:16]}/{SPARK_FILE}"
+    master.settings["spark_checksum"] = sha256
+    assert_succeeded(master, master.boot())
+    assert (master.bucket / key).read_bytes() == SPARK
+    assert (master.bucket / f"{key}.sha512").read_text() == f"{sha512(SPARK)}  {SPARK_FILE}\n"
+    stored = [call.split()[-1] for call in master.calls if call.startswith("aws.py store-once ")]
+    assert stored == [f"s3://demo-bucket/{key}", f"s3://demo-bucket/{key}.sha512"]
+
+
+def test_another_archive_of_the_same_name_has_a_place_of_its_own(master: Node) -> None:
+    """What lies in the bucket is written once, so that a worker that wants the new one would never get it."""
+    master.put_object(IN_BUCKET, SPARK)
+    master.put_object(f"{IN_BUCKET}.sha512", sha512(SPARK).encode())
+    master.settings["spark_checksum"] = sha512(OTHER)
+    master.serve(CDN, OTHER)
     assert_succeeded(master, master.boot())
     assert (master.bucket / IN_BUCKET).read_bytes() == SPARK
-    assert (master.bucket / f"{IN_BUCKET}.sha512").read_text() == f"{sha512(SPARK)}  {SPARK_FILE}\n"
-    stored = [call.split()[-1] for call in master.calls if call.startswith("aws.py store ")]
-    assert stored == [f"s3://demo-bucket/{IN_BUCKET}", f"s3://demo-bucket/{IN_BUCKET}.sha512"]
+    assert (master.bucket / f"artifacts/spark/{sha512(OTHER)[:16]}/{SPARK_FILE}").read_bytes() == OTHER
+
+
+def test_what_somebody_put_there_by_hand_is_found_though_its_checksum_is_pinned(worker: Node) -> None:
+    worker.put_object(PLAIN, SPARK)
+    no_internet(worker)
+    assert_succeeded(worker, worker.boot())
+
+
+def test_a_master_holds_a_copy_against_its_publisher(master: Node) -> None:
+    """Who may write into the bucket may have written both."""
+    master.settings["spark_checksum"] = ""
+    master.put_object(PLAIN, OTHER)
+    master.put_object(f"{PLAIN}.sha512", sha512(OTHER).encode())
+    master.serve(f"{ORIGIN}.sha512", f"{sha512(SPARK)}  {SPARK_FILE}\n".encode())
+    assert_succeeded(master, master.boot())
+    assert f"s3://demo-bucket/{PLAIN} gave {sha512(OTHER)}, expected {sha512(SPARK)}" in master.log
+    assert (master.root / "opt/spark/bin/spark-class").read_text() == "#!/bin/bash\n"
+
+
+def test_a_master_without_a_way_to_the_publisher_takes_the_copy(master: Node) -> None:
+    master.settings["spark_checksum"] = ""
+    master.put_object(PLAIN, SPARK)
+    master.put_object(f"{PLAIN}.sha512", sha512(SPARK).encode())
+    no_internet(master)
+    assert_succeeded(master, master.boot())
 
 
 def test_fails_when_the_master_cannot_share_spark(master: Node) -> None:
-    master.mock(f"{master.root}/{LIB}/aws.py", "[[ $1 != store ]] || exit 1\n" + AWS)
+    master.mock(f"{master.root}/{LIB}/aws.py", "[[ $1 != store-once ]] || exit 1\n" + AWS)
     assert_failed(master, master.boot(), "install_spark", "cannot share Spark with the workers")
 
 
@@ -744,7 +787,7 @@ def test_a_master_does_not_share_again_what_it_took_from_the_bucket(master: Node
     master.put_object(IN_BUCKET, SPARK)
     master.put_object(f"{IN_BUCKET}.sha512", f"{sha512(SPARK)}  {SPARK_FILE}\n".encode())
     assert_succeeded(master, master.boot())
-    assert not any(call.startswith("aws.py store ") for call in master.calls)
+    assert not any(call.startswith("aws.py store-once ") for call in master.calls)
 
 
 # Secrets, configuration, services

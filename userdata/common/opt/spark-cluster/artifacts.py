@@ -91,12 +91,15 @@ class Artifact:
 
 def artifacts() -> list[Artifact]:
     given = settings.load()
+    digest, folder = given["spark_checksum"].lower(), f"s3://{given['bucket']}/artifacts/spark"
+    plain = f"{folder}/{given['spark_file']}"  # where people put it, too
     spark = Artifact(
         name="Spark",
         file=given["spark_file"],
-        copy=f"s3://{given['bucket']}/artifacts/spark/{given['spark_file']}",
-        sources=given["spark_urls"],
-        digest=given["spark_checksum"].lower(),
+        # Objects there are written once: another archive of the same name has another place.
+        copy=f"{folder}/{digest[:16]}/{given['spark_file']}" if digest else plain,
+        sources=[*([plain] if digest else []), *given["spark_urls"]],
+        digest=digest,
         digest_urls=given["checksum_urls"],
         folder=Path(settings.path(f"/opt/spark-{given['spark_version']}")),
         program="bin/spark-class",
@@ -243,10 +246,20 @@ class Fetch:
         raise WrongBytesError(message, want, self.etag.read_text(encoding="ascii") if self.etag.exists() else "")
 
     def wanted(self, source: str) -> str:
-        """The digest that is pinned, else that beside the copy, or else its publisher's; empty if there is none."""
+        """The digest that is pinned, else that beside the copy, or else its publisher's; empty if there is none.
+
+        The copy's is the master's, who holds it against the publisher's own, as far as it reaches that.
+        """
         if self.artifact.digest:
             return self.artifact.digest
-        urls = [f"{source}.sha512"] if source == self.artifact.copy else self.artifact.digest_urls
+        if source != self.artifact.copy:
+            return self.said_by(self.artifact.digest_urls)
+        beside = self.said_by([f"{source}.sha512"])
+        asks = beside and settings.load()["role"] == "master"
+        return (self.said_by(self.artifact.digest_urls) if asks else "") or beside
+
+    def said_by(self, urls: Sequence[str]) -> str:
+        """The SHA-512 that the first of some files has; empty if there is none."""
         file = DOWNLOADS / f"{self.artifact.file}.published"
         for url in urls:
             file.unlink(missing_ok=True)
@@ -370,7 +383,7 @@ class Fetch:
         beside.write_text(f"{digest}  {self.artifact.file}\n", encoding="ascii")
         both = ((self.tarball, self.artifact.copy), (beside, f"{self.artifact.copy}.sha512"))
         try:
-            failed = any(self.start(AWS, "store", str(file), url).wait() for file, url in both)
+            failed = any(self.start(AWS, "store-once", str(file), url).wait() for file, url in both)
         except TimeIsOverError:
             failed = True
         if failed:
