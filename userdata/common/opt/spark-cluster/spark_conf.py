@@ -49,8 +49,8 @@ def defaults(role: str, master_host: str, spark_version: str) -> dict[str, str]:
         "spark.network.timeoutInterval": "30s",
         # A master that moved is found by its name, not at the address it had.
         "spark.worker.preferConfiguredMasterAddress": "true",
-        # And soon: a worker tries every 5 to 15 s for a quarter of an hour, where Spark's own goes over to 30 to 90 s after
-        # six times, and waits a minute each time for an answer from the address of a host that is gone.
+        # And soon: a worker tries every 5 to 15 s for a quarter of an hour, where Spark's own goes over to 30 to 90 s
+        # after six times, and waits a minute for an answer from the address of a host that is gone.
         "spark.worker.initialRegistrationRetries": "60",
         "spark.worker.maxRegistrationRetries": "60",
         "spark.rpc.io.connectionCreationTimeout": "10s",
