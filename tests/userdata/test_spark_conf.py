@@ -170,14 +170,6 @@ def test_every_node_uses_the_java_and_the_python_that_were_installed(
     assert (root / "opt/spark/conf/spark-env.sh").stat().st_mode & 0o777 == 0o644
 
 
-@pytest.mark.parametrize(("role", "host"), [("master", "master.demo-spark"), ("worker", "10.0.0.7")])
-def test_spark_looks_up_no_name_that_the_ami_gave_the_host(
-    configure: Callable[..., dict[str, str]], root: Path, role: str, host: str
-) -> None:
-    configure(role)
-    assert sourced(root, "SPARK_LOCAL_HOSTNAME") == {"SPARK_LOCAL_HOSTNAME": host}
-
-
 @pytest.mark.parametrize("role", ["master", "worker"])
 def test_no_daemon_moves_to_another_port(configure: Callable[..., dict[str, str]], root: Path, role: str) -> None:
     configure(role)

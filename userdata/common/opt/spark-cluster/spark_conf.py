@@ -95,13 +95,11 @@ def java_home() -> str:
     return os.path.dirname(os.path.dirname(os.path.realpath(java)))
 
 
-def environment(role: str, python_version: str, own_host: str) -> str:
+def environment(role: str, python_version: str) -> str:
     """spark-env.sh, which Spark's own scripts read."""
     lines = [
         f"export JAVA_HOME={java_home()}",
         f"export PYSPARK_PYTHON=python{python_version}",
-        # Else Spark looks up the name that the AMI gives this host, and no JVM of it starts while DNS is down.
-        f"export SPARK_LOCAL_HOSTNAME={own_host}",
         # Ports are part of the security group's contract: better no daemon than one on the next port.
         'SPARK_DAEMON_JAVA_OPTS="-Dspark.port.maxRetries=0"',
         # The JVM that only puts together the command of the next need not compile for the long run.
@@ -136,8 +134,7 @@ def main() -> None:
     address = metadata("local-ipv4")
     if address is None:
         raise SystemExit("spark_conf: this instance has no private IPv4 address, by which its cluster knows a node")
-    own_host = host if role == "master" else address
-    keep(f"{conf}/spark-env.sh", environment(role, given["python_version"], own_host), mode=0o644)
+    keep(f"{conf}/spark-env.sh", environment(role, given["python_version"]), mode=0o644)
     keep("/etc/spark-cluster/node.env", f"MASTER_HOST={host}\nPRIVATE_IP={address}\n", mode=0o644)
 
 
