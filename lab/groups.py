@@ -315,7 +315,7 @@ class Groups:
         left = [member for member in _staying(group) if member.instance.id in refresh.old]
         desired = group.desired_capacity or 0
         healthy = [member for member in group.instance_states if member.lifecycle_state == "InService"]
-        if not left and len(healthy) >= desired:
+        if not refresh.old & {member.instance.id for member in group.instance_states} and len(healthy) >= desired:
             refresh.end("Successful")
             return
         for member in left[: refresh.may_end(desired, len(healthy))]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.cluster import Cluster, start, until, write
+from lab.cluster import Cluster, start, stop, until, write
 from lab.demo import EXPECTED, run_job
 from lab.hosts import all_hosts
 from lab.inventory import ClusterInAws
@@ -43,26 +43,30 @@ def test_replaced_master_is_found_by_its_workers_and_a_driver_elsewhere_ends_wit
     (worker,) = keyless.workers().values()
     write(worker, "/opt/long.py", LONG_JOB)
     driver = start(worker, "runuser", "-u", "spark", "--", "/opt/spark/bin/spark-submit", "/opt/long.py")
-    until(lambda: [app for app in keyless.state()["activeapps"] if app["cores"]], 120, "the long job has executors")
-    before, was_moved = keyless.in_aws.master(), choices_deployment.context.get("keyless_master_moved", False)
+    try:
+        until(lambda: [app for app in keyless.state()["activeapps"] if app["cores"]], 120, "the long job has executors")
+        before, was_moved = keyless.in_aws.master(), choices_deployment.context.get("keyless_master_moved", False)
 
-    if is_lost:
-        keyless.master().unplug()
-    lost = time.monotonic()
-    choices_deployment.context = {"keyless_master_moved": not was_moved}
-    done = choices_deployment.deploy()
-    assert done.returncode == 0, done.stdout[-4000:]
-    after = keyless.in_aws.master()
-    assert after["InstanceId"] != before["InstanceId"]
-    assert after["PrivateIpAddress"] != before["PrivateIpAddress"]
-    until(lambda: keyless.state().get("status") == "ALIVE", 240, "the new master answers")
-    answered = time.monotonic()
-    until(lambda: keyless.alive() == set(keyless.workers()), 120, "its worker has found it")
-    found = time.monotonic()
-    said, _ = driver.communicate(timeout=60)
-    record_property("seconds from the loss until the new master answered:", round(answered - lost))
-    record_property("further seconds until its worker had found it:", round(found - answered))
-    record_property("further seconds until the driver ended:", round(time.monotonic() - found))
+        if is_lost:
+            keyless.master().unplug()
+        lost = time.monotonic()
+        choices_deployment.context = {"keyless_master_moved": not was_moved}
+        done = choices_deployment.deploy()
+        assert done.returncode == 0, done.stdout[-4000:]
+        after = keyless.in_aws.master()
+        assert after["InstanceId"] != before["InstanceId"]
+        assert after["PrivateIpAddress"] != before["PrivateIpAddress"]
+        until(lambda: keyless.state().get("status") == "ALIVE", 240, "the new master answers")
+        answered = time.monotonic()
+        until(lambda: keyless.alive() == set(keyless.workers()), 120, "its worker has found it")
+        found = time.monotonic()
+        said, _ = driver.communicate(timeout=60)
+        record_property("seconds from the loss until the new master answered:", round(answered - lost))
+        record_property("further seconds until its worker had found it:", round(found - answered))
+        record_property("further seconds until the driver ended:", round(time.monotonic() - found))
+    finally:
+        if driver.poll() is None:
+            stop(worker, driver, "/opt/long.py")
     assert driver.returncode not in {0, None}
     assert "Master removed our application: its master was replaced" in said, said[-3000:]
     assert "long job is done" not in said

@@ -31,6 +31,26 @@ from pyspark.sql import SparkSession
 print("counted", SparkSession.builder.appName("count").getOrCreate().range(10).count())
 """
 
+ASK_FOR_CREDENTIALS = """
+import urllib.request
+from pyspark.sql import SparkSession
+def ask(_):
+    headers = {"X-aws-ec2-metadata-token-ttl-seconds": "60"}
+    request = urllib.request.Request("http://169.254.169.254/latest/api/token", method="PUT", headers=headers)
+    return urllib.request.urlopen(request, timeout=5).status
+spark = SparkSession.builder.getOrCreate()
+print("asked", ask(0), spark.sparkContext.parallelize([0], 1).map(ask).collect())
+"""
+
+IN_UNIT = """
+group=$(systemctl show --property=ControlGroup --value "$1")
+for base in /sys/fs/cgroup/unified /sys/fs/cgroup; do [ ! -e "$base$group" ] || break; done
+echo $$ >"$base$group/cgroup.procs"
+exec curl -s --max-time 3 -o /dev/null -w '%{http_code}' -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' \\
+  http://169.254.169.254/latest/api/token
+"""
+"""Asks the metadata service from a unit's control group, which is what its filter of addresses goes by."""
+
 WATCH = """
 import json, time
 last = None
@@ -167,6 +187,15 @@ def test_rest_port_is_closed(demo: Cluster) -> None:
     assert "refused" in refused.stderr
 
 
+def test_master_s_daemon_has_no_way_to_the_instance_s_role_and_jobs_have(demo: Cluster) -> None:
+    master, worker = demo.master(), next(iter(demo.workers().values()))
+    assert run(master, "sh", "-c", IN_UNIT, "sh", "spark-master.service").stdout == "000"
+    assert run(worker, "sh", "-c", IN_UNIT, "sh", "spark-worker.service").stdout == "200"
+    write(master, "/opt/ask.py", ASK_FOR_CREDENTIALS)
+    done = run(master, "/usr/local/bin/spark-job", "/opt/ask.py", timeout=180)
+    assert "asked 200 [200]" in done.stdout, done.stdout[-2000:] + done.stderr[-2000:]
+
+
 def test_submitter_without_the_secret_is_refused_and_one_with_it_runs(
     demo: Cluster, stranger: subprocess.Popen[str]
 ) -> None:
@@ -223,7 +252,10 @@ def test_third_worker_took_spark_from_the_bucket(demo: Cluster) -> None:
 
 def test_killed_worker_process_is_restarted_and_registers_again(demo: Cluster) -> None:
     (worker,) = demo.workers().values()
+    left = "/var/lib/spark-local/local/spark-1/executor-2/blockmgr-3"
+    run(worker, "runuser", "-u", "spark", "--", "mkdir", "-p", left)
     kill_and_wait(worker, "spark-worker", demo)
+    assert run(worker, "test", "-e", left).returncode != 0, "shuffle data of a crash"
 
 
 def test_killed_master_process_is_restarted_and_has_its_workers_again(demo: Cluster) -> None:
@@ -233,6 +265,17 @@ def test_killed_master_process_is_restarted_and_has_its_workers_again(demo: Clus
 def test_master_comes_up_over_broken_recovery_files(demo: Cluster) -> None:
     """Of a Spark that renames them itself; test_changes.py has one that would not come up."""
     assert restart_over_broken_recovery_files(demo) == {"corrupted_app_app-1", "corrupted_app_app-2"}
+
+
+def test_master_comes_up_while_dns_is_down(demo: Cluster) -> None:
+    master = demo.master()
+    run(master, "sh", "-c", "cp /etc/resolv.conf /root; echo nameserver 10.255.255.1 >/etc/resolv.conf")
+    try:
+        assert run(master, "getent", "hosts", "dlcdn.apache.org").stdout == ""
+        kill_and_wait(master, "spark-master", demo)
+        until(lambda: demo.state().get("status") == "ALIVE", 60, "the master answers")
+    finally:
+        run(master, "cp", "/root/resolv.conf", "/etc/resolv.conf")
 
 
 def test_cluster_comes_back_after_a_reboot_of_master_and_worker(lab: Lab, demo: Cluster) -> None:

@@ -120,6 +120,16 @@ def test_what_is_in_a_user_s_home_is_made_with_the_rights_of_that_user(worker: N
     assert [call for call in worker.calls_of("install") if "-o spark" in call and "/home/spark/" in call] == []
 
 
+@pytest.mark.parametrize("jump", [100_000, -100_000])
+def test_a_clock_that_jumps_shortens_no_boot(worker: Node, jump: int) -> None:
+    """Bash reads it for its SECONDS: here these jump with each command that a boot's time limits."""
+    jumps = worker.write("jumps", f'timeout() {{ SECONDS=$((SECONDS + {jump})); command timeout "$@"; }}\n')
+    worker.without("python3.11")
+    worker.mock_failing_first("dnf", times=2)
+    assert_succeeded(worker, worker.boot(BASH_ENV=str(jumps)))
+    assert 0 <= int(worker.last_line.rpartition("after ")[2].split()[0]) < 300
+
+
 def test_the_spark_user_is_made_once_and_not_locked(master: Node) -> None:
     master.boot()
     (made,) = master.calls_of("useradd")

@@ -37,16 +37,17 @@ BIN = USERDATA / "master/usr/local/bin"
 # own-name
 
 
-def own_name(node: Node, address: str = "10.0.0.7") -> list[str]:
+def own_name(node: Node, address: str = "10.0.0.7", host: str = "ip-10-0-0-7") -> list[str]:
     program = USERDATA / "master" / LIB / "own-name"
-    done = node.run("bash", program, MASTER_HOST="master.demo-spark", PRIVATE_IP=address)
+    names = {"MASTER_HOST": "master.demo-spark", "PRIVATE_IP": address, "HOSTNAME": host}
+    done = node.run("bash", program, **names)
     assert done.returncode == 0, done.stderr
     return node.read("etc/hosts").splitlines()
 
 
 def test_the_master_s_name_is_added_to_etc_hosts(master: Node) -> None:
     master.write("etc/hosts", "127.0.0.1 localhost\n::1 localhost6\n")
-    assert own_name(master) == ["127.0.0.1 localhost", "::1 localhost6", "10.0.0.7 master.demo-spark"]
+    assert own_name(master) == ["127.0.0.1 localhost", "::1 localhost6", "10.0.0.7 master.demo-spark ip-10-0-0-7"]
 
 
 def test_the_name_is_there_once_however_often_the_master_starts(master: Node) -> None:
@@ -59,18 +60,29 @@ def test_the_name_is_there_once_however_often_the_master_starts(master: Node) ->
 
 def test_another_address_replaces_the_old_one(master: Node) -> None:
     master.write("etc/hosts", "127.0.0.1 localhost\n10.0.0.9 master.demo-spark\n")
-    assert own_name(master) == ["127.0.0.1 localhost", "10.0.0.7 master.demo-spark"]
+    assert own_name(master) == ["127.0.0.1 localhost", "10.0.0.7 master.demo-spark ip-10-0-0-7"]
 
 
 def test_an_old_address_goes_even_beside_the_right_one(master: Node) -> None:
     master.write("etc/hosts", "10.0.0.9 old master.demo-spark\n127.0.0.1 localhost\n10.0.0.7 master.demo-spark\n")
-    assert own_name(master) == ["127.0.0.1 localhost", "10.0.0.7 master.demo-spark"]
+    assert own_name(master) == ["127.0.0.1 localhost", "10.0.0.7 master.demo-spark ip-10-0-0-7"]
+
+
+def test_a_name_that_the_ami_has_written_for_this_host_stays(master: Node) -> None:
+    master.write("etc/hosts", "127.0.1.1\tip-10-0-0-7.ec2.internal ip-10-0-0-7\n")
+    assert own_name(master) == ["127.0.1.1\tip-10-0-0-7.ec2.internal ip-10-0-0-7", "10.0.0.7 master.demo-spark"]
+
+
+def test_a_host_that_was_renamed_has_its_new_name(master: Node) -> None:
+    master.write("etc/hosts", "127.0.0.1 localhost\n")
+    own_name(master, host="before")
+    assert own_name(master, host="after") == ["127.0.0.1 localhost", "10.0.0.7 master.demo-spark after"]
 
 
 def test_a_name_that_only_looks_alike_stays(master: Node) -> None:
     alike = ["10.0.0.9 master.demo-spark2", "10.0.0.8 xmaster.demo-spark", "10.0.0.6 masterXdemo-spark"]
     master.write("etc/hosts", "\n".join(alike) + "\n")
-    assert own_name(master) == [*alike, "10.0.0.7 master.demo-spark"]
+    assert own_name(master) == [*alike, "10.0.0.7 master.demo-spark ip-10-0-0-7"]
 
 
 def test_the_name_comes_back_when_etc_hosts_was_written_anew(master: Node) -> None:

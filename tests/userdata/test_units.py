@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import drivers
 import pytest
+import spark_conf
 
 from tests.userdata.node import USERDATA
 
@@ -215,6 +216,7 @@ def test_a_new_master_looks_for_lost_drivers_as_long_as_a_worker_may_outlive_the
     (path,) = [path for path in SERVICES if path.name == "spark-orphans.service"]
     service = unit(path)["Service"]
     seconds = int(service["ExecStart"].split()[1])
-    # spark.worker.initialRegistrationRetries 6 of 5 to 15 s, then up to maxRegistrationRetries 16 of 30 to 90 s.
-    assert seconds > 120 + 6 * 15 + 10 * 90
+    tries = int(spark_conf.defaults("worker", "master", "4.3.0")["spark.worker.maxRegistrationRetries"])
+    # Before Spark 4 it is 6 of 5 to 15 s, then up to 16 of 30 to 90 s.
+    assert seconds > 120 + max(tries * 15, 6 * 15 + 10 * 90)
     assert int(service["RuntimeMaxSec"]) > seconds + 120

@@ -49,6 +49,11 @@ def defaults(role: str, master_host: str, spark_version: str) -> dict[str, str]:
         "spark.network.timeoutInterval": "30s",
         # A master that moved is found by its name, not at the address it had.
         "spark.worker.preferConfiguredMasterAddress": "true",
+        # And soon: a worker tries every 5 to 15 s for a quarter of an hour, where Spark's own goes over to 30 to 90 s
+        # after six times, and waits a minute for an answer from the address of a host that is gone.
+        "spark.worker.initialRegistrationRetries": "60",
+        "spark.worker.maxRegistrationRetries": "60",
+        "spark.rpc.io.connectionCreationTimeout": "10s",
         "spark.authenticate": "true",
         "spark.network.crypto.enabled": "true",
         "spark.network.crypto.saslFallback": "false",
@@ -126,10 +131,10 @@ def main() -> None:
     os.makedirs(settings.path(conf), exist_ok=True)
     # It holds the secret, without which no driver can reach its executors.
     keep(f"{conf}/spark-defaults.conf", lines, mode=0o640, owner="spark", group="spark-driver")
-    keep(f"{conf}/spark-env.sh", environment(role, given["python_version"]), mode=0o644)
     address = metadata("local-ipv4")
     if address is None:
         raise SystemExit("spark_conf: this instance has no private IPv4 address, by which its cluster knows a node")
+    keep(f"{conf}/spark-env.sh", environment(role, given["python_version"]), mode=0o644)
     keep("/etc/spark-cluster/node.env", f"MASTER_HOST={host}\nPRIVATE_IP={address}\n", mode=0o644)
 
 
