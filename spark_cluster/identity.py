@@ -100,8 +100,10 @@ SESSION_MANAGER = Allow(
     ),
     ("*",),
 )
-"""Session Manager's own actions, which take no resource. `AmazonSSMManagedInstanceCore` would add reading every
-parameter of the account. https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-create-iam-instance-profile.html"""
+"""Session Manager's own actions. `ssmmessages` takes no resource. `ssm:UpdateInstanceInformation` could name instances
+(https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssystemsmanager.html), but the agent asks
+before its instance is managed, and AWS's own policies for this give it on `*` alone. `AmazonSSMManagedInstanceCore`
+would add reading every parameter of the account. https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-create-iam-instance-profile.html"""
 
 
 class CallerRole(Construct):
