@@ -30,13 +30,14 @@ EXAMPLES_OWN = {
     *("ec2:CreateNatGateway", "ec2:CreateRoute", "ec2:CreateRouteTable", "ec2:CreateSubnet", "ec2:CreateVpc"),
     *("ec2:DeleteInternetGateway", "ec2:DeleteNatGateway", "ec2:DeleteRoute", "ec2:DeleteRouteTable"),
     *("ec2:DeleteSubnet", "ec2:DeleteVpc", "ec2:DescribeAddresses", "ec2:DescribeAddressesAttribute"),
+    *("ec2:CopyImage", "ec2:DeleteSnapshot", "ec2:DeregisterImage", "ec2:GetInstanceUefiData"),
     *("ec2:DescribeInternetGateways", "ec2:DescribeNatGateways", "ec2:DetachInternetGateway"),
     *("ec2:DisassociateAddress", "ec2:DisassociateRouteTable", "ec2:ModifyVpcAttribute", "ec2:ReleaseAddress"),
     *("iam:CreatePolicy", "iam:DeletePolicy", "iam:GetPolicy", "iam:GetPolicyVersion", "iam:ListPolicyVersions"),
     *("kms:CreateKey", "kms:EnableKeyRotation", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus"),
     *("kms:ListResourceTags", "kms:ScheduleKeyDeletion"),
 }
-"""What the examples make beside the cluster: a network, a key and a policy, which a caller has already."""
+"""What the examples and the tests' apps make beside the cluster: a network, a key, a policy, an AMI of one's own."""
 
 ACTIONS = {
     "s3:CompleteMultipartUpload": ("s3:PutObject",),

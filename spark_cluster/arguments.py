@@ -90,7 +90,6 @@ def check(
     checks.key_arn("bucket_kms_key_arn", bucket_kms_key_arn)
     checks.key_arn("parameter_kms_key_arn", parameter_kms_key_arn)
     checks.key_arn("volume_kms_key_arn", volume_kms_key_arn)
-    if provider is not None:
-        checks.instance("provider", provider, TerraformProvider, "AwsProvider(stack, 'aws', alias='ireland')")
+    checks.provider("provider", provider)
     shortest, longest = limits.SHORTEST_BOOT_SECONDS, limits.LONGEST_BOOT_SECONDS
     checks.whole("boot_timeout_seconds", boot_timeout_seconds, shortest, longest)

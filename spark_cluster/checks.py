@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
-from cdktf import IResolvable, LazyBase, TerraformStack, Token, Tokenization
+from cdktf import IResolvable, LazyBase, TerraformProvider, TerraformStack, Token, Tokenization
 from constructs import Construct
 from jsii import JSIIMeta
 
@@ -115,8 +115,8 @@ def is_json(value: object) -> bool:
     if isinstance(value, Mapping):
         return all(isinstance(key, str) and is_json(inner) for key, inner in value.items())
     if isinstance(value, (list, tuple)):
-        return all(is_json(inner) for inner in value)
-    return isinstance(value, (str, bool, int, float))
+        return is_known(value) and all(is_json(inner) for inner in value)
+    return isinstance(value, (str, bool, int)) or (isinstance(value, float) and math.isfinite(value))
 
 
 def fail(argument: str, rule: str, got: object) -> ValueError:
@@ -564,6 +564,12 @@ def instance(argument: str, value: object, kind: type, example: str) -> None:
     """An object of one class, which has looked at what is in it."""
     if not isinstance(value, kind):
         raise fail(argument, f"be an object such as {example}", value)
+
+
+def provider(argument: str, value: object) -> None:
+    """A provider, or `None`."""
+    if value is not None:
+        instance(argument, value, TerraformProvider, "AwsProvider(stack, 'aws', alias='ireland')")
 
 
 def answer(argument: str, value: object, methods: Iterable[str], example: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from cdktf import TerraformDataSource, TerraformProvider, TerraformResource, TerraformStack
+from cdktf import TerraformDataSource, TerraformModule, TerraformProvider, TerraformResource, TerraformStack
 from constructs import Construct
 
 from spark_cluster import arguments, checks, plan_checks, references, userdata
@@ -322,7 +322,8 @@ class SparkCluster(Construct):
             setup_script_key=self.setup_script.key,
             setup_script_sha256=self.setup_script.sha256,
             http_proxy=http_proxy or "",
-            no_proxy=no_proxy,
+            # Its order says nothing, and would replace the master.
+            no_proxy=sorted(no_proxy) if all(map(checks.is_known, [no_proxy, *no_proxy])) else no_proxy,
         )
         prepared = scaling.prepare(settings, master_role=self.master_role, group_arn=group_arn(name, self.location))
         checks.instance("scaling.prepare", prepared, Prepared, "Prepared(settings)")
@@ -370,7 +371,7 @@ class SparkCluster(Construct):
             role=self.worker_role,
             settings=WorkerSettings(**vars(settings), launch_hook=LAUNCH_HOOK_NAME),
             detailed_monitoring=prepared.detailed_monitoring,
-            master_record=self.master.record,
+            master=self.master,
         )
 
         self.name = name
@@ -396,16 +397,16 @@ class SparkCluster(Construct):
             tags=tags,
         )
 
-    def start_after(self, *others: TerraformResource | TerraformDataSource) -> None:
+    def start_after(self, *others: TerraformResource | TerraformDataSource | TerraformModule) -> None:
         """Have the nodes wait for something that nothing else makes them wait for, such as the VPC's endpoints.
 
         Raises:
-            ValueError: one is no resource of the cluster's stack, or waits for a node itself.
+            ValueError: one is no resource or module of the cluster's stack, or waits for a node itself.
         """
         nodes = (self.master.instance, self.workers.group)
         own = TerraformStack.of(self).node.path
         for index, other in enumerate(others):
-            known = isinstance(other, (TerraformResource, TerraformDataSource))
+            known = isinstance(other, (TerraformResource, TerraformDataSource, TerraformModule))
             if not known or TerraformStack.of(other).node.path != own:
                 rule = "be a resource of the cluster's stack, such as a VpcEndpoint"
                 raise checks.fail(f"others[{index}]", rule, other)

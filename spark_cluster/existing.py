@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cdktf import Fn, Token
+from cdktf import Fn, TerraformProvider, Token
 from cdktf_cdktf_provider_aws.data_aws_ssm_parameter import DataAwsSsmParameter
 from cdktf_cdktf_provider_aws.ssm_parameter import SsmParameter
 from constructs import Construct
 
-from spark_cluster import checks
+from spark_cluster import checks, references
 from spark_cluster.grants import Grantee, Grants
 from spark_cluster.location import Location
 from spark_cluster.network import SubmitRules, master_ui_url, master_url
@@ -86,6 +86,7 @@ class ExistingCluster(Construct):
         bucket_kms_key_arn: str | None = None,
         parameter_kms_key_arn: str | None = None,
         tags: Mapping[str, str] | None = None,
+        provider: TerraformProvider | None = None,
     ) -> None:
         """Look it up: a plan fails if there is none of that name.
 
@@ -97,6 +98,7 @@ class ExistingCluster(Construct):
             bucket_kms_key_arn: what the cluster was given as that. Default: it was given none.
             parameter_kms_key_arn: what the cluster was given as that. Default: it was given none.
             tags: of the rules that `grant_submit` makes. Default: none.
+            provider: the AWS provider of all this. Default: the stack's one without an alias.
 
         Raises:
             ValueError: an argument is wrong; the message names it, the rule and the value.
@@ -108,7 +110,10 @@ class ExistingCluster(Construct):
         checks.key_arn("parameter_kms_key_arn", parameter_kms_key_arn)
         tags = {} if tags is None else tags
         checks.tags("tags", tags)
+        checks.provider("provider", provider)
         super().__init__(scope, id)
+        if provider is not None:
+            references.provide(self, provider)
         self.name = name
         self._grants = Grants(self, name=name)
         location = Location(self, "location", account_id=account_id)

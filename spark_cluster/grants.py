@@ -10,7 +10,7 @@ from cdktf_cdktf_provider_aws.data_aws_iam_role import DataAwsIamRole
 from cdktf_cdktf_provider_aws.iam_role import IamRole
 from constructs import Construct
 
-from spark_cluster import checks
+from spark_cluster import checks, references
 from spark_cluster.identity import Allow, CallerRole, NodeRole, add_policy
 from spark_cluster.network import SubmitRules
 from spark_cluster.parameters import ParameterAddress
@@ -59,7 +59,7 @@ class Grants:
             return
         role = self._named(grantee)
         scope, name = (role, role.role_name) if isinstance(role, CallerRole) else (role, str(role.name))
-        policy = add_policy(scope, of_cluster, name, f"{self._name}-spark-{id}-", statements)
+        policy = add_policy(scope, of_cluster, name, f"{self._name}-spark-{id}-", statements, new_first=True)
         if policy is None:
             return
         if isinstance(role, (IamRole, DataAwsIamRole)) and role.provider is not None:
@@ -100,4 +100,10 @@ class Grants:
         if stack.node.path == own.node.path:
             return rules.scope
         id = f"{self._name}_submit_{self._path_digest}"
-        return cast("Construct", stack.node.try_find_child(id)) or Construct(stack, id)
+        there = stack.node.try_find_child(id)
+        if there is not None:
+            return cast("Construct", there)
+        made = Construct(stack, id)
+        if isinstance(grantee, (IamRole, DataAwsIamRole)) and grantee.provider is not None:
+            references.provide(made, grantee.provider)
+        return made

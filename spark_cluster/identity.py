@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cdktf import TerraformResource, TerraformResourceLifecycle
+from cdktf import TerraformProvider, TerraformResource, TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.iam_instance_profile import IamInstanceProfile
 from cdktf_cdktf_provider_aws.iam_role import IamRole
 from cdktf_cdktf_provider_aws.iam_role_policy import IamRolePolicy
@@ -109,20 +109,24 @@ would add reading every parameter of the account. https://docs.aws.amazon.com/sy
 class CallerRole(Construct):
     """A role of the caller's own, known by its name, and the place of what it is granted: its stack."""
 
-    def __init__(self, scope: Construct, id: str, *, role_name: str) -> None:
+    def __init__(self, scope: Construct, id: str, *, role_name: str, provider: TerraformProvider | None = None) -> None:
         """Name the role.
 
         Args:
             scope: the construct above; the policies that the role is granted are in its stack.
             id: its id, part of the policies' addresses.
             role_name: the role's name (not its ARN); may be a token.
+            provider: the AWS provider of its policies. Default: the stack's one without an alias.
 
         Raises:
             ValueError: `role_name` is no role's name, or there is no place for such a construct in `scope`.
         """
         checks.place(scope, id)
         checks.role_name("role_name", role_name)
+        checks.provider("provider", provider)
         super().__init__(scope, id)
+        if provider is not None:
+            references.provide(self, provider)
         self.role_name = role_name
         self._moved: set[str] = set()
 
@@ -133,6 +137,8 @@ class CallerRole(Construct):
             ValueError: there is no statement, or another one of that id.
         """
         check_policy_id(id)
+        if id in self._moved:
+            raise checks.fail("id", "be another than that of a grant of a cluster's, which it was once", id)
         add_policy(self, id, self.role_name, f"{id}-", statements)
 
     def move_former(self, id: str, policy: IamRolePolicy) -> None:
@@ -225,7 +231,13 @@ def check_policy_id(id: object) -> None:
 
 
 def add_policy(
-    scope: Construct, id: str, role_name: str, name_prefix: str | None, statements: Sequence[Allow]
+    scope: Construct,
+    id: str,
+    role_name: str,
+    name_prefix: str | None,
+    statements: Sequence[Allow],
+    *,
+    new_first: bool = False,
 ) -> IamRolePolicy | None:
     """An inline policy; `None` if it is there already.
 
@@ -236,6 +248,8 @@ def add_policy(
         name_prefix: of its name, which no other policy of the role then has, wherever it is made. `None`: the id is
             the name.
         statements: what it says.
+        new_first: whether one with another name is made before this one goes. Terraform then does the same with all
+            that the statements refer to, which must bear two of a kind: a group of a fixed name does not.
 
     Raises:
         ValueError: there is no statement, or another policy of that id.
@@ -249,7 +263,8 @@ def add_policy(
     if there is None:
         if name_prefix is None:
             return IamRolePolicy(scope, id, name=id, role=role_name, policy=policy)
-        return IamRolePolicy(scope, id, name_prefix=name_prefix, role=role_name, policy=policy, lifecycle=_NEW_FIRST)
+        lifecycle = _NEW_FIRST if new_first else None
+        return IamRolePolicy(scope, id, name_prefix=name_prefix, role=role_name, policy=policy, lifecycle=lifecycle)
     written = there.policy_input if isinstance(there, IamRolePolicy) else None
     if written is None or references.resolved(scope, written) != references.resolved(scope, policy):
         raise checks.fail("id", "be new: the role has another policy of that id", id)

@@ -26,7 +26,7 @@ class NodeImage(Construct):
         instance_ami: for an instance: an AMI's id.
         template_image_id: for a launch template: an AMI's id, or a reference to the public parameter, which EC2
             resolves at each launch, so that a new public AMI reaches new workers without a plan.
-        root_device_name: where the root volume is attached.
+        root_device_name: where the root volume is attached; `None`: as the master's is.
         pinned: whether the caller chose the AMI, so that another choice is to replace the master.
     """
 
@@ -56,17 +56,17 @@ class NodeImage(Construct):
         if ami_id is None:
             self.instance_ami = public.insecure_value
             self.template_image_id = f"resolve:ssm:{name}"
-            self.root_device_name = AMAZON_LINUX_ROOT_DEVICE
+            self.root_device_name: str | None = AMAZON_LINUX_ROOT_DEVICE
             return
         # The caller's id, not what a data source says: that may be read late, and the master would be made anew.
         self.instance_ami = self.template_image_id = ami_id
-        image = self._given(ami_id, public, architecture, master_name)
-        self.root_device_name = references.kept(self, "root_device_name", image.root_device_name, until=ami_id)
+        self.root_device_name = None
+        self._look_at(ami_id, public, architecture, master_name)
 
-    def _given(self, ami_id: str, public: DataAwsSsmParameter, architecture: str, master_name: str) -> DataAwsAmi:
-        """The caller's AMI, looked up unless the master has it: it may be gone by then, and nothing be wrong.
+    def _look_at(self, ami_id: str, public: DataAwsSsmParameter, architecture: str, master_name: str) -> None:
+        """Have the plan refuse the caller's AMI if it is not there or does not fit; not if the master has it.
 
-        A data source that finds nothing ends every plan, and every destroy.
+        By then it may be gone, and nothing be wrong; and a data source that finds nothing ends every plan and destroy.
         """
         launched = DataAwsInstances(
             self,
@@ -85,7 +85,7 @@ class NodeImage(Construct):
             ),
             error_message=f"ami_id must name an AMI of the architecture of the instance types, {architecture}",
         )
-        return DataAwsAmi(
+        DataAwsAmi(
             self,
             "ami_id",
             filter=[DataAwsAmiFilter(name="image-id", values=[Token.as_string(wanted)])],

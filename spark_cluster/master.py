@@ -152,9 +152,10 @@ class MasterInstance(Construct):
             ignored.append("ami")  # the one behind the public parameter changes every few weeks
         if master.subnet_id is None:
             ignored.append("subnet_id")  # the first of a list is another if only the order changes
-        if common.associate_public_ip_address is not None:
-            # EC2 tells of an address while there is one: of none while the instance is stopped, and of an elastic one.
-            ignored.append("associate_public_ip_address")
-            asked_for = {"associate_public_ip_address": common.associate_public_ip_address}
-            triggers.append(references.address(DataResource(self, "public_ip_address", input=asked_for)))
+        # EC2 tells of an address while there is one: of none while the instance is stopped, and of an elastic one. So
+        # what was asked for decides; there before it is asked for, since only a change of it makes another master.
+        public = common.associate_public_ip_address
+        asked_for = {"associate_public_ip_address": "as the subnet has it" if public is None else public}
+        ignored.append("associate_public_ip_address")
+        triggers.append(references.address(DataResource(self, "public_ip_address", input=asked_for)))
         return TerraformResourceLifecycle(ignore_changes=ignored, replace_triggered_by=triggers)

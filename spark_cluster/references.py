@@ -10,18 +10,16 @@ import jsii
 from cdktf import (
     App,
     Aspects,
-    DataResource,
     DefaultTokenResolver,
     Fn,
     IAspect,
     StringConcat,
     TerraformDataSource,
     TerraformLocal,
+    TerraformModule,
     TerraformProvider,
     TerraformResource,
-    TerraformResourceLifecycle,
     TerraformStack,
-    Token,
     Tokenization,
 )
 from constructs import Construct, IConstruct
@@ -33,8 +31,10 @@ _ADDRESS = re.compile(r"\b(?:data\.)?[a-z][a-z0-9_]*\.[A-Za-z_][\w-]*")
 _PLAIN_SECTIONS = {"local": "locals", "module": "module", "var": "variable"}
 
 
-def address(resource: TerraformResource | TerraformDataSource) -> str:
-    """`aws_instance.name` or `data.aws_vpc.name`, as `depends_on` and references in the JSON have it."""
+def address(resource: TerraformResource | TerraformDataSource | TerraformModule) -> str:
+    """`aws_instance.name`, `data.aws_vpc.name` or `module.name`, as `depends_on` and references in the JSON have it."""
+    if isinstance(resource, TerraformModule):
+        return f"module.{resource.friendly_unique_id}"
     prefix = "data." if isinstance(resource, TerraformDataSource) else ""
     return f"{prefix}{resource.terraform_resource_type}.{resource.friendly_unique_id}"
 
@@ -63,17 +63,6 @@ def operand(value: object) -> object:
     return value if checks.is_known(value) else Fn.try_([value])
 
 
-def kept(scope: Construct, id: str, value: str, *, until: str) -> str:
-    """What `value` was when `until` last changed.
-
-    So that no plan shows a change, or that something is not known yet, of what comes to the same: another release of
-    Terraform compresses otherwise, and a data source may be read late.
-    """
-    as_it_was = TerraformResourceLifecycle(ignore_changes=["input"])
-    resource = DataResource(scope, id, input={"value": value}, triggers_replace={"until": until}, lifecycle=as_it_was)
-    return Token.as_string(resource.interpolation_for_attribute("output.value"))
-
-
 def is_ambiguous(scope: Construct, expression: str) -> bool:
     """Whether more than one stack of the app has something of an address in a resolved expression."""
     stacks = [one for one in App.of(scope).node.find_all() if isinstance(one, TerraformStack)]
@@ -81,7 +70,7 @@ def is_ambiguous(scope: Construct, expression: str) -> bool:
     return any(sum(address in bodies for bodies in found) > 1 for address in _ADDRESS.findall(expression))
 
 
-def refers_to(resource: TerraformResource | TerraformDataSource, other: TerraformResource) -> bool:
+def refers_to(resource: TerraformResource | TerraformDataSource | TerraformModule, other: TerraformResource) -> bool:
     """Whether Terraform makes `other` before `resource`, whatever lies between them in their stack so far."""
     bodies = _bodies(TerraformStack.of(resource).to_terraform())
     left, seen = [address(resource)], {address(resource)}

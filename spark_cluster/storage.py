@@ -110,6 +110,7 @@ class ClusterStorage(Construct):
         bucket_arn: its ARN.
         address: both, with its region and key.
         ready: the resources that must be there before a node uses the bucket.
+        ready_for_objects: those that must be there before an object is put into it.
     """
 
     def __init__(
@@ -169,11 +170,10 @@ class ClusterStorage(Construct):
         )
         self._statements = self._policy_statements(master_role, worker_role)
         self._policy = S3BucketPolicy(self, "policy", bucket=self.bucket.id, policy=_document(self._statements))
-        self.ready: list[TerraformResource] = [
-            *self._private_and_encrypted(),
-            versioning,
-            self._policy,
-        ]
+        # Not its rule of encryption, which is made anew for another key: objects that are made before the old ones go
+        # would have Terraform make the new rule before it takes the old one, and the bucket's only one, away.
+        self.ready_for_objects: list[TerraformResource] = [*self._private(), versioning, self._policy]
+        self.ready: list[TerraformResource] = [*self.ready_for_objects, self._encrypted()]
         self.grant_read_write_data(master_role)
         self.grant_read_write_data(worker_role)
         master_role.allow("artifacts", *self.address.allow({ARTIFACTS_PREFIX: _READ, SPARK_PREFIX: _PUT}))
@@ -232,8 +232,7 @@ class ClusterStorage(Construct):
         self._statements.append(statement)
         self._policy.policy = _document(self._statements)
 
-    def _private_and_encrypted(self) -> list[TerraformResource]:
-        bucket = self.bucket.id
+    def _encrypted(self) -> S3BucketServerSideEncryptionConfigurationA:
         default = S3BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultA(
             sse_algorithm="AES256" if self._kms_key_arn is None else "aws:kms", kms_master_key_id=self._kms_key_arn
         )
@@ -245,11 +244,16 @@ class ClusterStorage(Construct):
         # rule is left as S3 tells it, and made anew if the key is another.
         key = DataResource(self, "encryption_key", input={"kms_master_key_id": self._kms_key_arn or ""})
         as_s3_tells = TerraformResourceLifecycle(ignore_changes=["rule"], replace_triggered_by=[address(key)])
+        return S3BucketServerSideEncryptionConfigurationA(
+            self, "encryption", bucket=self.bucket.id, rule=[rule], lifecycle=as_s3_tells
+        )
+
+    def _private(self) -> list[TerraformResource]:
         return [
             S3BucketPublicAccessBlock(
                 self,
                 "public_access_block",
-                bucket=bucket,
+                bucket=self.bucket.id,
                 block_public_acls=True,
                 block_public_policy=True,
                 ignore_public_acls=True,
@@ -258,11 +262,8 @@ class ClusterStorage(Construct):
             S3BucketOwnershipControls(
                 self,
                 "ownership",
-                bucket=bucket,
+                bucket=self.bucket.id,
                 rule=S3BucketOwnershipControlsRule(object_ownership="BucketOwnerEnforced"),
-            ),
-            S3BucketServerSideEncryptionConfigurationA(
-                self, "encryption", bucket=bucket, rule=[rule], lifecycle=as_s3_tells
             ),
         ]
 

@@ -185,7 +185,8 @@ def node_object(scope: Construct, id: str, *, storage: ClusterStorage, key: str,
         # An object takes 10 tags; the provider's default ones may be more.
         # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html
         override_provider=S3ObjectOverrideProvider(default_tags=S3ObjectOverrideProviderDefaultTags(tags={})),
-        depends_on=storage.ready,
+        kms_key_id=storage.address.kms_key_arn,
+        depends_on=storage.ready_for_objects,
         # Until the new template is there, a worker may still be launched with the old one.
         lifecycle=TerraformResourceLifecycle(create_before_destroy=True),
         **content,

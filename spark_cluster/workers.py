@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cdktf import Fn, Op, TerraformIterator, TerraformResource, TerraformResourceLifecycle, Token
+from cdktf import DataResource, Fn, Op, TerraformIterator, TerraformResourceLifecycle, Token
 from cdktf_cdktf_provider_aws.autoscaling_group import (
     AutoscalingGroup,
     AutoscalingGroupInitialLifecycleHook,
@@ -34,6 +34,7 @@ from constructs import Construct
 from spark_cluster import checks, limits, references
 from spark_cluster.identity import Allow, NodeRole
 from spark_cluster.location import Location
+from spark_cluster.master import MasterInstance
 from spark_cluster.node import METADATA_OPTIONS, ROOT_VOLUME_TYPE, NodeCommon
 from spark_cluster.scaling import Attached, Scaling
 from spark_cluster.settings import WorkerSettings
@@ -121,7 +122,7 @@ class WorkerFleet(Construct):
         role: NodeRole,
         settings: WorkerSettings,
         detailed_monitoring: bool,
-        master_record: TerraformResource,
+        master: MasterInstance,
     ) -> None:
         """Make the template and the group.
 
@@ -134,7 +135,7 @@ class WorkerFleet(Construct):
             role: their role.
             settings: what their user data says.
             detailed_monitoring: whether CloudWatch gets their figures each minute.
-            master_record: the master's name in the zone: a worker never asks for it before it is there.
+            master: a worker never asks for its name before that is in the zone, and has its AMI.
         """
         super().__init__(scope, id)
         self.group_name = settings.group
@@ -144,7 +145,12 @@ class WorkerFleet(Construct):
         defaults = DataAwsDefaultTags(self, "default_tags").tags
         tags = Token.as_string_map(Fn.merge([defaults, common.tags_of("worker")]))
         self.launch_template = self._launch_template(
-            common, workers, role, launched_tags=tags, detailed_monitoring=detailed_monitoring
+            common,
+            workers,
+            role,
+            launched_tags=tags,
+            detailed_monitoring=detailed_monitoring,
+            master_root_device_name=master.instance.root_block_device.device_name,
         )
         hook = AutoscalingGroupInitialLifecycleHook(
             name=settings.launch_hook,
@@ -185,7 +191,7 @@ class WorkerFleet(Construct):
             tag=each.dynamic({"key": each.key, "value": each.value, "propagate_at_launch": False}),
             timeouts=AutoscalingGroupTimeouts(delete=wait),
             lifecycle=TerraformResourceLifecycle(ignore_changes=["desired_capacity"]),
-            depends_on=[*common.ready, master_record, *self.user_data.ready],
+            depends_on=[*common.ready, master.record, *self.user_data.ready],
         )
         role.precede(self.group)
         scope = Construct(self, "scaling")
@@ -200,6 +206,7 @@ class WorkerFleet(Construct):
         *,
         launched_tags: Mapping[str, str],
         detailed_monitoring: bool,
+        master_root_device_name: str,
     ) -> LaunchTemplate:
         network, image = common.network, common.image
         public_ip = common.associate_public_ip_address
@@ -210,7 +217,7 @@ class WorkerFleet(Construct):
             delete_on_termination="true",
         )
         root = LaunchTemplateBlockDeviceMappings(
-            device_name=image.root_device_name,
+            device_name=image.root_device_name or master_root_device_name,
             ebs=LaunchTemplateBlockDeviceMappingsEbs(
                 volume_type=ROOT_VOLUME_TYPE,
                 volume_size=workers.root_volume_gib,
@@ -224,9 +231,7 @@ class WorkerFleet(Construct):
             "launch_template",
             name_prefix=f"{common.name}-spark-worker-",
             image_id=image.template_image_id,
-            user_data=references.kept(
-                self.user_data, "compressed", self.user_data.base64, until=self.user_data.plain_sha256
-            ),
+            user_data=self._kept_user_data(),
             key_name=common.key_name,
             ebs_optimized=_text(common.ebs_optimized),
             iam_instance_profile=LaunchTemplateIamInstanceProfile(arn=role.instance_profile.arn),
@@ -240,6 +245,21 @@ class WorkerFleet(Construct):
             ],
             tags=common.tags_of("worker"),
         )
+
+    def _kept_user_data(self) -> str:
+        """The compressed document as it was when its text was last another.
+
+        So that no plan shows a change of bytes that another release of Terraform makes of the same text.
+        """
+        as_it_was = TerraformResourceLifecycle(ignore_changes=["input"])
+        kept = DataResource(
+            self.user_data,
+            "compressed",
+            input={"value": self.user_data.base64},
+            triggers_replace={"until": self.user_data.plain_sha256},
+            lifecycle=as_it_was,
+        )
+        return Token.as_string(kept.interpolation_for_attribute("output.value"))
 
     def _mixed_instances(self, workers: Workers) -> AutoscalingGroupMixedInstancesPolicy:
         # The number, not "$Latest": only a number that changes starts a refresh.

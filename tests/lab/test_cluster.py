@@ -146,7 +146,10 @@ def test_master_adds_to_the_artifacts_and_changes_and_deletes_none(demo: Cluster
     assert "AccessDenied" in ask_aws(master, f"aws.client('s3').delete_object({at})")
     programs = at.replace("artifacts/spark/x", "artifacts/node/x")
     assert "AccessDenied" in ask_aws(master, f"aws.client('s3').put_object({programs}, Body=b'')")
-    once = f"(open('/tmp/x', 'w').close(), aws.store_once('/tmp/x', 's3://{bucket}/artifacts/spark/x'))"
+    once = (
+        f"(open('/tmp/x', 'w').close(), "
+        f"__import__('store_once').store_once('/tmp/x', 's3://{bucket}/artifacts/spark/x'))"
+    )
     assert "AccessDenied" not in ask_aws(master, once)
     assert demo.in_aws.client("s3").head_object(Bucket=bucket, Key="artifacts/spark/x")["ContentLength"] == 0
     demo.in_aws.client("s3").delete_object(Bucket=bucket, Key="artifacts/spark/x")

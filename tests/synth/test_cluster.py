@@ -4,7 +4,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cdktf import TerraformOutput, TerraformStack, TerraformVariable
+from cdktf import TerraformHclModule, TerraformOutput, TerraformStack, TerraformVariable
 from cdktf_cdktf_provider_aws.data_aws_vpc_endpoint import DataAwsVpcEndpoint
 from cdktf_cdktf_provider_aws.provider import AwsProvider
 from cdktf_cdktf_provider_aws.vpc_endpoint import VpcEndpoint
@@ -74,6 +74,7 @@ data.aws_region.spark_location_region_46A3D154
 data.aws_ssm_parameter.spark_image_amazon_linux_9F0C0360
 data.aws_subnet.spark_network_subnet_0_E0144A01
 data.aws_vpc.spark_network_vpc_DD967CA6
+terraform_data.spark_master_public_ip_address_37456AB2
 terraform_data.spark_master_user_data_text_164DAD29
 terraform_data.spark_storage_encryption_key_C51B7822
 terraform_data.spark_workers_user_data_compressed_E1297E3A
@@ -332,11 +333,14 @@ def test_nodes_may_be_made_to_wait_for_something(stack: TerraformStack) -> None:
     cluster = SparkCluster(stack, "spark", **REQUIRED)
     endpoint = VpcEndpoint(stack, "ssm", vpc_id="vpc-1", security_group_ids=[cluster.security_group_id])
     looked_up = DataAwsVpcEndpoint(stack, "s3", vpc_id="vpc-1")
-    cluster.start_after(endpoint, looked_up)
+    module = TerraformHclModule(stack, "endpoints", source="terraform-aws-modules/vpc/aws//modules/vpc-endpoints")
+    cluster.start_after(endpoint, looked_up, module)
     cluster.start_after(endpoint)
     found = Synthesized(stack)
     for node in ("aws_instance", "aws_autoscaling_group"):
-        assert {"aws_vpc_endpoint.ssm", "data.aws_vpc_endpoint.s3"} <= set(found.the(node)["depends_on"])
+        assert {"aws_vpc_endpoint.ssm", "data.aws_vpc_endpoint.s3", "module.endpoints"} <= set(
+            found.the(node)["depends_on"]
+        )
     assert not [address for address in found.graph() if address in reached(found.graph(), address)]
 
 

@@ -214,8 +214,8 @@ def test_no_two_policies_of_a_role_have_one_name_whatever_makes_them(tmp_path: P
         assert len(found) == 3
         # To a prefix Terraform adds what no other name has.
         assert not [body for body in found if "name" in body]
-        assert {body["name_prefix"] for body in found} == {"demo-spark-read_data-", "queue-"}
-        assert all(body["lifecycle"] == {"create_before_destroy": True} for body in found)
+        new_first = {body["name_prefix"]: body.get("lifecycle") for body in found}
+        assert new_first == {"demo-spark-read_data-": {"create_before_destroy": True}, "queue-": None}
 
 
 def test_one_callers_role_may_use_any_number_of_clusters(stack: TerraformStack) -> None:
@@ -229,6 +229,13 @@ def test_one_callers_role_may_use_any_number_of_clusters(stack: TerraformStack) 
         f"{name}-spark-{grant}-" for name in ("one", "two", "three") for grant in ("read_data", "spark_secret")
     }
     assert len(found.all(INGRESS)) == 3 * (1 + 4)
+
+
+def test_a_policy_of_ones_own_is_not_called_as_one_that_is_moved(stack: TerraformStack, cluster: SparkCluster) -> None:
+    caller = CallerRole(stack, "job", role_name="job-role")
+    cluster.storage.grant_read_data(caller)
+    with pytest.raises(ValueError, match=r"^id must be another than that of a grant of a cluster's, which it was once"):
+        caller.allow("read_data", Allow(["sqs:SendMessage"], ["*"]))
 
 
 def test_the_policies_of_an_earlier_state_are_moved(stack: TerraformStack, cluster: SparkCluster) -> None:
@@ -383,6 +390,28 @@ def test_roles_and_groups_of_later_stacks_have_policies_and_rules_in_their_own(t
         text = json.dumps(resources)
         assert "cross-stack-reference-input-platform" in text
         assert "TfToken" not in text
+
+
+def test_in_a_later_stack_the_roles_provider_makes_the_rules_too(tmp_path: Path) -> None:
+    app = App(outdir=str(tmp_path))
+    cluster = SparkCluster(new_stack(app, "platform"), "spark", **REQUIRED)
+    later = TerraformStack(app, "later")
+    elsewhere = AwsProvider(later, "elsewhere", alias="elsewhere", region="us-east-1")
+    role = IamRole(later, "job", assume_role_policy=TRUST, provider=elsewhere)
+    cluster.grant_submit(role, security_group_id="sg-9")
+    resources = synth(app, tmp_path)["later"]["resource"]
+    for kind in (POLICY, INGRESS, EGRESS):
+        assert {body["provider"] for body in resources[kind].values()} == {"aws.elsewhere"}
+
+
+def test_a_provider_makes_all_of_a_callers_role_and_of_an_existing_cluster(stack: TerraformStack) -> None:
+    elsewhere = AwsProvider(stack, "elsewhere", alias="elsewhere", region="us-east-1")
+    existing = ExistingCluster(stack, "analytics", name="analytics", provider=elsewhere)
+    existing.grant_submit(CallerRole(stack, "job", role_name="job", provider=elsewhere), security_group_id="sg-9")
+    found = Synthesized(stack)
+    for section in ("resource", "data"):
+        for bodies in found.json[section].values():
+            assert {body["provider"] for body in bodies.values()} == {"aws.elsewhere"}
 
 
 def test_a_policy_is_made_by_the_provider_that_makes_its_role(stack: TerraformStack, cluster: SparkCluster) -> None:

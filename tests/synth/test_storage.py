@@ -13,7 +13,7 @@ from cdktf_cdktf_provider_aws.s3_bucket_lifecycle_configuration import (
 
 from spark_cluster import SparkCluster
 from tests.synth.conftest import NO_ALIAS, REQUIRED
-from tests.synth.synthesized import Synthesized
+from tests.synth.synthesized import Synthesized, reached
 
 if TYPE_CHECKING:
     from spark_cluster.storage import ClusterStorage
@@ -281,3 +281,23 @@ def test_refuses_a_statement(storage: ClusterStorage, statement: Any, message: s
     with pytest.raises(ValueError) as error:  # noqa: PT011 - compared below
         storage.add_policy_statement(statement)
     assert str(error.value).startswith(message)
+
+
+def test_another_key_does_not_take_the_buckets_rule_away(synthesize: Synthesize) -> None:
+    """Objects that nodes run are made before the old ones go, and Terraform does the same with what they wait for."""
+    key = "arn:aws:kms:us-east-1:123456789012:key/a"
+    found = synthesize(bucket_kms_key_arn=key)
+    rule = found.address(ENCRYPTION, "spark_storage_encryption")
+    for body in found.all("aws_s3_object").values():
+        assert rule not in body["depends_on"]
+        assert body["kms_key_id"] == key
+    assert rule in found.the("aws_instance")["depends_on"]
+    new_first = [
+        f"{kind}.{name}"
+        for kind, bodies in found.json["resource"].items()
+        for name, body in bodies.items()
+        if body.get("lifecycle", {}).get("create_before_destroy")
+    ]
+    graph = found.graph()
+    assert new_first
+    assert not [one for one in new_first if rule in reached(graph, one)]

@@ -312,7 +312,7 @@ def test_each_argument_reaches_the_nodes(synthesize: Synthesize) -> None:
         assert settings["spark_defaults"] == {"spark.executor.cores": "4"}
         assert settings["python_version"] == "3.12"
         assert settings["http_proxy"] == "http://proxy:3128"
-        assert settings["no_proxy"] == ["intern.example", "10.0.0.0/8"]
+        assert settings["no_proxy"] == ["10.0.0.0/8", "intern.example"]
 
 
 def test_an_archive_of_the_callers_is_the_only_source(synthesize: Synthesize) -> None:

@@ -86,9 +86,12 @@ case $1 in
       echo "$etag" >"$4"
     fi
     if [[ $3 == - ]]; then cat "$object"; else cp "$object" "$3"; fi ;;
-  store-once) object=$FAKE_BUCKET/${3#s3://*/}; mkdir -p "${object%/*}"; [[ -e $object ]] || cp "$2" "$object" ;;
   store-log) mkdir -p "$FAKE_BUCKET/boot-logs"; cp "$2" "$FAKE_BUCKET/boot-logs/i-0abc" ;;
 esac
+"""
+
+STORE_ONCE = """
+object=$FAKE_BUCKET/${2#s3://*/}; mkdir -p "${object%/*}"; [[ -e $object ]] || cp "$1" "$object"
 """
 
 # Of the node's Python: it sleeps by the stand-in, as bash does, and believes it; no jitter is added to its pauses.
@@ -226,8 +229,9 @@ class Node:
             for path in sorted((USERDATA / part).rglob("*"))
             if path.is_file() and "__pycache__" not in path.parts
         }
-        for name in ("node_secrets.py", "spark_conf.py", "spark_state.py"):
-            entries[f"{LIB}/{name}"] = self.stand_in(name, CONF if name == "spark_conf.py" else "")
+        bodies = {"node_secrets.py": "", "spark_conf.py": CONF, "spark_state.py": "", "store_once.py": STORE_ONCE}
+        for name, body in bodies.items():
+            entries[f"{LIB}/{name}"] = self.stand_in(name, body)
         archive = tar(entries, "w")
         self.put_object("artifacts/node/programs.tar", archive)
         self.settings["programs_sha256"] = hashlib.sha256(archive).hexdigest()

@@ -22,6 +22,7 @@ import node_secrets
 import polling
 import pytest
 import settings
+import store_once
 from botocore.exceptions import (
     ClientError,
     CredentialRetrievalError,
@@ -710,9 +711,9 @@ def test_what_is_there_is_never_written_over(
     settle("master")
     (tmp_path / "file").write_bytes(b"a" * size)
     url = "s3://demo-bucket/artifacts/spark/x.tgz"
-    aws.store_once(str(tmp_path / "file"), url)
+    store_once.store_once(str(tmp_path / "file"), url)
     (tmp_path / "file").write_bytes(b"b" * size)
-    aws.store_once(str(tmp_path / "file"), url)
+    store_once.store_once(str(tmp_path / "file"), url)
     assert s3.get_object(Bucket="demo-bucket", Key="artifacts/spark/x.tgz")["Body"].read() == b"a" * size
     assert capsys.readouterr().err == f"aws: {url} is there already\n"
 
@@ -807,9 +808,10 @@ def test_a_failure_is_one_line_with_its_cause(
     monkeypatch: pytest.MonkeyPatch, settle: Callable[..., None], s3: Any, tmp_path: Path
 ) -> None:
     settle("worker")
+    s3.put_object(Bucket="demo-bucket", Key="a", Body=b"A")
     with pytest.raises(SystemExit) as ended:
-        run(monkeypatch, "store-once", str(tmp_path / "absent"), "s3://demo-bucket/a")
-    assert str(ended.value).startswith("aws: store-once: FileNotFoundError: ")
+        run(monkeypatch, "fetch", "s3://demo-bucket/a", str(tmp_path / "no folder/a"))
+    assert str(ended.value).startswith("aws: fetch: FileNotFoundError: ")
     assert "\n" not in str(ended.value)
 
 

@@ -83,8 +83,8 @@ def test_a_master_boots_step_by_step(master: Node) -> None:
         "aws.py fetch s3://demo-bucket/artifacts/node/programs.tar /var/cache/spark-cluster/programs.tar",
         f"aws.py fetch s3://demo-bucket/{IN_BUCKET} - /var/cache/spark-cluster/{SPARK_FILE}.etag",
         f"aws.py fetch s3://demo-bucket/{PLAIN} {cached} {cached}.etag",
-        f"aws.py store-once /var/cache/spark-cluster/{SPARK_FILE} s3://demo-bucket/{IN_BUCKET}",
-        f"aws.py store-once /var/cache/spark-cluster/{SPARK_FILE}.sha512 s3://demo-bucket/{IN_BUCKET}.sha512",
+        f"store_once.py /var/cache/spark-cluster/{SPARK_FILE} s3://demo-bucket/{IN_BUCKET}",
+        f"store_once.py /var/cache/spark-cluster/{SPARK_FILE}.sha512 s3://demo-bucket/{IN_BUCKET}.sha512",
         "spark_conf.py",
         "systemctl show --property=NeedDaemonReload --value spark-* spark-master.service",
         "systemctl enable --quiet --no-reload spark-master.service",
@@ -102,7 +102,7 @@ def test_a_worker_boots_and_tells_auto_scaling_last(worker: Node) -> None:
     assert steps(worker.log) == STEPS
     assert worker.calls_of("spark_state.py") == ["spark_state.py worker 10.0.0.7"]
     assert worker.calls_of("aws.py")[-1] == "aws.py complete-hook CONTINUE"
-    assert not any(call.startswith("aws.py store") for call in worker.calls), "a worker may not write artifacts/"
+    assert not any(call.startswith("store_once.py ") for call in worker.calls), "a worker may not write artifacts/"
     assert not any("spark-tick" in call for call in worker.calls)
 
 
@@ -748,7 +748,7 @@ def test_the_master_shares_the_tarball_with_its_checksum_last(master: Node) -> N
     assert_succeeded(master, master.boot())
     assert (master.bucket / key).read_bytes() == SPARK
     assert (master.bucket / f"{key}.sha512").read_text() == f"{sha512(SPARK)}  {SPARK_FILE}\n"
-    stored = [call.split()[-1] for call in master.calls if call.startswith("aws.py store-once ")]
+    stored = [call.split()[-1] for call in master.calls if call.startswith("store_once.py ")]
     assert stored == [f"s3://demo-bucket/{key}", f"s3://demo-bucket/{key}.sha512"]
 
 
@@ -789,7 +789,7 @@ def test_a_master_without_a_way_to_the_publisher_takes_the_copy(master: Node) ->
 
 
 def test_fails_when_the_master_cannot_share_spark(master: Node) -> None:
-    master.mock(f"{master.root}/{LIB}/aws.py", "[[ $1 != store-once ]] || exit 1\n" + AWS)
+    master.mock_program("store_once.py", "exit 1")
     assert_failed(master, master.boot(), "install_spark", "cannot share Spark with the workers")
 
 
@@ -797,7 +797,7 @@ def test_a_master_does_not_share_again_what_it_took_from_the_bucket(master: Node
     master.put_object(IN_BUCKET, SPARK)
     master.put_object(f"{IN_BUCKET}.sha512", f"{sha512(SPARK)}  {SPARK_FILE}\n".encode())
     assert_succeeded(master, master.boot())
-    assert not any(call.startswith("aws.py store-once ") for call in master.calls)
+    assert not any(call.startswith("store_once.py ") for call in master.calls)
 
 
 # Secrets, configuration, services

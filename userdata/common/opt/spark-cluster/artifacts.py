@@ -29,7 +29,7 @@ import settings
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-AWS = str(Path(__file__).with_name("aws.py"))
+AWS, STORE_ONCE = (str(Path(__file__).with_name(name)) for name in ("aws.py", "store_once.py"))
 DOWNLOADS = Path(settings.path("/var/cache/spark-cluster"))
 # Before a boot has ended, nothing says that what was unpacked has reached the disk: a power cut may have emptied it.
 UNPACKING = Path(settings.path("/var/lib/spark-cluster/unpacking"))
@@ -383,7 +383,7 @@ class Fetch:
         beside.write_text(f"{digest}  {self.artifact.file}\n", encoding="ascii")
         both = ((self.tarball, self.artifact.copy), (beside, f"{self.artifact.copy}.sha512"))
         try:
-            failed = any(self.start(AWS, "store-once", str(file), url).wait() for file, url in both)
+            failed = any(self.start(STORE_ONCE, str(file), url).wait() for file, url in both)
         except TimeIsOverError:
             failed = True
         if failed:

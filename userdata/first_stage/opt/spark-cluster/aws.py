@@ -21,7 +21,6 @@ EVENTUALLY_SECONDS = 300
 METADATA_SECONDS = 60
 HOOK_SECONDS = 60  # a pre-baked host may be ready before Auto Scaling has noticed that it runs
 ABSENT_STATUS, ABSENT_CODES = 4, ("NoSuchKey", "304")
-THERE_CODES = ("PreconditionFailed", "412")
 ABSENT_ITEM = 404  # of the metadata service
 PROXY_FILE = "/etc/spark-cluster/proxy.env"
 METADATA_URL = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://169.254.169.254").rstrip("/")
@@ -144,24 +143,6 @@ def store(file, url):
     eventually(upload)
 
 
-def only_if_absent(params, **_):
-    params["headers"]["If-None-Match"] = "*"
-
-
-def store_once(file, url):
-    """Upload a file unless there is an object: the bucket's policy has what nodes run written once."""
-    from botocore.exceptions import ClientError
-
-    for operation in ("PutObject", "CompleteMultipartUpload"):  # boto3 has no argument for it before 1.35
-        client("s3").meta.events.register(f"before-call.s3.{operation}", only_if_absent)
-    try:
-        store(file, url)
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in THERE_CODES:
-            raise
-        log(f"{url} is there already")
-
-
 def store_log(file):
     """Copy a log to where it can be read after this host is gone."""
     store(file, "s3://{}/boot-logs/{}".format(settings.load()["bucket"], metadata("instance-id")))
@@ -200,7 +181,6 @@ def complete_hook(result):
 
 COMMANDS = {
     "fetch": fetch,
-    "store-once": store_once,
     "store-log": store_log,
     "complete-hook": complete_hook,
 }
