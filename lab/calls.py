@@ -30,7 +30,7 @@ EXAMPLES_OWN = {
     *("ec2:CreateNatGateway", "ec2:CreateRoute", "ec2:CreateRouteTable", "ec2:CreateSubnet", "ec2:CreateVpc"),
     *("ec2:DeleteInternetGateway", "ec2:DeleteNatGateway", "ec2:DeleteRoute", "ec2:DeleteRouteTable"),
     *("ec2:DeleteSubnet", "ec2:DeleteVpc", "ec2:DescribeAddresses", "ec2:DescribeAddressesAttribute"),
-    *("ec2:CopyImage", "ec2:DeleteSnapshot", "ec2:DeregisterImage", "ec2:GetInstanceUefiData"),
+    *("ec2:CopyImage", "ec2:DeleteSnapshot", "ec2:DeregisterImage"),
     *("ec2:DescribeInternetGateways", "ec2:DescribeNatGateways", "ec2:DetachInternetGateway"),
     *("ec2:DisassociateAddress", "ec2:DisassociateRouteTable", "ec2:ModifyVpcAttribute", "ec2:ReleaseAddress"),
     *("iam:CreatePolicy", "iam:DeletePolicy", "iam:GetPolicy", "iam:GetPolicyVersion", "iam:ListPolicyVersions"),
