@@ -19,7 +19,7 @@ from spark_cluster.location import Location
 from spark_cluster.master import Master, MasterInstance
 from spark_cluster.network import ClusterNetwork, PrivateZone, master_ui_url, master_url
 from spark_cluster.node import NodeCommon, node_name
-from spark_cluster.parameters import PLACEHOLDER, NodeParameter, parameter_name
+from spark_cluster.parameters import PLACEHOLDER, NodeParameter, spark_secret_parameter_name
 from spark_cluster.required_version import RequiredVersion
 from spark_cluster.scaling import Cpu, Prepared, Scaling
 from spark_cluster.settings import MasterSettings, NodeSettings, WorkerSettings, executor_cores
@@ -208,8 +208,7 @@ class SparkCluster(Construct):
             provider=provider,
         )
         super().__init__(scope, id)
-        if provider is not None:
-            references.provide(self, provider)
+        references.provide(self, provider)
 
         RequiredVersion(self, "required_version")
         self._grants = Grants(self, name=name)
@@ -258,7 +257,7 @@ class SparkCluster(Construct):
         self.spark_secret = NodeParameter(
             self,
             "spark_secret",
-            name=parameter_name(name, "spark-secret"),
+            name=spark_secret_parameter_name(name),
             description=f"Secret of spark.authenticate of the Spark cluster {name}",
             secret=True,
             location=self.location,
@@ -447,6 +446,6 @@ class SparkCluster(Construct):
         self.master_role.allow("watch_workers", Allow(watch, ("*",)))
         grant_complete_launch(self.worker_role, name=name, location=self.location)
         if distribution.archive and distribution.archive.s3_object:
-            archive = f"arn:{self.location.partition}:s3:::{distribution.archive.s3_object}"
+            archive = self.location.s3_arn(distribution.archive.s3_object)
             for role in (self.master_role, self.worker_role):
                 role.allow("spark_archive", Allow(("s3:GetObject",), (archive,)))

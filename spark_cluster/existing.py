@@ -13,7 +13,7 @@ from spark_cluster import checks, references
 from spark_cluster.grants import Grantee, Grants
 from spark_cluster.location import Location
 from spark_cluster.network import SubmitRules, master_ui_url, master_url
-from spark_cluster.parameters import ParameterAddress, parameter_name
+from spark_cluster.parameters import ParameterAddress, parameter_name, spark_secret_parameter_name
 from spark_cluster.storage import BucketAddress
 from spark_cluster.workers import group_name
 
@@ -112,8 +112,7 @@ class ExistingCluster(Construct):
         checks.tags("tags", tags)
         checks.provider("provider", provider)
         super().__init__(scope, id)
-        if provider is not None:
-            references.provide(self, provider)
+        references.provide(self, provider)
         self.name = name
         self._grants = Grants(self, name=name)
         location = Location(self, "location", account_id=account_id)
@@ -129,9 +128,9 @@ class ExistingCluster(Construct):
         host = said("master_host")
         self.master_url = master_url(host)
         self.master_ui_url = master_ui_url(host)
-        self.bucket_arn = f"arn:{location.partition}:s3:::{self.bucket_name}"
+        self.bucket_arn = location.s3_arn(self.bucket_name)
         self._bucket = BucketAddress(self.bucket_name, self.bucket_arn, location, bucket_kms_key_arn)
-        self.spark_secret_parameter_name = parameter_name(name, "spark-secret")
+        self.spark_secret_parameter_name = spark_secret_parameter_name(name)
         self._secret = ParameterAddress(
             self.spark_secret_parameter_name,
             location.arn("ssm", f"parameter{self.spark_secret_parameter_name}"),

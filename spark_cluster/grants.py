@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TypeAlias, cast
 
-from cdktf import TerraformStack
+from cdktf import TerraformProvider, TerraformStack
 from cdktf_cdktf_provider_aws.data_aws_iam_role import DataAwsIamRole
 from cdktf_cdktf_provider_aws.iam_role import IamRole
 from constructs import Construct
@@ -62,8 +62,7 @@ class Grants:
         policy = add_policy(scope, of_cluster, name, f"{self._name}-spark-{id}-", statements, new_first=True)
         if policy is None:
             return
-        if isinstance(role, (IamRole, DataAwsIamRole)) and role.provider is not None:
-            policy.provider = role.provider
+        policy.provider = _provider_of(role)
         if isinstance(grantee, CallerRole):
             grantee.move_former(id, policy)
 
@@ -104,6 +103,10 @@ class Grants:
         if there is not None:
             return cast("Construct", there)
         made = Construct(stack, id)
-        if isinstance(grantee, (IamRole, DataAwsIamRole)) and grantee.provider is not None:
-            references.provide(made, grantee.provider)
+        references.provide(made, _provider_of(grantee))
         return made
+
+
+def _provider_of(grantee: Grantee) -> TerraformProvider | None:
+    """The provider that a role of the app names; what is in a `CallerRole` gets that one's by itself."""
+    return grantee.provider if isinstance(grantee, (IamRole, DataAwsIamRole)) else None

@@ -125,8 +125,7 @@ class CallerRole(Construct):
         checks.role_name("role_name", role_name)
         checks.provider("provider", provider)
         super().__init__(scope, id)
-        if provider is not None:
-            references.provide(self, provider)
+        references.provide(self, provider)
         self.role_name = role_name
         self._moved: set[str] = set()
 

@@ -38,6 +38,10 @@ class Location(Construct):
         """The ARN of a resource of this account and region."""
         return f"arn:{self.partition}:{service}:{self.region}:{self.account_id}:{resource}"
 
+    def s3_arn(self, path: str) -> str:
+        """The ARN of a bucket, or of an object by its bucket and key, which names neither region nor account."""
+        return f"arn:{self.partition}:s3:::{path}"
+
     def endpoint(self, service: str) -> str:
         """The name of a service's endpoint in this region, as `kms:ViaService` has it.
 

@@ -114,3 +114,8 @@ class NodeParameter(Construct):
 def parameter_name(cluster_name: str, what: str) -> str:
     """The full name of one of a cluster's parameters."""
     return f"/spark-cluster/{cluster_name}/{what}"
+
+
+def spark_secret_parameter_name(cluster_name: str) -> str:
+    """The name of a cluster's parameter for Spark's secret."""
+    return parameter_name(cluster_name, "spark-secret")

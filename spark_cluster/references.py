@@ -103,6 +103,7 @@ class _Provide:
             node.provider = self._provider
 
 
-def provide(scope: Construct, provider: TerraformProvider) -> None:
-    """Have a provider make all of AWS's that is in `scope`, or will be, and names none itself."""
-    Aspects.of(scope).add(_Provide(provider))
+def provide(scope: Construct, provider: TerraformProvider | None) -> None:
+    """Have a provider, if there is one, make all of AWS's that is in `scope`, or will be, and names none itself."""
+    if provider is not None:
+        Aspects.of(scope).add(_Provide(provider))
