@@ -14,6 +14,7 @@ from cdktf_cdktf_provider_aws.security_group import SecurityGroup
 
 from spark_cluster import Allow, CallerRole, ExistingCluster, SparkCluster
 from tests.synth.conftest import REQUIRED
+from tests.synth.policies import LIST, READ_WRITE, allow, bucket_arn
 from tests.synth.synthesized import Synthesized, plain, reached
 
 if TYPE_CHECKING:
@@ -25,23 +26,7 @@ if TYPE_CHECKING:
 INGRESS, EGRESS = "aws_vpc_security_group_ingress_rule", "aws_vpc_security_group_egress_rule"
 POLICY = "aws_iam_role_policy"
 KEY = "arn:aws:kms:us-east-1:111122223333:key/1"
-LIST = ["s3:ListBucket", "s3:GetBucketLocation"]
-READ_WRITE = [
-    "s3:GetObject",
-    "s3:PutObject",
-    "s3:DeleteObject",
-    "s3:AbortMultipartUpload",
-    "s3:ListMultipartUploadParts",
-]
 TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})
-
-
-def allow(actions: list[str], *resources: str) -> dict[str, Any]:
-    return {"Effect": "Allow", "Action": actions, "Resource": list(resources)}
-
-
-def bucket_arn(stack: Synthesized) -> str:
-    return f"${{{stack.address('aws_s3_bucket', 'spark_storage_bucket')}.arn}}"
 
 
 def policies_of(stack: Synthesized, role: str) -> list[dict[str, Any]]:

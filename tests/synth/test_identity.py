@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from spark_cluster import SparkArchive, fleet_key
+from tests.synth.policies import LIST, READ_WRITE, allow, arn, bucket_arn
 from tests.synth.synthesized import Statements, Synthesized, listed
 
 if TYPE_CHECKING:
@@ -34,14 +35,6 @@ WITHOUT_RESOURCE_TYPE = {
 
 READ_DATA = {"s3:GetObject"}
 WRITE_ACTIONS = ("s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:AbortMultipartUpload")
-LIST = ["s3:ListBucket", "s3:GetBucketLocation"]
-READ_WRITE = [
-    "s3:GetObject",
-    "s3:PutObject",
-    "s3:DeleteObject",
-    "s3:AbortMultipartUpload",
-    "s3:ListMultipartUploadParts",
-]
 PUT = ["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
 SESSION_MANAGER = [
     "ssm:UpdateInstanceInformation",
@@ -50,18 +43,6 @@ SESSION_MANAGER = [
     "ssmmessages:OpenControlChannel",
     "ssmmessages:OpenDataChannel",
 ]
-
-
-def allow(actions: list[str], *resources: str) -> dict[str, Any]:
-    return {"Effect": "Allow", "Action": actions, "Resource": list(resources)}
-
-
-def arn(stack: Synthesized, kind: str, name: str) -> str:
-    return f"${{{stack.address(kind, name)}.arn}}"
-
-
-def bucket_arn(stack: Synthesized) -> str:
-    return arn(stack, "aws_s3_bucket", "spark_storage_bucket")
 
 
 def parameter_arn(stack: Synthesized, name: str) -> str:

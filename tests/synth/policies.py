@@ -1,0 +1,32 @@
+"""What statements of IAM policies are expected to say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.synth.synthesized import Synthesized
+
+LIST = ["s3:ListBucket", "s3:GetBucketLocation"]
+READ_WRITE = [
+    "s3:GetObject",
+    "s3:PutObject",
+    "s3:DeleteObject",
+    "s3:AbortMultipartUpload",
+    "s3:ListMultipartUploadParts",
+]
+
+
+def allow(actions: list[str], *resources: str) -> dict[str, Any]:
+    """A statement that allows those actions on those ARNs."""
+    return {"Effect": "Allow", "Action": actions, "Resource": list(resources)}
+
+
+def arn(stack: Synthesized, kind: str, name: str) -> str:
+    """A reference to the ARN of a resource of the stack."""
+    return f"${{{stack.address(kind, name)}.arn}}"
+
+
+def bucket_arn(stack: Synthesized) -> str:
+    """A reference to the ARN of the cluster's own bucket."""
+    return arn(stack, "aws_s3_bucket", "spark_storage_bucket")
