@@ -6,7 +6,7 @@ import os
 import subprocess
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
@@ -16,6 +16,18 @@ from lab.serving import EmulatedAws, emulated_aws
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+Deployments: TypeAlias = dict[str, tuple[Deployment, Future[Done]]]
+"""Each app's folder by the app's name, with its deploy, which may still be under way."""
+
+
+def finished(deployments: Deployments, name: str) -> Deployment:
+    """The deployment of that name, once its deploy has succeeded."""
+    deployment, future = deployments[name]
+    done = future.result()
+    assert done.returncode == 0, done.stdout[-4000:]
+    return deployment
 
 
 @pytest.fixture(scope="session")
@@ -39,9 +51,7 @@ def private_key(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
-def deployments(
-    aws: EmulatedAws, private_key: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, tuple[Deployment, Future[Done]]]]:
+def deployments(aws: EmulatedAws, private_key: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployments]:
     """All apps, being deployed side by side: nearly all of a deploy is waiting."""
     folder = tmp_path_factory.mktemp("deploy")
     sydney = aws.client("ec2", "ap-southeast-2").describe_subnets()["Subnets"][0]

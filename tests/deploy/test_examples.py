@@ -9,26 +9,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.inventory import ClusterInAws
+from tests.deploy.conftest import finished
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
-    from lab.deployment import Deployment, Done
+    from lab.deployment import Deployment
     from lab.serving import EmulatedAws
-
-    Deployments = dict[str, tuple[Deployment, Future[Done]]]
-
-
-def _deployed(deployments: Deployments, name: str) -> Deployment:
-    deployment, future = deployments[name]
-    done = future.result()
-    assert done.returncode == 0, done.stdout[-4000:]
-    return deployment
+    from tests.deploy.conftest import Deployments
 
 
 @pytest.fixture(scope="module")
 def company(deployments: Deployments) -> Deployment:
-    return _deployed(deployments, "existing_stack")
+    return finished(deployments, "existing_stack")
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +76,7 @@ def test_company_stack_lets_its_scheduler_submit(analytics: ClusterInAws) -> Non
 
 
 def test_two_clusters_share_nothing(aws: EmulatedAws, deployments: Deployments) -> None:
-    _deployed(deployments, "two_clusters")
+    finished(deployments, "two_clusters")
     reports, backfill = ClusterInAws(aws, "reports"), ClusterInAws(aws, "backfill")
     assert reports.settings("worker")["spark_version"] == "4.2.1"
     assert backfill.settings("worker")["spark_version"] == "4.3.0"
@@ -101,7 +92,7 @@ def test_two_clusters_share_nothing(aws: EmulatedAws, deployments: Deployments) 
 
 @pytest.fixture(scope="module")
 def ported(deployments: Deployments) -> Deployment:
-    return _deployed(deployments, "ported_module")
+    return finished(deployments, "ported_module")
 
 
 @pytest.fixture(scope="module")

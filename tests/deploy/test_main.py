@@ -10,22 +10,17 @@ import pytest
 
 from lab.inventory import NODE_FILLS, ClusterInAws
 from spark_cluster import limits, userdata
+from tests.deploy.conftest import finished
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
-    from lab.deployment import Deployment, Done
+    from lab.deployment import Deployment
     from lab.serving import EmulatedAws
-
-    Deployments = dict[str, tuple[Deployment, Future[Done]]]
+    from tests.deploy.conftest import Deployments
 
 
 @pytest.fixture(scope="module")
 def deployed(deployments: Deployments) -> Deployment:
-    deployment, future = deployments["main"]
-    done = future.result()
-    assert done.returncode == 0, done.stdout[-4000:]
-    return deployment
+    return finished(deployments, "main")
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,8 @@ from lab import faults
 from lab.inventory import ClusterInAws
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
-    from lab.deployment import Deployment, Done
     from lab.serving import EmulatedAws
-
-    Deployments = dict[str, tuple[Deployment, Future[Done]]]
+    from tests.deploy.conftest import Deployments
 
 
 def test_subnet_of_another_vpc_is_refused_before_anything_is_made(aws: EmulatedAws, deployments: Deployments) -> None:

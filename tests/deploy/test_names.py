@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lab.inventory import ClusterInAws
+from tests.deploy.conftest import finished
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
-    from lab.deployment import Deployment, Done
+    from lab.deployment import Deployment
     from lab.serving import EmulatedAws
-
-    Deployments = dict[str, tuple[Deployment, Future[Done]]]
+    from tests.deploy.conftest import Deployments
 
 REGION = "eu-west-1"
 
@@ -31,10 +29,7 @@ def changes(deployment: Deployment) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def first(deployments: Deployments) -> Deployment:
-    deployment, future = deployments["renamed"]
-    done = future.result()
-    assert done.returncode == 0, done.stdout[-4000:]
-    return deployment
+    return finished(deployments, "renamed")
 
 
 @pytest.fixture(scope="module")

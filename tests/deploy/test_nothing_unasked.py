@@ -11,26 +11,22 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.inventory import ClusterInAws
+from tests.deploy.conftest import finished
 from tests.synth.synthesized import plain
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
     from pathlib import Path
 
-    from lab.deployment import Deployment, Done
+    from lab.deployment import Deployment
     from lab.serving import EmulatedAws
-
-    Deployments = dict[str, tuple[Deployment, Future[Done]]]
+    from tests.deploy.conftest import Deployments
 
 REGION = "eu-central-1"
 
 
 @pytest.fixture(scope="module")
 def deployed(deployments: Deployments) -> Deployment:
-    deployment, future = deployments["unasked"]
-    done = future.result()
-    assert done.returncode == 0, done.stdout[-4000:]
-    return deployment
+    return finished(deployments, "unasked")
 
 
 def changes(deployment: Deployment, *arguments: str, **variables: str) -> dict[str, list[str]]:
@@ -102,8 +98,7 @@ def test_a_master_that_was_stopped_over_night_is_not_replaced(
 
 def test_an_ami_that_is_gone_is_no_obstacle_to_a_plan(aws: EmulatedAws, deployments: Deployments) -> None:
     """Nor to a destroy: tests/deploy/test_removal.py."""
-    deployment, future = deployments["kept_bucket"]
-    assert future.result().returncode == 0, future.result().stdout[-4000:]
+    deployment = finished(deployments, "kept_bucket")
     before = changes(deployment)
     ec2 = aws.client("ec2", "us-west-2")
     ec2.deregister_image(ImageId=deployment.variables["ami_id"])

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab import calls
-from lab.deployment import PROVIDER_COPY, Deployment, Done
+from lab.deployment import PROVIDER_COPY, Done
 from lab.inventory import ClusterInAws
+from tests.deploy.conftest import finished
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lab.serving import EmulatedAws
-
-    Deployments = dict[str, tuple[Deployment, Future[Done]]]
+    from tests.deploy.conftest import Deployments
 
 CLUSTERS = {
     "main": [("demo", "us-east-1")],
@@ -56,11 +56,10 @@ def removals(aws: EmulatedAws, deployments: Deployments) -> Iterator[dict[str, t
     begun = {}
     with ThreadPoolExecutor(max_workers=len(CLUSTERS) if PROVIDER_COPY else 1) as pool:
         for stack in CLUSTERS:
-            deployment, future = deployments[stack]
+            deployment = finished(deployments, stack)
             # What only the deploy needed.
             variables = {name: text for name, text in deployment.variables.items() if name != "fleet_private_key"}
             deployment = replace(deployment, variables=variables)
-            assert future.result().returncode == 0, future.result().stdout[-4000:]
             first = clusters(aws, stack)[0]
             name = bucket(first)
             for cluster in clusters(aws, stack) if stack in EMPTIED else ():
