@@ -30,6 +30,15 @@ https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html"""
 _ACTION = re.compile(r"\*|[a-z0-9-]+:[A-Za-z0-9*?]+")
 _ARN = re.compile(r"arn:[^:\s]+:[^:\s]+:[^:\s]*:[^:\s]*:\S(.*\S)?")
 
+_POLICY_VARIABLE = re.compile(r"(?<!\$)\$\{(?=[A-Za-z0-9-]+:(?!:)|[*?$]\})")
+"""How one of IAM's own variables begins, as in `${aws:username}`; with two colons it is a function of Terraform's.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html"""
+
+
+def policy_document(statements: Sequence[Mapping[str, Any]]) -> str:
+    """A policy as JSON; Terraform leaves IAM's own variables in it alone."""
+    return _POLICY_VARIABLE.sub("$${", json.dumps({"Version": POLICY_VERSION, "Statement": statements}))
+
 
 @dataclass(frozen=True)
 class Allow:
@@ -181,16 +190,13 @@ class NodeRole(Construct):
         """
         super().__init__(scope, id)
         principal = {"Service": f"ec2.{location.dns_suffix}"}
-        trust = {
-            "Version": POLICY_VERSION,
-            "Statement": [{"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}],
-        }
+        trust = [{"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}]
         # Prefixes, because IAM names are global to the account: the same cluster may live in two regions.
         self.role = IamRole(
             self,
             "role",
             name_prefix=name_prefix,
-            assume_role_policy=json.dumps(trust),
+            assume_role_policy=policy_document(trust),
             permissions_boundary=permissions_boundary_arn,
             tags=dict(tags),
         )
@@ -257,7 +263,7 @@ def add_policy(
     if not statements or not all(isinstance(statement, Allow) for statement in statements):
         rule = "be one or more such as Allow(['sqs:ReceiveMessage'], [queue.arn])"
         raise checks.fail("statements", rule, list(statements))
-    policy = json.dumps({"Version": POLICY_VERSION, "Statement": [statement.to_dict() for statement in statements]})
+    policy = policy_document([statement.to_dict() for statement in statements])
     there = scope.node.try_find_child(id)
     if there is None:
         if name_prefix is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,7 +32,7 @@ from constructs import Construct
 
 from spark_cluster import checks, plan_checks
 from spark_cluster.grants import Grantee, Grants
-from spark_cluster.identity import POLICY_VERSION, Allow, NodeRole
+from spark_cluster.identity import Allow, NodeRole, policy_document
 from spark_cluster.location import Location
 from spark_cluster.references import address
 
@@ -169,7 +168,7 @@ class ClusterStorage(Construct):
             depends_on=[versioning],
         )
         self._statements = self._policy_statements(master_role, worker_role)
-        self._policy = S3BucketPolicy(self, "policy", bucket=self.bucket.id, policy=_document(self._statements))
+        self._policy = S3BucketPolicy(self, "policy", bucket=self.bucket.id, policy=policy_document(self._statements))
         # Not its rule of encryption, which is made anew for another key: objects that are made before the old ones go
         # would have Terraform make the new rule before it takes the old one, and the bucket's only one, away.
         self.ready_for_objects: list[TerraformResource] = [*self._private(), versioning, self._policy]
@@ -230,7 +229,7 @@ class ClusterStorage(Construct):
         if statement["Sid"] in [known["Sid"] for known in self._statements]:
             raise checks.fail("statement['Sid']", "be one that no other statement of the bucket has", statement["Sid"])
         self._statements.append(statement)
-        self._policy.policy = _document(self._statements)
+        self._policy.policy = policy_document(self._statements)
 
     def _encrypted(self) -> S3BucketServerSideEncryptionConfigurationA:
         default = S3BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultA(
@@ -320,10 +319,6 @@ class ClusterStorage(Construct):
                 "Resource": f"{self.bucket_arn}/{ARTIFACTS_PREFIX}/*",
             },
         ]
-
-
-def _document(statements: Sequence[Mapping[str, Any]]) -> str:
-    return json.dumps({"Version": POLICY_VERSION, "Statement": statements})
 
 
 def _lifecycle_rules() -> list[S3BucketLifecycleConfigurationRule]:

@@ -513,6 +513,27 @@ def test_takes_resources_that_only_terraform_knows(stack: TerraformStack, cluste
     assert statements(policy) == [allow(["s3:GetObject"], "${var.arn}", "${var.arn}/*")]
 
 
+@pytest.mark.parametrize(
+    ("written", "reaches_iam"),
+    [
+        ("${aws:username}", "$${aws:username}"),
+        ("${aws:PrincipalTag/team, 'all'}", "$${aws:PrincipalTag/team, 'all'}"),
+        ("$${aws:username}", "$${aws:username}"),
+        ("a${*}b${?}c${$}", "a$${*}b$${?}c$${$}"),
+        ("${var.home}", "${var.home}"),
+        ("${provider::aws::trim_iam_role_path(var.home)}", "${provider::aws::trim_iam_role_path(var.home)}"),
+    ],
+)
+def test_variables_of_iam_are_none_of_terraforms(
+    stack: TerraformStack, cluster: SparkCluster, written: str, reaches_iam: str
+) -> None:
+    arn = f"arn:aws:s3:::homes/{written}"
+    cluster.worker_role.allow("homes", Allow(["s3:GetObject"], [arn], {"StringLike": {"s3:prefix": [written]}}))
+    (statement,) = statements(Synthesized(stack).the(POLICY, "spark_worker_role_homes"))
+    assert statement["Resource"] == [f"arn:aws:s3:::homes/{reaches_iam}"]
+    assert statement["Condition"] == {"StringLike": {"s3:prefix": [reaches_iam]}}
+
+
 @pytest.mark.parametrize("whose", ["a node's role", "a caller's role"])
 def test_a_policy_of_ones_own_may_be_repeated_but_not_be_another(
     stack: TerraformStack, cluster: SparkCluster, whose: str

@@ -243,10 +243,10 @@ SHARE = {
 def test_statements_of_ones_own_stand_beside_those_of_the_cluster(
     stack: TerraformStack, storage: ClusterStorage
 ) -> None:
-    storage.add_policy_statement({**SHARE, "Resource": f"{storage.bucket_arn}/data/*"})
+    storage.add_policy_statement({**SHARE, "Resource": f"{storage.bucket_arn}/data/${{aws:username}}/*"})
     statements = json.loads(Synthesized(stack).the("aws_s3_bucket_policy")["policy"])["Statement"]
     assert len(statements) == 7
-    assert statements[-1]["Resource"].endswith(".arn}/data/*")
+    assert statements[-1]["Resource"].endswith(".arn}/data/$${aws:username}/*")
 
 
 @pytest.mark.parametrize(
