@@ -13,6 +13,7 @@ import pytest
 from lab import faults
 from lab.deployment import PROVIDER_COPY, ROOT, Deployment, Done, missing
 from lab.serving import EmulatedAws, emulated_aws
+from tests.deploy import renames as renaming
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,3 +106,10 @@ def deployments(aws: EmulatedAws, private_key: str, tmp_path_factory: pytest.Tem
     no_workers = faults.injected(failed_launches={"no-workers": "quota"})
     with no_workers, ThreadPoolExecutor(max_workers=len(made) if PROVIDER_COPY else 1) as pool:
         yield {name: (deployment, pool.submit(deployment.deploy)) for name, deployment in made.items()}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def renames(aws: EmulatedAws, deployments: Deployments) -> Iterator[Future[renaming.Renames]]:
+    """What `test_other_names.py` looks at: begun at once, since it takes as long as all other tests together."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        yield pool.submit(lambda: renaming.play(aws, finished(deployments, "renamed")))
