@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from spark_cluster import fleet_key, scaling
+    from spark_cluster import fleet_key, s3a, scaling
     from spark_cluster.cluster import SparkCluster
     from spark_cluster.existing import ExistingCluster
     from spark_cluster.identity import Allow, CallerRole
@@ -29,6 +29,7 @@ __all__ = [
     "SparkCluster",
     "Workers",
     "fleet_key",
+    "s3a",
     "scaling",
 ]
 

@@ -15,6 +15,7 @@ from spark_cluster.fleet_key import FleetKey
 from spark_cluster.instance_types import check_one_architecture
 from spark_cluster.master import Master
 from spark_cluster.network import PrivateZone
+from spark_cluster.s3a import S3a
 from spark_cluster.scaling import Scaling
 from spark_cluster.workers import Workers
 
@@ -28,6 +29,7 @@ def check(
     workers: Workers,
     scaling: Scaling,
     fleet_key: FleetKey,
+    s3a: S3a | None,
     spark_defaults: Mapping[str, str],
     setup_script: str | None,
     http_proxy: str | None,
@@ -69,6 +71,8 @@ def check(
         rule = f"be at least 1 with {strategy}, which cannot scale a group without workers"
         raise checks.fail("workers.min_size", rule, workers.min_size)
     checks.answer("fleet_key", fleet_key, ("private_parameter",), "fleet_key.Generated()")
+    if s3a is not None:
+        checks.answer("s3a", s3a, ("jars",), "s3a.On()")
     checks.prefixed("vpc_id", vpc_id, "vpc-")
     checks.subnets("subnet_ids", subnet_ids)
     checks.security_groups("security_group_ids", security_group_ids)

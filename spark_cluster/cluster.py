@@ -21,6 +21,7 @@ from spark_cluster.network import ClusterNetwork, PrivateZone, master_ui_url, ma
 from spark_cluster.node import NodeCommon, node_name
 from spark_cluster.parameters import PLACEHOLDER, NodeParameter, spark_secret_parameter_name
 from spark_cluster.required_version import RequiredVersion
+from spark_cluster.s3a import S3a, jars_of
 from spark_cluster.scaling import Cpu, Prepared, Scaling
 from spark_cluster.settings import MasterSettings, NodeSettings, WorkerSettings, executor_cores
 from spark_cluster.setup_script import SetupScript
@@ -73,6 +74,7 @@ class SparkCluster(Construct):
         spark_version: str = DEFAULT_SPARK_VERSION,
         spark_checksum: str | None = None,
         spark_archive: SparkArchive | None = None,
+        s3a: S3a | None = None,
         spark_defaults: Mapping[str, str] | None = None,
         python_version: str = PYTHON_VERSION,
         setup_script: str | None = None,
@@ -124,6 +126,8 @@ class SparkCluster(Construct):
                 Changing it: replaces the master and refreshes the workers.
             spark_archive: a distribution of your own. Default: Apache's.
                 Changing it: replaces the master and refreshes the workers.
+            s3a: whether nodes get the jars for `s3a://`. Default: `s3a.On()` for the releases whose Hadoop is known;
+                for others `s3a.Off()`, with a warning. Changing it: replaces the master and refreshes the workers.
             spark_defaults: Spark properties that win over the cluster's (docs/spark-defaults.md lists those, and the
                 few that would open or break the cluster and are refused).
                 Default: none. Changing it: replaces the master and refreshes the workers.
@@ -186,6 +190,7 @@ class SparkCluster(Construct):
             workers=workers,
             scaling=scaling,
             fleet_key=fleet_key,
+            s3a=s3a,
             spark_defaults=defaults,
             setup_script=setup_script,
             http_proxy=http_proxy,
@@ -301,6 +306,7 @@ class SparkCluster(Construct):
         )
         self.setup_script = SetupScript(self, "setup_script", script=setup_script, storage=self.storage)
         self.group_name = group_name(name)
+        jars = jars_of(self, s3a, distribution)
         settings = NodeSettings(
             region=self.location.region,
             bucket=self.storage.bucket_name,
@@ -312,6 +318,10 @@ class SparkCluster(Construct):
             spark_checksum=distribution.checksum or "",
             spark_urls=distribution.urls,
             checksum_urls=distribution.checksum_urls,
+            hadoop_version=jars.hadoop_version,
+            s3a_sdk=jars.sdk,
+            maven_url=jars.repository_url,
+            s3_endpoint=self.location.endpoint("s3"),
             spark_defaults=defaults,
             executor_cores=0,
             python_version=distribution.python_version,

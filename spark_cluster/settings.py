@@ -37,6 +37,12 @@ class NodeSettings:
     spark_checksum: Annotated[str, 'the tarball\'s SHA-256 or SHA-512, or `""`: a node looks it up']
     spark_urls: Annotated[Sequence[str], "where the tarball is, besides the bucket, in order"]
     checksum_urls: Annotated[Sequence[str], "where the foundation publishes its SHA-512"]
+    hadoop_version: Annotated[str, 'the Hadoop of that release, or `""`: a node sees once it has it']
+    s3a_sdk: Annotated[
+        str, 'the AWS SDK beside S3A, `slim` or `whole`; `""`: Spark has jars of its own for it, or none'
+    ]
+    maven_url: Annotated[str, "the Maven repository that the master takes the jars of S3A from"]
+    s3_endpoint: Annotated[str, "the name of S3 in the region"]
     spark_defaults: Annotated[Mapping[str, str], "Spark properties that win over the cluster's own"]
     executor_cores: Annotated[
         checks.Whole, "`spark.executor.cores` of `spark_defaults`, or 0: an executor has all cores of a worker"

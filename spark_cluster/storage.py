@@ -44,6 +44,8 @@ BOOT_LOGS_PREFIX = "boot-logs"
 NONCURRENT_VERSION_DAYS = 7
 BOOT_LOG_DAYS = 30
 INCOMPLETE_UPLOAD_DAYS = 3
+INCOMPLETE_DATA_UPLOAD_DAYS = 14
+"""S3A's committers complete a job's uploads at its end: those of a job that still runs must not be taken for lost."""
 
 STATEMENT_KEYS = ("Sid", "Effect", "Principal or NotPrincipal", "Action or NotAction", "Resource or NotResource")
 
@@ -52,6 +54,8 @@ _PUT = ("s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"
 _WRITE = ("s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
 _ANY_WRITE = ["s3:PutObject*", "s3:AbortMultipartUpload"]
 _LIST = ("s3:ListBucket", "s3:GetBucketLocation")
+_LIST_UPLOADS = "s3:ListBucketMultipartUploads"
+"""S3A's committers look for uploads that a job left behind."""
 
 
 @dataclass(frozen=True)
@@ -75,16 +79,16 @@ class BucketAddress:
         grants.give(grantee, "read_data", *self.allow({DATA_PREFIX: _READ}))
 
     def grant_read_write_data(self, grants: Grants, grantee: Grantee) -> None:
-        """Let a role list the bucket, and read, write and delete in `data/`."""
-        grants.give(grantee, "data", *self.allow({DATA_PREFIX: (*_READ, *_WRITE)}))
+        """Let a role list the bucket and its uploads, and read, write and delete in `data/`."""
+        grants.give(grantee, "data", *self.allow({DATA_PREFIX: (*_READ, *_WRITE)}, (*_LIST, _LIST_UPLOADS)))
 
-    def allow(self, actions: Mapping[str, Sequence[str]]) -> list[Allow]:
-        """Statements that allow listing, and what `actions` has for each prefix on what is below that."""
+    def allow(self, actions: Mapping[str, Sequence[str]], on_bucket: Sequence[str] = _LIST) -> list[Allow]:
+        """Statements that allow `on_bucket`, and what `actions` has for each prefix on what is below that."""
         # ListBucket, of the whole bucket: to who may not list S3 answers 403 for an object that is not there, and
         # neither the node nor S3A can tell "absent" from "forbidden".
         # https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
         return [
-            Allow(_LIST, (self.arn,)),
+            Allow(on_bucket, (self.arn,)),
             *(Allow(allowed, (f"{self.arn}/{prefix}/*",)) for prefix, allowed in actions.items()),
             *self._use_key(writes=any("s3:PutObject" in allowed for allowed in actions.values())),
         ]
@@ -323,16 +327,20 @@ class ClusterStorage(Construct):
 
 def _lifecycle_rules() -> list[S3BucketLifecycleConfigurationRule]:
     everywhere = [S3BucketLifecycleConfigurationRuleFilter(prefix="")]
-    abort = S3BucketLifecycleConfigurationRuleAbortIncompleteMultipartUpload(
-        days_after_initiation=INCOMPLETE_UPLOAD_DAYS
-    )
     noncurrent = S3BucketLifecycleConfigurationRuleNoncurrentVersionExpiration(noncurrent_days=NONCURRENT_VERSION_DAYS)
     return [
+        # Not one rule for all: of two that apply to an upload S3 takes the earlier day.
         S3BucketLifecycleConfigurationRule(
             id="incomplete-uploads",
             status="Enabled",
-            filter=everywhere,
-            abort_incomplete_multipart_upload=[abort],
+            filter=_below(ARTIFACTS_PREFIX),
+            abort_incomplete_multipart_upload=_abort_after(INCOMPLETE_UPLOAD_DAYS),
+        ),
+        S3BucketLifecycleConfigurationRule(
+            id="incomplete-data-uploads",
+            status="Enabled",
+            filter=_below(DATA_PREFIX),
+            abort_incomplete_multipart_upload=_abort_after(INCOMPLETE_DATA_UPLOAD_DAYS),
         ),
         S3BucketLifecycleConfigurationRule(
             id="noncurrent-versions",
@@ -344,7 +352,16 @@ def _lifecycle_rules() -> list[S3BucketLifecycleConfigurationRule]:
         S3BucketLifecycleConfigurationRule(
             id="boot-logs",
             status="Enabled",
-            filter=[S3BucketLifecycleConfigurationRuleFilter(prefix=f"{BOOT_LOGS_PREFIX}/")],
+            filter=_below(BOOT_LOGS_PREFIX),
             expiration=[S3BucketLifecycleConfigurationRuleExpiration(days=BOOT_LOG_DAYS)],
+            abort_incomplete_multipart_upload=_abort_after(INCOMPLETE_UPLOAD_DAYS),
         ),
     ]
+
+
+def _below(prefix: str) -> list[S3BucketLifecycleConfigurationRuleFilter]:
+    return [S3BucketLifecycleConfigurationRuleFilter(prefix=f"{prefix}/")]
+
+
+def _abort_after(days: int) -> list[S3BucketLifecycleConfigurationRuleAbortIncompleteMultipartUpload]:
+    return [S3BucketLifecycleConfigurationRuleAbortIncompleteMultipartUpload(days_after_initiation=days)]

@@ -62,7 +62,7 @@ def of_cluster() -> str:
 
 def of_values() -> str:
     """The arguments of each class whose objects are arguments of SparkCluster."""
-    from spark_cluster import Master, SparkArchive, Workers, fleet_key, scaling  # noqa: PLC0415
+    from spark_cluster import Master, SparkArchive, Workers, fleet_key, s3a, scaling  # noqa: PLC0415
 
     classes = {
         "Master": Master,
@@ -74,8 +74,21 @@ def of_values() -> str:
         "fleet_key.PrivateKey": fleet_key.PrivateKey,
         "fleet_key.NoKey": fleet_key.NoKey,
         "SparkArchive": SparkArchive,
+        "s3a.On": s3a.On,
+        "s3a.Off": s3a.Off,
     }
     return "\n\n".join(f"## `{name}`\n\n{_about(one)}{_arguments(one)}".rstrip() for name, one in classes.items())
+
+
+def of_s3a() -> str:
+    """The jars of S3A by the release of Spark."""
+    from spark_cluster import s3a  # noqa: PLC0415
+
+    rows = ["| Spark | Jars, besides `spark-hadoop-cloud` of the same release | its SHA-256 is |", "|---|---|---|"]
+    for version, release in s3a.RELEASES.items():
+        jars = "<br>".join(f"`{':'.join(jar.split(':')[:3])}`" for jar in s3a.JARS[release["hadoop"]])
+        rows.append(f"| {version} | {jars} | {'pinned' if release['committers_sha256'] else 'looked up'} |")
+    return "\n".join(rows)
 
 
 def of_rules() -> str:
@@ -178,6 +191,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "rules": of_rules,
     "models": of_models,
     "deployer": of_deployer,
+    "s3a": of_s3a,
 }
 
 if __name__ == "__main__":

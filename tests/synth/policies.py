@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from tests.synth.synthesized import Synthesized
 
 LIST = ["s3:ListBucket", "s3:GetBucketLocation"]
+LIST_UPLOADS = [*LIST, "s3:ListBucketMultipartUploads"]
 READ_WRITE = [
     "s3:GetObject",
     "s3:PutObject",

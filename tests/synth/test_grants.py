@@ -14,7 +14,7 @@ from cdktf_cdktf_provider_aws.security_group import SecurityGroup
 
 from spark_cluster import Allow, CallerRole, ExistingCluster, SparkCluster
 from tests.synth.conftest import REQUIRED
-from tests.synth.policies import LIST, READ_WRITE, allow, bucket_arn
+from tests.synth.policies import LIST, LIST_UPLOADS, READ_WRITE, allow, bucket_arn
 from tests.synth.synthesized import Synthesized, plain, reached
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def test_any_role_may_be_let_to_write_data_and_to_submit(
     data, secret = policies_of(found, name)
     bucket = bucket_arn(found)
     parameter = f"${{{found.address('aws_ssm_parameter', 'spark_spark_secret_parameter')}.arn}}"
-    assert statements(data) == [allow(LIST, bucket), allow(READ_WRITE, f"{bucket}/data/*")]
+    assert statements(data) == [allow(LIST_UPLOADS, bucket), allow(READ_WRITE, f"{bucket}/data/*")]
     assert statements(secret) == [allow(["ssm:GetParameter"], parameter)]
 
 
@@ -102,7 +102,7 @@ def test_a_node_of_another_cluster_waits_for_what_its_role_is_granted(
     assert len(data) == 2
     own, granted = data.pop("data"), data.popitem()[1]
     bucket = bucket_arn(found)
-    assert granted == [allow(LIST, bucket), allow(READ_WRITE, f"{bucket}/data/*")]
+    assert granted == [allow(LIST_UPLOADS, bucket), allow(READ_WRITE, f"{bucket}/data/*")]
     assert own != granted
     graph = {plain(node): {plain(one) for one in needed} for node, needed in found.graph().items()}
     for name in ("spark", "other"):

@@ -102,8 +102,13 @@ def test_old_versions_uploads_that_never_ended_and_boot_logs_go_after_a_while(de
     assert rules == {
         "incomplete-uploads": {
             "status": "Enabled",
-            "filter": [{"prefix": ""}],
+            "filter": [{"prefix": "artifacts/"}],
             "abort_incomplete_multipart_upload": [{"days_after_initiation": 3}],
+        },
+        "incomplete-data-uploads": {
+            "status": "Enabled",
+            "filter": [{"prefix": "data/"}],
+            "abort_incomplete_multipart_upload": [{"days_after_initiation": 14}],
         },
         "noncurrent-versions": {
             "status": "Enabled",
@@ -111,7 +116,12 @@ def test_old_versions_uploads_that_never_ended_and_boot_logs_go_after_a_while(de
             "noncurrent_version_expiration": [{"noncurrent_days": 7}],
             "expiration": [{"expired_object_delete_marker": True}],
         },
-        "boot-logs": {"status": "Enabled", "filter": [{"prefix": "boot-logs/"}], "expiration": [{"days": 30}]},
+        "boot-logs": {
+            "status": "Enabled",
+            "filter": [{"prefix": "boot-logs/"}],
+            "expiration": [{"days": 30}],
+            "abort_incomplete_multipart_upload": [{"days_after_initiation": 3}],
+        },
     }
 
 
@@ -221,7 +231,8 @@ def test_rules_of_ones_own_stand_beside_those_of_the_cluster(stack: TerraformSta
         )
     rules = Synthesized(stack).the("aws_s3_bucket_lifecycle_configuration")["rule"]
     assert [rule["id"] for rule in rules] == [
-        *("incomplete-uploads", "noncurrent-versions", "boot-logs", "old-data", "older-data")
+        *("incomplete-uploads", "incomplete-data-uploads", "noncurrent-versions", "boot-logs"),
+        *("old-data", "older-data"),
     ]
     assert rules[-1] == {
         "id": "older-data",

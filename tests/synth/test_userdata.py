@@ -222,6 +222,10 @@ def test_what_the_master_is_given(default: Synthesized) -> None:
             "https://downloads.apache.org/spark/spark-4.3.0/spark-4.3.0-bin-hadoop3.tgz.sha512",
             f"{host}.sha512",
         ],
+        "hadoop_version": "3.5.0",
+        "s3a_sdk": "slim",
+        "maven_url": "https://repo.maven.apache.org/maven2",
+        "s3_endpoint": f"s3.{TYPICAL_REFERENCE}.{TYPICAL_REFERENCE}",
         "spark_defaults": {},
         "executor_cores": 0,
         "python_version": "3.11",
@@ -252,7 +256,7 @@ def used_by_programs() -> set[str]:
         key
         for name, text in files.items()
         if text.startswith("#!/usr/bin/python3")
-        for key in re.findall(r"""(?:given|settings\.load\(\))\["(\w+)"\]""", text)
+        for key in re.findall(r"""(?:given|settings\.load\(\))\[["'](\w+)["']\]""", text)
     }
     return quoted | {name.lower() for name in variables_from_settings(files[START] + files[BOOT])}
 

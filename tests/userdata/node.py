@@ -162,6 +162,10 @@ def node_settings(role: str, **more: Any) -> dict[str, Any]:
         spark_checksum=sha512(SPARK),
         spark_urls=[f"https://{CDN}", f"https://{ARCHIVE}"],
         checksum_urls=[f"https://{ORIGIN}.sha512", f"https://{ARCHIVE}.sha512"],
+        hadoop_version="",
+        s3a_sdk="",
+        maven_url="",
+        s3_endpoint="s3.eu-west-1.amazonaws.com",
         spark_defaults={},
         executor_cores=0,
         python_version="3.11",
@@ -278,12 +282,16 @@ class Node:
 
     def mock_program(self, name: str, body: str) -> None:
         """A program of the second stage, in the archive that the bucket has."""
+        self.mock_file(name, self.stand_in(name, body))
+
+    def mock_file(self, name: str, content: bytes) -> None:
+        """A file beside the programs of the second stage."""
         archive = self.bucket / "artifacts/node/programs.tar"
         with tarfile.open(archive) as old:
             entries = {entry.name: old.extractfile(entry).read() for entry in old}  # type: ignore[union-attr]
-        content = tar({**entries, f"{LIB}/{name}": self.stand_in(name, body)}, "w")
-        archive.write_bytes(content)
-        self.settings["programs_sha256"] = hashlib.sha256(content).hexdigest()
+        programs = tar({**entries, f"{LIB}/{name}": content}, "w")
+        archive.write_bytes(programs)
+        self.settings["programs_sha256"] = hashlib.sha256(programs).hexdigest()
 
     def without(self, *names: str) -> None:
         for name in names:

@@ -43,7 +43,21 @@ OURS = {
     "spark.executor.logs.rolling.maxSize": "67108864",
     "spark.executor.logs.rolling.maxRetainedFiles": "4",
     "spark.ui.reverseProxy": "true",
+}
+S3A = {
+    "spark.hadoop.fs.s3a.endpoint.region": "eu-west-1",
+    "spark.hadoop.fs.s3a.aws.credentials.provider": "org.apache.hadoop.fs.s3a.auth.IAMInstanceCredentialsProvider",
+    "spark.hadoop.fs.s3a.buffer.dir": "${env.SPARK_LOCAL_DIRS:-/var/lib/spark-local/local}",
     "spark.hadoop.fs.s3a.input.stream.type": "classic",
+    "spark.sql.warehouse.dir": "s3a://demo-bucket/data/warehouse",
+}
+MAGIC = {
+    "spark.hadoop.fs.s3a.committer.name": "magic",
+    "spark.hadoop.mapreduce.outputcommitter.factory.scheme.s3a": (
+        "org.apache.hadoop.fs.s3a.commit.S3ACommitterFactory"
+    ),
+    "spark.sql.sources.commitProtocolClass": "org.apache.spark.internal.io.cloud.PathOutputCommitProtocol",
+    "spark.sql.parquet.output.committer.class": "org.apache.spark.internal.io.cloud.BindingParquetOutputCommitter",
 }
 
 
@@ -115,6 +129,48 @@ def test_the_caller_s_settings_win(configure: Callable[..., dict[str, str]]) -> 
     caller = {"spark.network.timeout": "600s", "spark.cores.max": "8"}
     properties = configure(spark_defaults=caller)
     assert properties == {**OURS, **caller, "spark.authenticate.secret": SECRET}
+
+
+@pytest.mark.parametrize(
+    ("version", "more"), [("4.3.0", {}), ("4.1.1", {}), ("4.0.5", MAGIC), ("3.5.9", MAGIC)], ids=str
+)
+def test_s3a_is_set_up_where_its_jars_are(
+    configure: Callable[..., dict[str, str]], version: str, more: dict[str, str]
+) -> None:
+    plain = configure(spark_version=version, s3a_sdk="")
+    assert not [key for key in plain if "s3a" in key]
+    assert configure(s3a_sdk="slim") == {**plain, **S3A, **more}
+
+
+PROXY = {
+    "spark.hadoop.fs.s3a.proxy.host": "proxy.internal",
+    "spark.hadoop.fs.s3a.proxy.port": "3128",
+    "spark.hadoop.fs.s3a.proxy.ssl.enabled": "false",
+}
+
+
+@pytest.mark.parametrize(
+    ("http_proxy", "no_proxy", "expected"),
+    [
+        ("http://proxy.internal:3128", [], PROXY),
+        ("http://proxy.internal:3128/", ["ssm.eu-west-1.amazonaws.com", "10.0.0.1"], PROXY),
+        ("http://proxy.internal", [], {**PROXY, "spark.hadoop.fs.s3a.proxy.port": "80"}),
+        (
+            "https://proxy.internal",
+            [],
+            {**PROXY, "spark.hadoop.fs.s3a.proxy.port": "443", "spark.hadoop.fs.s3a.proxy.ssl.enabled": "true"},
+        ),
+        ("http://proxy.internal:3128", ["s3.eu-west-1.amazonaws.com"], {}),
+        ("http://proxy.internal:3128", [".amazonaws.com"], {}),
+        ("http://proxy.internal:3128", ["demo-bucket.s3.eu-west-1.amazonaws.com"], {}),
+        ("", [], {}),
+    ],
+)
+def test_s3a_goes_through_the_proxy_unless_s3_is_reached_without(
+    configure: Callable[..., dict[str, str]], http_proxy: str, no_proxy: list[str], expected: dict[str, str]
+) -> None:
+    properties = configure(s3a_sdk="slim", http_proxy=http_proxy, no_proxy=no_proxy)
+    assert {key: value for key, value in properties.items() if ".proxy." in key} == expected
 
 
 def test_no_cap_on_cores_unless_one_is_given(configure: Callable[..., dict[str, str]]) -> None:

@@ -18,18 +18,19 @@ import subprocess
 import sys
 import time
 import zlib
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import polling
+import s3a
 import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-AWS, STORE_ONCE = (str(Path(__file__).with_name(name)) for name in ("aws.py", "store_once.py"))
+AWS, STORE_ONCE, SLIM_JAR = (str(Path(__file__).with_name(name)) for name in ("aws.py", "store_once.py", "slim_jar.py"))
 DOWNLOADS = Path(settings.path("/var/cache/spark-cluster"))
 # Before a boot has ended, nothing says that what was unpacked has reached the disk: a power cut may have emptied it.
 UNPACKING = Path(settings.path("/var/lib/spark-cluster/unpacking"))
@@ -42,7 +43,7 @@ CHUNK_BYTES = 1 << 16
 PIPE_BYTES = 1 << 20  # the most that a user may have; with the usual 64 KiB reader and writer wait for each other
 F_SETPIPE_SZ = 1031  # fcntl has the name since Python 3.10
 GZIP = 16 + zlib.MAX_WBITS
-SHA256_DIGITS, SHA512_DIGITS = 64, 128
+DIGITS = {"sha1": 40, "sha256": 64, "sha512": 128}  # Maven's repositories always have the first
 
 CURL = [
     *("curl", "--fail", "--location", "--proto", "=https", "--silent", "--show-error", "--connect-timeout", "10"),
@@ -59,7 +60,7 @@ PASSING_ERRORS = ("408", "429", "5")  # what such an answer begins with
 
 @dataclass(frozen=True)
 class Artifact:
-    """A gzipped tarball that becomes a folder without the tarball's own first one, or a file that is put into one."""
+    """A gzipped tarball that becomes a folder without the tarball's own first one, or a jar that is put into one."""
 
     name: str  # as people know it
     file: str
@@ -69,16 +70,17 @@ class Artifact:
     digest_urls: Sequence[str]  # where its publisher says so
     folder: Path
     program: str = ""  # of a tarball, in the folder: what makes it the right one
+    slim_digest: str = ""  # of a jar that is made smaller: what is shared, and what is put into its folder
 
     @property
-    def algorithm(self) -> str:
-        """Of its digest."""
-        return "sha256" if len(self.digest) == SHA256_DIGITS else "sha512"
+    def copy_digest(self) -> str:
+        """Of what is shared."""
+        return self.slim_digest or self.digest
 
     @property
     def unsure(self) -> Path:
         """Is there from before it is unpacked until that boot has ended."""
-        return UNPACKING / self.folder.name
+        return UNPACKING / (self.folder.name if self.program else self.file)
 
     def is_there(self) -> bool:
         """Whether this node has it: put there by a boot, or by whoever made the AMI."""
@@ -89,22 +91,43 @@ class Artifact:
         return os.access(folder / self.program, os.X_OK) if self.program else (folder / self.file).is_file()
 
 
-def artifacts() -> list[Artifact]:
-    given = settings.load()
-    digest, folder = given["spark_checksum"].lower(), f"s3://{given['bucket']}/artifacts/spark"
-    plain = f"{folder}/{given['spark_file']}"  # where people put it, too
-    spark = Artifact(
+def spark(given: dict[str, Any]) -> Artifact:
+    return Artifact(
         name="Spark",
         file=given["spark_file"],
-        # Objects there are written once: another archive of the same name has another place.
-        copy=f"{folder}/{digest[:16]}/{given['spark_file']}" if digest else plain,
-        sources=[*([plain] if digest else []), *given["spark_urls"]],
-        digest=digest,
+        copy=copy_of(given, given["spark_file"], given["spark_checksum"].lower()),
+        sources=[*plain(given, given["spark_file"], given["spark_checksum"]), *given["spark_urls"]],
+        digest=given["spark_checksum"].lower(),
         digest_urls=given["checksum_urls"],
         folder=Path(settings.path(f"/opt/spark-{given['spark_version']}")),
         program="bin/spark-class",
     )
-    return [spark]
+
+
+def jar(given: dict[str, Any], one: s3a.Jar, folder: Path) -> Artifact:
+    """One of S3A's: the master alone asks the repository, where the SDK is 686 MB."""
+    url = f"{given['maven_url']}/{one.path}"
+    return Artifact(
+        name=one.file,
+        file=one.file,
+        copy=copy_of(given, one.file, one.slim_sha256 or one.sha256),
+        sources=[*plain(given, one.file, one.sha256), url] if given["role"] == "master" else [],
+        digest=one.sha256,
+        digest_urls=[f"{url}.{algorithm}" for algorithm in ("sha512", "sha256", "sha1")],
+        folder=folder,
+        slim_digest=one.slim_sha256,
+    )
+
+
+def copy_of(given: dict[str, Any], file: str, digest: str) -> str:
+    """Where the master shares a file: what is there is written once, so other bytes of the name have another place."""
+    folder = f"s3://{given['bucket']}/artifacts/spark"
+    return f"{folder}/{digest[:16]}/{file}" if digest else f"{folder}/{file}"
+
+
+def plain(given: dict[str, Any], file: str, digest: str) -> list[str]:
+    """Where people put a file, if that is another place than the master's."""
+    return [f"s3://{given['bucket']}/artifacts/spark/{file}"] if digest else []
 
 
 class SourceError(Exception):
@@ -155,8 +178,13 @@ def chunks(file: int) -> Iterator[bytes]:
         yield chunk
 
 
-def digest_of(file: Path, algorithm: str) -> str:
-    digest = hashlib.new(algorithm)
+def algorithm(digest: str) -> str:
+    """That of a digest, by its length; of an empty one, the usual."""
+    return next((name for name, digits in DIGITS.items() if digits == len(digest)), "sha512")
+
+
+def digest_of(file: Path, name: str) -> str:
+    digest = hashlib.new(name)
     with file.open("rb") as content:
         for chunk in chunks(content.fileno()):
             digest.update(chunk)
@@ -170,7 +198,7 @@ class Fetch:
         self.artifact, self.deadline = artifact, deadline
         self.tarball = DOWNLOADS / artifact.file
         self.etag = DOWNLOADS / f"{artifact.file}.etag"
-        self.aside = artifact.folder.with_name(f"{artifact.folder.name}.unpacking")
+        self.aside = artifact.folder.with_name(f"{artifact.unsure.name}.unpacking")
         self.wrong: dict[str, WrongBytesError] = {}
         self.children: list[subprocess.Popen[bytes]] = []
         self.background = ThreadPoolExecutor(1)
@@ -205,25 +233,45 @@ class Fetch:
                 raise known
             self.etag.write_text(known.etag, encoding="ascii")
         log(f"trying {source}")
-        if source == self.artifact.copy:
+        is_copy = source == self.artifact.copy
+        if is_copy and self.artifact.program:
             self.stream(source)
             return
         fresh = not self.tarball.exists()
         at_once = self.download(source, self.tarball, self.etag)
-        got, want = digest_of(self.tarball, self.artifact.algorithm), self.wanted(source)
+        want = self.wanted(source)
+        got = digest_of(self.tarball, algorithm(want))
         if want and got != want:
             self.tarball.unlink()
         self.verify(source, got, want, alone=fresh and at_once)
-        shared = self.background.submit(self.share, want) if settings.load()["role"] == "master" else None
+        if self.artifact.slim_digest and not is_copy:
+            want = self.slim()
+        shares = settings.load()["role"] == "master" and not is_copy
+        shared = self.background.submit(self.share, want) if shares else None
+        self.begin_unpacking()
         with self.tarball.open("rb") as tarball:
-            problem = self.unpack(tarball)
+            problem = self.unpack(tarball) if self.artifact.program else self.copy_aside(tarball)
         self.put_in_place(problem)
         if shared:
             shared.result()
 
+    def slim(self) -> str:
+        """Make the jar smaller, and return its digest then."""
+        whole, want = self.tarball.with_suffix(".whole"), self.artifact.slim_digest
+        self.tarball.rename(whole)
+        status = self.start(SLIM_JAR, str(whole), str(self.tarball)).wait()
+        whole.unlink()
+        if status:
+            raise ArtifactError(f"cannot make {self.artifact.file} smaller: slim_jar.py ended with status {status}")
+        if (got := digest_of(self.tarball, algorithm(want))) != want:
+            raise ArtifactError(f"checksum of {self.artifact.file} made smaller is wrong, got {got}, expected {want}")
+        return want
+
     def stream(self, source: str) -> None:
         """What the master verified is unpacked while it comes, aside until its checksum is right here, too."""
-        wanted, digest = self.background.submit(self.wanted, source), hashlib.new(self.artifact.algorithm)
+        digest = hashlib.new(algorithm(self.artifact.digest))
+        wanted = self.background.submit(self.wanted, source)
+        self.begin_unpacking()
         fetching = self.start(AWS, "fetch", source, "-", str(self.etag), stdout=subprocess.PIPE)
         with cast("IO[bytes]", fetching.stdout) as tarball:
             problem = self.unpack(tarball, digest)
@@ -250,16 +298,17 @@ class Fetch:
 
         The copy's is the master's, who holds it against the publisher's own, as far as it reaches that.
         """
-        if self.artifact.digest:
-            return self.artifact.digest
-        if source != self.artifact.copy:
+        is_copy = source == self.artifact.copy
+        if pinned := self.artifact.copy_digest if is_copy else self.artifact.digest:
+            return pinned
+        if not is_copy:
             return self.said_by(self.artifact.digest_urls)
         beside = self.said_by([f"{source}.sha512"])
         asks = beside and settings.load()["role"] == "master"
         return (self.said_by(self.artifact.digest_urls) if asks else "") or beside
 
     def said_by(self, urls: Sequence[str]) -> str:
-        """The SHA-512 that the first of some files has; empty if there is none."""
+        """The digest that the first of some files has, by its suffix; empty if there is none."""
         file = DOWNLOADS / f"{self.artifact.file}.published"
         for url in urls:
             file.unlink(missing_ok=True)
@@ -267,7 +316,7 @@ class Fetch:
                 self.download(url, file)
                 # Either "<digest>  <file>", or gpg's "<file>: <digest in groups over several lines>".
                 text = "".join(file.read_text(encoding="utf-8", errors="replace").split()).rpartition(":")[2]
-                if found := re.search(rf"[0-9a-f]{{{SHA512_DIGITS}}}", text.lower()):
+                if found := re.search(rf"[0-9a-f]{{{DIGITS[url.rpartition('.')[2]]}}}", text.lower()):
                     return found.group()
         return ""
 
@@ -311,14 +360,15 @@ class Fetch:
                 raise cannot_write(file)
             raise SourceError(f"{source} could not be fetched")
 
-    def unpack(self, tarball: IO[bytes], digest: hashlib._Hash | None = None) -> str:
-        """Unpack it aside, and return what is wrong with it, or an empty text; `digest` gets all bytes."""
+    def begin_unpacking(self) -> None:
+        """From here on a power cut may leave half of it."""
         self.artifact.unsure.touch()
         keep_on_disk(UNPACKING)
         shutil.rmtree(self.aside, ignore_errors=True)
         self.aside.mkdir(parents=True)
-        if not self.artifact.program:
-            return self.copy_aside(tarball, digest)
+
+    def unpack(self, tarball: IO[bytes], digest: hashlib._Hash | None = None) -> str:
+        """Unpack it aside, and return what is wrong with it, or an empty text; `digest` gets all bytes."""
         inflater, went_away = Inflater(), False
         with open(os.memfd_create("tar"), "w+b") as said:  # a full disk has no room for it
             tar = subprocess.Popen((*TAR, "-C", self.aside), stdin=subprocess.PIPE, stderr=said)
@@ -347,14 +397,11 @@ class Fetch:
             raise self.cannot_unpack(reason)
         return reason
 
-    def copy_aside(self, file: IO[bytes], digest: hashlib._Hash | None) -> str:
+    def copy_aside(self, file: IO[bytes]) -> str:
         """As `unpack`, of what is no tarball."""
         try:
             with open(self.aside / self.artifact.file, "wb") as out:
-                for chunk in chunks(file.fileno()):
-                    if digest:
-                        digest.update(chunk)
-                    out.write(chunk)
+                shutil.copyfileobj(file, out)
         except OSError as error:
             raise self.cannot_unpack(str(error)) from None
         return ""
@@ -366,9 +413,14 @@ class Fetch:
             raise self.cannot_unpack(problem)
         if not what.is_in(self.aside):
             raise ArtifactError(f"{what.file} has no {what.program}")
-        if what.folder.exists():
-            shutil.rmtree(what.folder)
-        self.aside.rename(what.folder)
+        if what.program:
+            if what.folder.exists():
+                shutil.rmtree(what.folder)
+            self.aside.rename(what.folder)
+            return
+        what.folder.mkdir(parents=True, exist_ok=True)
+        (self.aside / what.file).replace(what.folder / what.file)
+        self.aside.rmdir()
 
     def cannot_unpack(self, reason: str) -> ArtifactError:
         """What was unpacked goes: the log needs the room."""
@@ -377,7 +429,7 @@ class Fetch:
 
     def share(self, digest: str) -> None:
         """The checksum last: a worker that finds it finds the tarball it belongs to."""
-        if len(digest) != SHA512_DIGITS:
+        if len(digest) != DIGITS["sha512"]:
             digest = digest_of(self.tarball, "sha512")
         beside = DOWNLOADS / f"{self.artifact.file}.sha512"
         beside.write_text(f"{digest}  {self.artifact.file}\n", encoding="ascii")
@@ -421,22 +473,46 @@ def keep_on_disk(folder: Path) -> None:
         os.close(directory)
 
 
+def fetch(artifacts: Sequence[Artifact], deadline: float) -> None:
+    """Fetch some side by side; if one fails, the others end."""
+    fetches = [Fetch(artifact, deadline) for artifact in artifacts]
+    with ThreadPoolExecutor(max(len(fetches), 1)) as pool:
+        try:
+            for done in as_completed([pool.submit(one.run) for one in fetches]):
+                done.result()
+        finally:
+            for one in fetches:
+                one.end()
+
+
 def fetch_all(deadline: float) -> None:
     for folder in (DOWNLOADS, UNPACKING):
         folder.mkdir(parents=True, exist_ok=True)
-    for artifact in artifacts():
-        if not artifact.is_there():
-            fetch = Fetch(artifact, deadline)
-            try:
-                fetch.run()
-            finally:
-                fetch.end()
+    given = settings.load()
+    release = spark(given)
+    jars, beside = release.folder / "jars", release.folder.with_name(f"{release.folder.name}.jars")
+    for unsure in UNPACKING.glob("*.jar"):
+        for folder in (jars, beside):
+            (folder / unsure.name).unlink(missing_ok=True)
+        unsure.unlink()
+    if not release.is_there():
+        fetch([release, *jars_lacking(given, s3a.expected(given), beside)], deadline)
+    lacking = s3a.lacking(given, jars)
+    fetch(jars_lacking(given, lacking, beside), deadline)
+    for one in lacking:
+        (beside / one.file).replace(jars / one.file)
+    shutil.rmtree(beside, ignore_errors=True)
+
+
+def jars_lacking(given: dict[str, Any], wanted: Sequence[s3a.Jar], folder: Path) -> list[Artifact]:
+    """Those that a folder has not."""
+    return [jar(given, one, folder) for one in wanted if not (folder / one.file).is_file()]
 
 
 def main(seconds: str) -> int:
     try:
         fetch_all(time.monotonic() + int(seconds))
-    except (ArtifactError, OSError) as failure:
+    except (ArtifactError, s3a.UnknownHadoopError, OSError) as failure:
         print(failure)
         return 1
     return 0

@@ -17,6 +17,7 @@ TEXTS = {
     *("role", "programs_key", "programs_sha256", "region", "bucket", "group", "master_host", "python_version"),
     *("spark_version", "spark_file", "spark_checksum", "secret_parameter", "fleet_public_key_parameter"),
     *("parameter_placeholder", "setup_script_key", "setup_script_sha256", "http_proxy"),
+    *("hadoop_version", "s3a_sdk", "maven_url", "s3_endpoint"),
 }
 NUMBER = (int, float)
 WORDS = {NUMBER: "a number", list: "a list", dict: "an object", str: "a text"}

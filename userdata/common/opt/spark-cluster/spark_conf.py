@@ -9,10 +9,15 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import urllib.parse
+from typing import TYPE_CHECKING, Any
 
 import settings
 from aws import metadata
 from files import keep
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 WORKER_MEMORY_SHARE = 0.85  # of what the machine has; the rest is for the system and the worker's own JVM
 SYSTEM_MEMORY_MIB = 1024  # what these need at the least, and what Spark itself leaves them by default
@@ -20,6 +25,7 @@ LEAST_EXECUTOR_MIB = 512
 """Spark refuses a heap below 450 MiB, of which the serial collector that Java takes on a small host hides a part."""
 MASTER_PORT = 7077
 GCM_WORKS = [4, 3]
+MAGIC_BY_ITSELF = [4, 1]
 
 
 def release_line(spark_version: str) -> list[int]:
@@ -70,10 +76,47 @@ def defaults(role: str, master_host: str, spark_version: str) -> dict[str, str]:
         "spark.executor.logs.rolling.maxRetainedFiles": "4",
         # All pages through the master's: one forwarded port shows everything.
         "spark.ui.reverseProxy": "true",
-        # The default stream of Hadoop 3.5 needs one more jar, and leaks in long-lived JVMs (HADOOP-20058).
-        "spark.hadoop.fs.s3a.input.stream.type": "classic",
         # The name, which every node resolves, rather than what the AMI calls this host.
         **({"spark.driver.host": master_host} if role == "master" else {}),
+    }
+
+
+def s3a(given: Mapping[str, Any]) -> dict[str, str]:
+    """What S3A needs, if this node has its jars or an archive of the caller's may have them."""
+    # Spark 4.1 takes this committer for every bucket, if its side of it is there.
+    magic = {
+        "spark.hadoop.fs.s3a.committer.name": "magic",
+        "spark.hadoop.mapreduce.outputcommitter.factory.scheme.s3a": (
+            "org.apache.hadoop.fs.s3a.commit.S3ACommitterFactory"
+        ),
+        "spark.sql.sources.commitProtocolClass": "org.apache.spark.internal.io.cloud.PathOutputCommitProtocol",
+        "spark.sql.parquet.output.committer.class": "org.apache.spark.internal.io.cloud.BindingParquetOutputCommitter",
+    }
+    return {
+        "spark.hadoop.fs.s3a.endpoint.region": given["region"],
+        # The instance's role. S3A's own list begins with what lies in the environment.
+        "spark.hadoop.fs.s3a.aws.credentials.provider": "org.apache.hadoop.fs.s3a.auth.IAMInstanceCredentialsProvider",
+        # What is written waits on a local disk, where shuffle data are; not in /tmp, which may be memory.
+        "spark.hadoop.fs.s3a.buffer.dir": "${env.SPARK_LOCAL_DIRS:-/var/lib/spark-local/local}",
+        # The default stream of Hadoop 3.5 leaks in long-lived JVMs (HADOOP-20058).
+        "spark.hadoop.fs.s3a.input.stream.type": "classic",
+        "spark.sql.warehouse.dir": f"s3a://{given['bucket']}/data/warehouse",
+        **({} if release_line(given["spark_version"]) >= MAGIC_BY_ITSELF else magic),
+        **s3a_proxy(given),
+    }
+
+
+def s3a_proxy(given: Mapping[str, Any]) -> dict[str, str]:
+    """S3A reads no environment. `no_proxy` is as others read it: a name stands for itself and for what is below it."""
+    direct = [f".{name.lstrip('.')}" for name in given["no_proxy"]]
+    if not given["http_proxy"] or any(f".{given['bucket']}.{given['s3_endpoint']}".endswith(name) for name in direct):
+        return {}
+    proxy = urllib.parse.urlsplit(given["http_proxy"])
+    is_tls = proxy.scheme == "https"
+    return {
+        "spark.hadoop.fs.s3a.proxy.host": proxy.hostname or "",
+        "spark.hadoop.fs.s3a.proxy.port": str(proxy.port or (443 if is_tls else 80)),
+        "spark.hadoop.fs.s3a.proxy.ssl.enabled": str(is_tls).lower(),
     }
 
 
@@ -124,7 +167,12 @@ def main() -> None:
     role, host = given["role"], given["master_host"]
     with open(settings.path("/etc/spark-cluster/spark-secret"), encoding="utf-8") as file:
         secret = {"spark.authenticate.secret": file.read()}
-    properties = {**defaults(role, host, given["spark_version"]), **given["spark_defaults"], **secret}
+    properties = {
+        **defaults(role, host, given["spark_version"]),
+        **(s3a(given) if given["s3a_sdk"] else {}),
+        **given["spark_defaults"],
+        **secret,
+    }
     # A properties file: a backslash stands for itself only as two.
     lines = "".join("{} {}\n".format(key, value.replace("\\", "\\\\")) for key, value in properties.items())
     conf = "/opt/spark/conf"
