@@ -26,7 +26,7 @@ from moto.ec2.models.security_groups import SecurityGroupBackend, SecurityGroupR
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from moto.route53.models import FakeZone
 from moto.route53.responses import Route53
-from moto.s3.models import FakeBucket, FakeDeleteMarker
+from moto.s3.models import FakeBucket, FakeDeleteMarker, FakeKey
 from moto.s3.responses import S3Response
 from moto.ssm.models import ssm_backends
 from werkzeug.serving import run_simple
@@ -268,6 +268,32 @@ def _let_delete_markers_be_deleted() -> None:
         """It holds no file that would have to be closed."""
 
 
+class _OfAnother:
+    """The content of an object's copy: whoever is done with the copy leaves it open."""
+
+    def __init__(self, content: Any) -> None:
+        self._content = content
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._content, name)
+
+    def close(self) -> None:
+        """It is another's to close."""
+
+
+def _list_versions_without_their_content() -> None:
+    """Moto's fault: name the versions of a bucket's objects without a copy of the content of each.
+
+    Terraform asks again and again while it empties a bucket: releases of Spark filled a disk.
+    """
+
+    @replaces(FakeKey, "__deepcopy__")
+    def share(_: None, key: FakeKey, __: object) -> FakeKey:
+        copied: FakeKey = object.__new__(FakeKey)
+        copied.__dict__.update(key.__dict__, _value_buffer=_OfAnother(key._value_buffer), multipart=None, disposed=True)
+        return copied
+
+
 def _name_the_rule_that_is_gone() -> None:
     """Moto's fault: refuse to revoke a rule that is not there by the code that EC2 has for it.
 
@@ -296,6 +322,7 @@ def correct_moto() -> None:
     _answer_with_what_was_set()
     _keep_templates_as_they_were_given()
     _let_delete_markers_be_deleted()
+    _list_versions_without_their_content()
     _name_the_rule_that_is_gone()
 
 
