@@ -47,6 +47,7 @@ def check(
     parameter_kms_key_arn: str | None,
     volume_kms_key_arn: str | None,
     force_destroy: checks.Flag,
+    log_retention_days: checks.Whole,
     boot_timeout_seconds: checks.Whole,
     tags: Mapping[str, str],
     provider: TerraformProvider | None,
@@ -82,6 +83,7 @@ def check(
     checks.flag("associate_public_ip_address", associate_public_ip_address)
     checks.flag("ebs_optimized", ebs_optimized)
     checks.flag("force_destroy", force_destroy)
+    checks.whole("log_retention_days", log_retention_days, 1)
     checks.spark_defaults("spark_defaults", spark_defaults)
     checks.script("setup_script", setup_script)
     checks.proxy("http_proxy", http_proxy)

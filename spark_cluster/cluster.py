@@ -26,7 +26,7 @@ from spark_cluster.scaling import Cpu, Prepared, Scaling
 from spark_cluster.settings import MasterSettings, NodeSettings, WorkerSettings, executor_cores
 from spark_cluster.setup_script import SetupScript
 from spark_cluster.spark_release import DEFAULT_SPARK_VERSION, PYTHON_VERSION, SparkArchive, SparkDistribution
-from spark_cluster.storage import ClusterStorage
+from spark_cluster.storage import LOG_RETENTION_DAYS, ClusterStorage
 from spark_cluster.workers import LAUNCH_HOOK_NAME, WorkerFleet, Workers, grant_complete_launch, group_arn, group_name
 
 
@@ -93,6 +93,7 @@ class SparkCluster(Construct):
         parameter_kms_key_arn: str | None = None,
         volume_kms_key_arn: str | None = None,
         force_destroy: checks.Flag = False,
+        log_retention_days: checks.Whole = LOG_RETENTION_DAYS,
         boot_timeout_seconds: checks.Whole = 1800,
         tags: Mapping[str, str] | None = None,
         provider: TerraformProvider | None = None,
@@ -167,6 +168,8 @@ class SparkCluster(Construct):
                 Default: the account's default key for EBS. Changing it: replaces the master and refreshes the workers.
             force_destroy: whether destroying the cluster deletes the objects in its bucket. Default: a bucket that
                 holds objects is kept. Changing it: in place.
+            log_retention_days: how long the bucket keeps logs, from each object's own day on: event logs, which the
+                history server shows, and the logs of boots that failed. Changing it: in place.
             boot_timeout_seconds: how long a worker's boot may last, from 120 to 7200: the launch hook's time-out;
                 Terraform waits 15 minutes longer. Changing it: replaces the master and the group with all workers.
             tags: of every resource, instance and volume, besides `Name`; at most 49, of what IAM takes: letters,
@@ -208,6 +211,7 @@ class SparkCluster(Construct):
             parameter_kms_key_arn=parameter_kms_key_arn,
             volume_kms_key_arn=volume_kms_key_arn,
             force_destroy=force_destroy,
+            log_retention_days=log_retention_days,
             boot_timeout_seconds=boot_timeout_seconds,
             tags=tags,
             provider=provider,
@@ -246,6 +250,7 @@ class SparkCluster(Construct):
             worker_role=self.worker_role,
             kms_key_arn=bucket_kms_key_arn,
             force_destroy=force_destroy,
+            log_retention_days=log_retention_days,
             tags=tags,
         )
         self.network = ClusterNetwork(
@@ -429,11 +434,11 @@ class SparkCluster(Construct):
     def grant_submit(self, grantee: Grantee, *, security_group_id: str) -> None:
         """Let a program outside the cluster submit applications in client mode, its driver on its own host.
 
-        The role may read the secret of `spark.authenticate`. The ports of the master and the executors open to
-        `security_group_id`, and that group gets a rule for the nodes' connections back to the driver, which must be
-        pinned: `spark.driver.port=40000`, `spark.driver.blockManager.port=40040`, `spark.blockManager.port=40100`
-        (docs/submitting.md, "From a scheduler"). Any number of roles may be behind a group, and a role behind any
-        number of groups.
+        The role may read the secret of `spark.authenticate`, and write event logs into the bucket. The ports of the
+        master and the executors open to `security_group_id`, and that group gets a rule for the nodes' connections back
+        to the driver, which must be pinned: `spark.driver.port=40000`, `spark.driver.blockManager.port=40040`,
+        `spark.blockManager.port=40100` (docs/submitting.md, "From a scheduler"). Any number of roles may be behind a
+        group, and a role behind any number of groups.
 
         Args:
             grantee: the program's role: an `IamRole`, a role's name, a `CallerRole`, or another cluster's role.
@@ -444,6 +449,7 @@ class SparkCluster(Construct):
         """
         checks.prefixed("security_group_id", security_group_id, "sg-")
         self._grants.give_submit(grantee, self.spark_secret.address, self.network.submit_rules, security_group_id)
+        self.storage.address.grant_keep_event_logs(self._grants, grantee)
 
     def _grant(self, name: str, distribution: SparkDistribution) -> None:
         self.master_role.allow("spark_secret", *self.spark_secret.address.allow_fill())

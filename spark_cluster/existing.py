@@ -151,3 +151,4 @@ class ExistingCluster(Construct):
         """As `SparkCluster.grant_submit`; the rules are made in the stack of the role."""
         checks.prefixed("security_group_id", security_group_id, "sg-")
         self._grants.give_submit(grantee, self._secret, self._submit_rules, security_group_id)
+        self._bucket.grant_keep_event_logs(self._grants, grantee)

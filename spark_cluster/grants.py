@@ -18,6 +18,9 @@ from spark_cluster.parameters import ParameterAddress
 Grantee: TypeAlias = IamRole | DataAwsIamRole | CallerRole | NodeRole | str
 """A role: one of the app's, one that is looked up, one by its name, or a node's."""
 
+_FORMER_IDS = ("read_data", "data", "spark_secret")
+"""Of grants that there were before their ids had the cluster in them."""
+
 _RULE = "be a role: an IamRole, a role's name, a CallerRole, or a cluster's master_role or worker_role"
 
 
@@ -63,7 +66,7 @@ class Grants:
         if policy is None:
             return
         policy.provider = _provider_of(role)
-        if isinstance(grantee, CallerRole):
+        if isinstance(grantee, CallerRole) and id in _FORMER_IDS:
             grantee.move_former(id, policy)
 
     def give_submit(

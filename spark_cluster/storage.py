@@ -1,4 +1,4 @@
-"""The cluster's bucket: `artifacts/` (what nodes run), `data/` (what jobs read and write), `boot-logs/`."""
+"""The cluster's bucket: `artifacts/` (what nodes run), `data/` (what jobs read and write), and what is logged."""
 
 from __future__ import annotations
 
@@ -41,8 +41,9 @@ PROGRAMS_PREFIX = f"{ARTIFACTS_PREFIX}/node"
 SPARK_PREFIX = f"{ARTIFACTS_PREFIX}/spark"
 DATA_PREFIX = "data"
 BOOT_LOGS_PREFIX = "boot-logs"
+EVENT_LOGS_PREFIX = "spark-events"
 NONCURRENT_VERSION_DAYS = 7
-BOOT_LOG_DAYS = 30
+LOG_RETENTION_DAYS = 30
 INCOMPLETE_UPLOAD_DAYS = 3
 INCOMPLETE_DATA_UPLOAD_DAYS = 14
 """S3A's committers complete a job's uploads at its end: those of a job that still runs must not be taken for lost."""
@@ -53,6 +54,7 @@ _READ = ("s3:GetObject",)
 _PUT = ("s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
 _WRITE = ("s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
 _ANY_WRITE = ["s3:PutObject*", "s3:AbortMultipartUpload"]
+_ANY_DELETION = ["s3:DeleteObject*", "s3:RestoreObject"]
 _LIST = ("s3:ListBucket", "s3:GetBucketLocation")
 _LIST_UPLOADS = "s3:ListBucketMultipartUploads"
 """S3A's committers look for uploads that a job left behind."""
@@ -81,6 +83,14 @@ class BucketAddress:
     def grant_read_write_data(self, grants: Grants, grantee: Grantee) -> None:
         """Let a role list the bucket and its uploads, and read, write and delete in `data/`."""
         grants.give(grantee, "data", *self.allow({DATA_PREFIX: (*_READ, *_WRITE)}, (*_LIST, _LIST_UPLOADS)))
+
+    def grant_keep_event_logs(self, grants: Grants, grantee: Grantee) -> None:
+        """Let a role list the bucket, and write the event logs of its drivers."""
+        grants.give(grantee, "event_logs", *self.allow_event_logs())
+
+    def allow_event_logs(self) -> list[Allow]:
+        """Statements that allow to keep event logs: S3A also copies and deletes what a driver names anew at its end."""
+        return self.allow({EVENT_LOGS_PREFIX: (*_READ, *_WRITE)})
 
     def allow(self, actions: Mapping[str, Sequence[str]], on_bucket: Sequence[str] = _LIST) -> list[Allow]:
         """Statements that allow `on_bucket`, and what `actions` has for each prefix on what is below that."""
@@ -128,6 +138,7 @@ class ClusterStorage(Construct):
         worker_role: NodeRole,
         kms_key_arn: str | None,
         force_destroy: checks.Flag,
+        log_retention_days: checks.Whole,
         tags: Mapping[str, str],
     ) -> None:
         """Make the bucket and let both kinds of node use it, each as it needs.
@@ -138,11 +149,13 @@ class ClusterStorage(Construct):
             name: the cluster's name; the bucket's name begins with `<name>-spark-`, as bucket names are global.
             location: where it is made.
             grants: what the cluster grants.
-            master_role: reads `artifacts/`, adds to `artifacts/spark/`, reads and writes `data/`.
+            master_role: reads `artifacts/`, adds to `artifacts/spark/`, reads and writes `data/` and `spark-events/`.
             worker_role: reads `artifacts/`, reads and writes `data/`. The bucket's own policy denies either role the
-                rest of `artifacts/`, because every node runs what lies there.
+                rest of `artifacts/`, because every node runs what lies there, and this one `spark-events/`, which the
+                history server reads.
             kms_key_arn: the key of new objects. `None`: S3's own AES-256.
             force_destroy: whether destroying the bucket deletes the objects in it.
+            log_retention_days: how long logs stay in it.
             tags: of the bucket.
         """
         super().__init__(scope, id)
@@ -162,7 +175,7 @@ class ClusterStorage(Construct):
             versioning_configuration=S3BucketVersioningVersioningConfiguration(status="Enabled"),
         )
         # No node waits for the lifecycle rules: the provider alone takes nearly a minute to see them.
-        self._rules = _lifecycle_rules()
+        self._rules = _lifecycle_rules(log_retention_days)
         self._lifecycle = S3BucketLifecycleConfiguration(
             self,
             "lifecycle_rules",
@@ -181,6 +194,7 @@ class ClusterStorage(Construct):
         self.grant_read_write_data(worker_role)
         master_role.allow("artifacts", *self.address.allow({ARTIFACTS_PREFIX: _READ, SPARK_PREFIX: _PUT}))
         worker_role.allow("artifacts", *self.address.allow({ARTIFACTS_PREFIX: _READ}))
+        master_role.allow("event_logs", *self.address.allow_event_logs())
         master_role.allow("boot_logs", *self.address.allow({BOOT_LOGS_PREFIX: (*_READ, "s3:PutObject")}))
         worker_role.allow("boot_logs", *self.address.allow({BOOT_LOGS_PREFIX: ("s3:PutObject",)}))
 
@@ -293,7 +307,7 @@ class ClusterStorage(Construct):
                 "Sid": "NodesDeleteNoArtifacts",
                 "Effect": "Deny",
                 "Principal": both,
-                "Action": ["s3:DeleteObject*", "s3:RestoreObject"],
+                "Action": _ANY_DELETION,
                 "Resource": f"{self.bucket_arn}/{ARTIFACTS_PREFIX}/*",
             },
             {
@@ -322,10 +336,18 @@ class ClusterStorage(Construct):
                 "Action": _ANY_WRITE,
                 "Resource": f"{self.bucket_arn}/{ARTIFACTS_PREFIX}/*",
             },
+            {
+                # An event log runs code in a history server that has a flaw: CVE-2025-54920 was one.
+                "Sid": "WorkersNeverWriteEventLogs",
+                "Effect": "Deny",
+                "Principal": {"AWS": worker_role.role.arn},
+                "Action": [*_ANY_WRITE, *_ANY_DELETION],
+                "Resource": f"{self.bucket_arn}/{EVENT_LOGS_PREFIX}/*",
+            },
         ]
 
 
-def _lifecycle_rules() -> list[S3BucketLifecycleConfigurationRule]:
+def _lifecycle_rules(log_retention_days: checks.Whole) -> list[S3BucketLifecycleConfigurationRule]:
     everywhere = [S3BucketLifecycleConfigurationRuleFilter(prefix="")]
     noncurrent = S3BucketLifecycleConfigurationRuleNoncurrentVersionExpiration(noncurrent_days=NONCURRENT_VERSION_DAYS)
     return [
@@ -349,12 +371,15 @@ def _lifecycle_rules() -> list[S3BucketLifecycleConfigurationRule]:
             noncurrent_version_expiration=[noncurrent],
             expiration=[S3BucketLifecycleConfigurationRuleExpiration(expired_object_delete_marker=True)],
         ),
-        S3BucketLifecycleConfigurationRule(
-            id="boot-logs",
-            status="Enabled",
-            filter=_below(BOOT_LOGS_PREFIX),
-            expiration=[S3BucketLifecycleConfigurationRuleExpiration(days=BOOT_LOG_DAYS)],
-            abort_incomplete_multipart_upload=_abort_after(INCOMPLETE_UPLOAD_DAYS),
+        *(
+            S3BucketLifecycleConfigurationRule(
+                id=id,
+                status="Enabled",
+                filter=_below(prefix),
+                expiration=[S3BucketLifecycleConfigurationRuleExpiration(days=log_retention_days)],
+                abort_incomplete_multipart_upload=_abort_after(INCOMPLETE_UPLOAD_DAYS),
+            )
+            for id, prefix in (("boot-logs", BOOT_LOGS_PREFIX), ("event-logs", EVENT_LOGS_PREFIX))
         ),
     ]
 

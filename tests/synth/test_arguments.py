@@ -564,7 +564,7 @@ TAKES = {
     },
     "list": {"cluster": "subnet_ids no_proxy security_group_ids"},
     "number": {
-        "cluster": "boot_timeout_seconds",
+        "cluster": "boot_timeout_seconds log_retention_days",
         "Master": "root_volume_gib",
         "Workers": "min_size max_size desired_size on_demand_base_capacity root_volume_gib",
         "scaling.Cpu": "scale_out_above_percent scale_out_workers scale_in_below_percent scale_in_workers "

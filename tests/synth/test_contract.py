@@ -36,6 +36,18 @@ def test_nodes_write_only_below_the_bucket_s_prefixes() -> None:
     assert found(r"s3://(?:\$BUCKET|\{[^}]*\})/([\w-]+)/?") == known - {storage.DATA_PREFIX}
 
 
+def test_event_logs_are_copied_to_where_the_master_s_role_may_write() -> None:
+    assert found(r'^PREFIX = "([\w-]+)/"') == {storage.EVENT_LOGS_PREFIX}
+
+
+def test_event_logs_lie_where_the_boot_makes_their_folder_and_the_unit_may_write() -> None:
+    assert (
+        found(r'^EVENT_LOGS = "(.*)"')
+        == found(r'-m 2750 "\$ROOT(/var/.*)"')
+        == found(r"^ReadWritePaths=(/var/lib/\S+)$")
+    )
+
+
 def test_programs_read_the_settings_where_user_data_writes_them() -> None:
     assert found(r'^FILE = "(.*settings\.json)"') == {userdata.SETTINGS_FILE}
     assert userdata.FIRST_PROGRAM in FILES

@@ -97,6 +97,7 @@ def test_the_masters_policies_are_these_and_no_other(default: Synthesized) -> No
             allow(["s3:GetObject"], f"{bucket}/artifacts/*"),
             allow(PUT, f"{bucket}/artifacts/spark/*"),
         ],
+        "event_logs": [allow(LIST, bucket), allow(READ_WRITE, f"{bucket}/spark-events/*")],
         "boot_logs": [allow(LIST, bucket), allow(["s3:GetObject", "s3:PutObject"], f"{bucket}/boot-logs/*")],
     }
 
@@ -144,6 +145,7 @@ def test_keys_of_the_callers_add_their_use_to_the_policies_that_need_it(synthesi
     assert key_use(stack, "master") == {
         "data": write,
         "artifacts": write,
+        "event_logs": write,
         "boot_logs": write,
         "spark_secret": use_parameter("spark_secret", "kms:Decrypt", "kms:Encrypt"),
         "fleet_private_key": use_parameter("fleet_key_private", "kms:Decrypt", "kms:Encrypt"),
@@ -239,6 +241,17 @@ def test_a_worker_never_writes_artifacts_whatever_else_its_role_is_given(
         assert not generous.allow(action, f"{bucket_arn(found)}/artifacts/spark/x.tgz")
     assert generous.allow("s3:PutObject", f"{bucket_arn(found)}/data/x")
     assert stack
+
+
+@pytest.mark.parametrize("action", WRITE_ACTIONS)
+def test_a_worker_never_writes_event_logs_whatever_else_its_role_is_given(default: Synthesized, action: str) -> None:
+    """The history server on the master reads them."""
+    anything = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+    event_log = f"{bucket_arn(default)}/spark-events/eventlog_v2_app-1/events_1_app-1"
+    assert not all_statements(default, "worker").allow("s3:GetObject", event_log)
+    assert not Statements([*all_statements(default, "worker").statements, anything]).allow(action, event_log)
+    if action != "s3:DeleteObjectVersion":
+        assert all_statements(default, "master").allow(action, event_log)
 
 
 def test_the_master_writes_artifacts_and_a_worker_reads_them(default: Synthesized) -> None:

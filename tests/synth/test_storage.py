@@ -122,7 +122,25 @@ def test_old_versions_uploads_that_never_ended_and_boot_logs_go_after_a_while(de
             "expiration": [{"days": 30}],
             "abort_incomplete_multipart_upload": [{"days_after_initiation": 3}],
         },
+        "event-logs": {
+            "status": "Enabled",
+            "filter": [{"prefix": "spark-events/"}],
+            "expiration": [{"days": 30}],
+            "abort_incomplete_multipart_upload": [{"days_after_initiation": 3}],
+        },
     }
+
+
+def test_logs_of_every_kind_go_after_as_many_days_as_are_asked_for(
+    synthesize: Synthesize, stack: TerraformStack
+) -> None:
+    days = TerraformVariable(stack, "days", type="number").number_value
+    rules = {
+        rule["id"]: rule.get("expiration")
+        for rule in synthesize(log_retention_days=days).the("aws_s3_bucket_lifecycle_configuration")["rule"]
+    }
+    assert rules["boot-logs"] == rules["event-logs"] == [{"days": "${var.days}"}]
+    assert rules["incomplete-data-uploads"] is None, "jobs' data stay"
 
 
 def test_rules_about_versions_come_after_versions(default: Synthesized) -> None:
@@ -191,6 +209,16 @@ def test_the_buckets_policy(default: Synthesized) -> None:
                 "Action": ["s3:PutObject*", "s3:AbortMultipartUpload"],
                 "Resource": f"{arn}/artifacts/*",
             },
+            {
+                "Sid": "WorkersNeverWriteEventLogs",
+                "Effect": "Deny",
+                "Principal": {"AWS": worker},
+                "Action": [
+                    *("s3:PutObject*", "s3:AbortMultipartUpload"),
+                    *("s3:DeleteObject*", "s3:RestoreObject"),
+                ],
+                "Resource": f"{arn}/spark-events/*",
+            },
         ],
     }
 
@@ -205,6 +233,8 @@ def test_the_deployer_is_not_locked_out(default: Synthesized) -> None:
     [
         ({"force_destroy": "yes"}, "force_destroy must be True or False, got 'yes'"),
         ({"bucket_kms_key_arn": "alias/mine"}, f"bucket_kms_key_arn must {NO_ALIAS}, got 'alias/mine'"),
+        ({"log_retention_days": 0}, "log_retention_days must be a whole number of at least 1, got 0"),
+        ({"log_retention_days": "30"}, "log_retention_days must be a whole number, got '30'"),
         ({"bucket_kms_key_arn": ""}, "bucket_kms_key_arn must be a string that is not empty, got ''"),
     ],
 )
@@ -231,7 +261,7 @@ def test_rules_of_ones_own_stand_beside_those_of_the_cluster(stack: TerraformSta
         )
     rules = Synthesized(stack).the("aws_s3_bucket_lifecycle_configuration")["rule"]
     assert [rule["id"] for rule in rules] == [
-        *("incomplete-uploads", "incomplete-data-uploads", "noncurrent-versions", "boot-logs"),
+        *("incomplete-uploads", "incomplete-data-uploads", "noncurrent-versions", "boot-logs", "event-logs"),
         *("old-data", "older-data"),
     ]
     assert rules[-1] == {
@@ -256,7 +286,7 @@ def test_statements_of_ones_own_stand_beside_those_of_the_cluster(
 ) -> None:
     storage.add_policy_statement({**SHARE, "Resource": f"{storage.bucket_arn}/data/${{aws:username}}/*"})
     statements = json.loads(Synthesized(stack).the("aws_s3_bucket_policy")["policy"])["Statement"]
-    assert len(statements) == 7
+    assert len(statements) == 8
     assert statements[-1]["Resource"].endswith(".arn}/data/$${aws:username}/*")
 
 

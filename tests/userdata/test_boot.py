@@ -91,7 +91,7 @@ def test_a_master_boots_step_by_step(master: Node) -> None:
         "systemctl restart spark-master.service",
         "systemctl restart systemd-journald.service",
         "spark_state.py master 10.0.0.7",
-        "systemctl enable --quiet --now spark-tick.timer",
+        "systemctl enable --quiet --now spark-tick.timer spark-event-logs.service",
         "systemctl start --no-block spark-orphans.service",
         "systemctl disable --quiet --no-reload spark-boot.service",
     ]
@@ -137,6 +137,24 @@ def test_the_spark_user_is_made_once_and_not_locked(master: Node) -> None:
     assert master.calls_of("usermod") == ["usermod --password * spark"]
     assert (master.root / "var/lib/spark").stat().st_mode & 0o777 == 0o700
     assert (master.root / "home/spark/.ssh").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_master_has_a_user_that_reads_what_drivers_log_and_no_more(master: Node) -> None:
+    master.mock("id", "exit 1")
+    assert_succeeded(master, master.boot())
+    made = [call for call in master.calls_of("useradd") if call.endswith(" spark-history")]
+    assert made == [
+        "useradd --system --user-group --no-create-home --home-dir / --shell /usr/sbin/nologin spark-history"
+    ]
+    folder = "install -d -o spark-driver -g spark-history -m 2750 /var/lib/spark-events"
+    assert folder in master.calls_of("install")
+    assert (master.root / "var/lib/spark-events").stat().st_mode & 0o7777 == 0o2750
+
+
+def test_a_worker_has_no_such_user(worker: Node) -> None:
+    worker.mock("id", "exit 1")
+    assert_succeeded(worker, worker.boot())
+    assert not [call for call in worker.calls if "spark-history" in call or "spark-events" in call]
 
 
 def test_a_spark_user_of_the_ami_is_kept(master: Node) -> None:

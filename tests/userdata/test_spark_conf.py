@@ -44,6 +44,13 @@ OURS = {
     "spark.executor.logs.rolling.maxRetainedFiles": "4",
     "spark.ui.reverseProxy": "true",
 }
+OF_MASTER = {
+    "spark.driver.host": "master.demo-spark",
+    "spark.eventLog.enabled": "true",
+    "spark.eventLog.dir": "file:/var/lib/spark-events",
+    "spark.eventLog.rolling.enabled": "true",
+    "spark.eventLog.rolling.maxFileSize": "16m",
+}
 S3A = {
     "spark.hadoop.fs.s3a.endpoint.region": "eu-west-1",
     "spark.hadoop.fs.s3a.aws.credentials.provider": "org.apache.hadoop.fs.s3a.auth.IAMInstanceCredentialsProvider",
@@ -105,8 +112,8 @@ def sourced(root: Path, *names: str) -> dict[str, str]:
 def test_what_is_wrong_in_spark_s_defaults_is_set_right_on_every_node(
     configure: Callable[..., dict[str, str]], role: str
 ) -> None:
-    driver = {"spark.driver.host": "master.demo-spark"} if role == "master" else {}
-    assert configure(role) == {**OURS, **driver, "spark.authenticate.secret": SECRET}
+    of_role = OF_MASTER if role == "master" else {}
+    assert configure(role) == {**OURS, **of_role, "spark.authenticate.secret": SECRET}
 
 
 @pytest.mark.parametrize(

@@ -212,6 +212,19 @@ def test_a_connection_to_a_vanished_host_ends_within_what_a_worker_may_take_to_f
     assert 1.5 * least + 7.5 + 15 < 120
 
 
+def test_when_the_host_goes_down_drivers_end_before_the_copies_of_their_event_logs() -> None:
+    """What is started later is stopped earlier."""
+    drivers_slice = unit(USERDATA / "master/etc/systemd/system/spark-drivers.slice")
+    assert drivers_slice["Unit"]["After"] == "spark-event-logs.service"
+    (path,) = [path for path in SERVICES if path.name == "spark-event-logs.service"]
+    service = unit(path)["Service"]
+    assert service["User"] == drivers.USER, "it reads what they wrote, and no more"
+    assert service["SupplementaryGroups"] == "spark-history"
+    assert 30 <= int(service["TimeoutStopSec"]) <= 90
+    assert re.fullmatch(r"\d+M", service["MemoryMax"])
+    assert unit(path)["Install"]["WantedBy"] == "multi-user.target"
+
+
 def test_a_new_master_looks_for_lost_drivers_as_long_as_a_worker_may_outlive_the_old_one() -> None:
     (path,) = [path for path in SERVICES if path.name == "spark-orphans.service"]
     service = unit(path)["Service"]

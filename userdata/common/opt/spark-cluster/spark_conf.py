@@ -24,6 +24,7 @@ SYSTEM_MEMORY_MIB = 1024  # what these need at the least, and what Spark itself 
 LEAST_EXECUTOR_MIB = 512
 """Spark refuses a heap below 450 MiB, of which the serial collector that Java takes on a small host hides a part."""
 MASTER_PORT = 7077
+EVENT_LOGS = "/var/lib/spark-events"
 GCM_WORKS = [4, 3]
 MAGIC_BY_ITSELF = [4, 1]
 
@@ -76,8 +77,20 @@ def defaults(role: str, master_host: str, spark_version: str) -> dict[str, str]:
         "spark.executor.logs.rolling.maxRetainedFiles": "4",
         # All pages through the master's: one forwarded port shows everything.
         "spark.ui.reverseProxy": "true",
+        **(of_master(master_host) if role == "master" else {}),
+    }
+
+
+def of_master(master_host: str) -> dict[str, str]:
+    """What drivers on the master have besides."""
+    return {
         # The name, which every node resolves, rather than what the AMI calls this host.
-        **({"spark.driver.host": master_host} if role == "master" else {}),
+        "spark.driver.host": master_host,
+        # On a disk, since S3A writes what is closed alone; event_logs.py copies it, in files of this size at the most.
+        "spark.eventLog.enabled": "true",
+        "spark.eventLog.dir": f"file:{EVENT_LOGS}",
+        "spark.eventLog.rolling.enabled": "true",
+        "spark.eventLog.rolling.maxFileSize": "16m",
     }
 
 
