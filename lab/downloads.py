@@ -8,12 +8,11 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import ssl
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from . import faults
+from . import authority, faults
 from .places import ARCHIVE_HOST, REQUEST_LOG, SERVICES
 
 _CHUNK = 1 << 20
@@ -128,15 +127,10 @@ def _release(file: Path) -> str:
 def main() -> None:
     """Serve until killed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--certificate", type=Path, required=True)
-    parser.add_argument("--key", type=Path, required=True)
     parser.add_argument("files", type=Path, nargs="+")
     options = parser.parse_args()
     server = _Server(options.files)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(options.certificate, options.key)
-    # The handshake is left to the connection's own thread: a client that stalls there stops nobody else.
-    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    authority.secure(server)
     server.serve_forever()
 
 

@@ -24,6 +24,7 @@ from .enclosure import Enclosure, remove_cgroups
 from .hosts import Host, all_hosts, remove_files
 from .image import IMAGES
 from .places import (
+    AWS,
     AWS_ENDPOINT,
     AWS_PORT,
     CACHE,
@@ -176,21 +177,20 @@ class Lab:
         # An address of its own: it would take that of one of its ports, and be lost to all when that host ends.
         run("ip", "link", "add", "br0", "address", "02:00:00:00:00:01", "type", "bridge")
         run("ip", "address", "add", f"{SERVICES}/24", "dev", "br0")
+        run("ip", "address", "add", f"{AWS}/24", "dev", "br0")
         run("ip", "address", "add", f"{METADATA}/32", "dev", "br0")
         run("ip", "link", "set", "br0", "up")
 
     def _start_services(self, archives: Sequence[SparkArchive]) -> None:
         """Start what hosts find in their network; the AWS API first, since metadata and names come from it."""
+        authority.issue()
         moto = {"MOTO_EC2_LOAD_DEFAULT_AMIS": "true"}
         self._start_service(f"{__package__}.aws", (), (SERVICES, AWS_PORT), moto)
         aws = {"AWS_ENDPOINT_URL": AWS_ENDPOINT, **_CREDENTIALS}
         self._start_service(f"{__package__}.metadata", (), (METADATA, 80), aws)
         self._start_service(f"{__package__}.names", (), (SERVICES, 53), aws)
-        certificate, key = authority.issue(RUN)
         files = [path for archive in archives for path in (archive.path, archive.checksum_path)]
-        self._start_service(
-            f"{__package__}.downloads", ("--certificate", certificate, "--key", key, *files), (SERVICES, 443), {}
-        )
+        self._start_service(f"{__package__}.downloads", tuple(files), (SERVICES, 443), {})
 
     def _start_service(
         self, module: str, args: tuple[str | Path, ...], address: tuple[str, int], env: Mapping[str, str]

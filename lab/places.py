@@ -21,17 +21,30 @@ REQUEST_LOG = RUN / "requests.jsonl"
 """A line of JSON for each request to a download host."""
 
 SERVICES = "10.77.0.1"
-"""Where the AWS API, the name server and the download hosts answer; no VPC of a test may contain it."""
+"""Where the name server and the download hosts answer; no VPC of a test may contain it."""
+
+AWS = "10.77.0.2"
+"""Where the AWS API answers nodes, by https; no VPC of a test may contain it."""
 
 METADATA = "169.254.169.254"
 
 AWS_PORT = 5555
 AWS_ENDPOINT = f"http://{SERVICES}:{AWS_PORT}"
+"""Where it answers the deployer, and the lab's own services."""
 
 DEPLOYER = "lab"
 """The access key of the deployer, and its secret: the only one that is no node's."""
 
 REGION = "us-east-1"
+
+AWS_DOMAIN = "amazonaws.com"
+"""What the names of all of AWS's endpoints end with."""
+
+S3_DOMAINS = (f"s3.{REGION}.{AWS_DOMAIN}", f"s3.{AWS_DOMAIN}")
+"""What stands after a bucket's name: the second, of us-east-1 alone, is what SDKs for Java ask there by themselves.
+
+https://docs.aws.amazon.com/sdkref/latest/guide/feature-s3-regional-endpoint.html
+"""
 
 SPARK_VERSION = "4.3.0"
 """The release that the download hosts have, and the pre-baked image."""
