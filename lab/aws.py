@@ -33,7 +33,7 @@ from .image import IMAGES
 from .moto_changes import replaces
 from .objects import Objects
 from .permissions import Gate, remember_when_policies_are_written
-from .places import AWS, AWS_PORT, CALL_LOG, DEPLOYER, IMAGE_NAME_PREFIX, REGION, SERVICES
+from .places import AWS, AWS_PORT, CALL_LOG, DEPLOYER, IMAGE_NAME_PREFIX, REFUSED_LOG, REGION, SERVICES
 from .service_models import ServiceModels, caller
 from .turns import Turns
 
@@ -52,7 +52,7 @@ def main() -> None:
     _register_images()
     threading.Thread(target=_reconcile, args=(lock, hosts, groups), daemon=True).start()
     moto = Objects(DomainDispatcherApplication(create_backend_app))
-    app = Gate(Turns(ServiceModels(moto, CALL_LOG, caller(DEPLOYER)), lock))
+    app = Gate(Turns(ServiceModels(moto, CALL_LOG, caller(DEPLOYER)), lock), DEPLOYER, REFUSED_LOG)
     plain, secure = (
         make_server(address, port, BucketHosts(app), threaded=True, request_handler=MotoRequestHandler)
         for address, port in ((SERVICES, AWS_PORT), (AWS, 443))
