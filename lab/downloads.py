@@ -1,4 +1,4 @@
-"""The download hosts of the Apache Software Foundation, as nodes see them: releases of Spark, by HTTPS.
+"""The download hosts as nodes see them, by HTTPS: releases of Spark of the Apache Software Foundation, Maven Central.
 
 Run as a program inside the enclosure. Each request leaves a line in a log; some are answered wrongly on purpose.
 """
@@ -12,8 +12,8 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from . import authority, faults
-from .places import ARCHIVE_HOST, REQUEST_LOG, SERVICES
+from . import authority, faults, maven
+from .places import ARCHIVE_HOST, MAVEN_HOST, REQUEST_LOG, SERVICES
 
 _CHUNK = 1 << 20
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)$")
@@ -108,9 +108,12 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, files: list[Path]) -> None:
         super().__init__((SERVICES, 443), _Handler)
         self._files = files
+        self._jars = maven.files()
 
     def find(self, host: str, path: str) -> Path | None:
-        """Return what a host has at a path: its main site at the top, the archive below `/dist`."""
+        """Return what a host has at a path: Apache's main site at the top, its archive below `/dist`."""
+        if host == MAVEN_HOST:
+            return self._jars.get(path)
         prefix = "/dist" if host == ARCHIVE_HOST else ""
         return next((file for file in self._files if path == f"{prefix}/spark/{_release(file)}/{file.name}"), None)
 

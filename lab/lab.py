@@ -19,7 +19,7 @@ import boto3
 
 from lab.deployment import ROOT, Deployment, missing
 
-from . import authority, providers
+from . import authority, maven, providers
 from .enclosure import Enclosure, remove_cgroups
 from .hosts import Host, all_hosts, remove_files
 from .image import IMAGES
@@ -82,9 +82,15 @@ def problems() -> list[str]:
 
 @dataclass
 class Lab:
-    """A running lab."""
+    """A running lab.
+
+    Attributes:
+        enclosure: what it runs in.
+        without_maven: why it has not all jars that its releases of Spark need for `s3a://`; empty if it has.
+    """
 
     enclosure: Enclosure
+    without_maven: str = ""
 
     @classmethod
     def create(
@@ -106,12 +112,14 @@ class Lab:
         for name in images:
             tell(f"image {name}")
             IMAGES[name]()
+        tell("jars for s3a://, from Maven Central")
+        without_maven = maven.ensure(versions)
         tell("Terraform's AWS provider, the lab's services")
         providers.ensure()
         shutil.rmtree(RUN, ignore_errors=True)
         RUN.mkdir(parents=True)
-        lab = cls(Enclosure.create(outlives_us=kept))
-        _STATE.write_text(json.dumps(asdict(lab.enclosure)), encoding="utf-8")
+        lab = cls(Enclosure.create(outlives_us=kept), without_maven)
+        _STATE.write_text(json.dumps(asdict(lab)), encoding="utf-8")
         try:
             lab._prepare()
             lab.enclosure.join_network()
@@ -125,9 +133,10 @@ class Lab:
     def find(cls) -> Self | None:
         """Return the lab that an earlier command left running, or what is left of one that crashed."""
         try:
-            return cls(Enclosure(**json.loads(_STATE.read_text(encoding="utf-8"))))
+            state = json.loads(_STATE.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
+        return cls(Enclosure(**state["enclosure"]), state["without_maven"])
 
     @classmethod
     def running(cls) -> Self | None:

@@ -52,8 +52,11 @@ SPARK_VERSION = "4.3.0"
 IMAGE_NAME_PREFIX = "spark-cluster-lab-"
 """What the names of AMIs begin with that stand for another image than that of Amazon Linux 2023."""
 
-DOWNLOAD_HOSTS = ("dlcdn.apache.org", "downloads.apache.org", "archive.apache.org")
-"""The hosts of the Apache Software Foundation that nodes fetch Spark from, all of them played by the lab."""
-
 ARCHIVE_HOST = "archive.apache.org"
-"""The one of them that keeps everything below `/dist`."""
+"""Of the Apache Software Foundation's hosts, the one that keeps everything below `/dist`."""
+
+MAVEN_HOST = "repo.maven.apache.org"
+"""Maven Central."""
+
+DOWNLOAD_HOSTS = ("dlcdn.apache.org", "downloads.apache.org", ARCHIVE_HOST, MAVEN_HOST)
+"""The hosts that nodes fetch Spark and its jars from, all of them played by the lab."""
