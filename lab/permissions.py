@@ -13,6 +13,7 @@ import random
 import re
 import time
 from dataclasses import dataclass
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
@@ -24,6 +25,7 @@ from moto.sts.models import sts_backends
 
 from . import faults
 from .bulk_deletion import deleted_but
+from .credentials import LIFE_SECONDS, cluster_of, end
 from .moto_changes import replaces
 from .refusals import RefusedError, refuse
 from .s3_actions import Needed, needed, to_delete
@@ -56,21 +58,30 @@ _DENIED = {
 _DENIED_ELSE = ("403 Forbidden", "AccessDenied")
 """What a host hears that may not do what it asks for."""
 
+_EXPIRED = {
+    "ec2": ("400 Bad Request", "RequestExpired"),
+    "s3": ("400 Bad Request", "ExpiredToken"),
+    "ssm": ("400 Bad Request", "ExpiredTokenException"),
+}
+_EXPIRED_ELSE = ("403 Forbidden", "ExpiredToken")
+"""What a host hears whose credentials have ended."""
+
 _policy_times: dict[tuple[str, str], float] = {}
 """When each inline policy of a role was written."""
 
 
 @dataclass(frozen=True)
 class _Session:
-    """A node's credentials: whose they are."""
+    """A node's credentials: whose they are, and since when."""
 
     role: str
     instance: str
+    given: float
 
     @property
     def cluster(self) -> str:
-        """The cluster's name: a role is called `<name>-master-…` or `<name>-worker-…`."""
-        return re.split(r"-(?:master|worker)-", self.role)[0]
+        """The cluster's name."""
+        return cluster_of(self.role)
 
 
 class Gate:
@@ -133,6 +144,8 @@ class Gate:
             log.write(f"{json.dumps(line)}\n")
 
     def _check_faults(self, session: _Session, service: str) -> None:
+        if time.time() >= end(session.role, session.given):
+            raise RefusedError(*_EXPIRED.get(service, _EXPIRED_ELSE), "the security token is expired")
         now = faults.read()
         first = self._first_calls.setdefault(session.instance, time.time())
         if time.time() < first + now.skewed.get(session.cluster, 0.0):
@@ -161,7 +174,10 @@ def remember_when_policies_are_written() -> None:
 def _session(key: str) -> _Session | None:
     assumed = sts_backends[DEFAULT_ACCOUNT_ID][_PARTITION].assumed_roles
     found = next((one for one in reversed(assumed) if one.access_key_id == key), None)
-    return _Session(found.role_arn.rpartition("/")[2], found.session_name) if found else None
+    if found is None:
+        return None
+    given = found.expiration.replace(tzinfo=UTC).timestamp() - LIFE_SECONDS
+    return _Session(found.role_arn.rpartition("/")[2], found.session_name, given)
 
 
 def _needed(environ: Environ, scope: re.Match[str]) -> Needed:
