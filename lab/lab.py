@@ -28,9 +28,11 @@ from .places import (
     AWS_ENDPOINT,
     AWS_PORT,
     CACHE,
+    CONNECT_LOG,
     DEPLOYER,
     IMAGE_NAME_PREFIX,
     METADATA,
+    PROXY_PORT,
     REFUSED_LOG,
     REGION,
     REQUEST_LOG,
@@ -169,6 +171,13 @@ class Lab:
             environment={**_CREDENTIALS, **providers.environment()},
         )
 
+    def proxy(self) -> str:
+        """The address of a proxy for hosts, as `http_proxy` takes it; it is started if it does not run yet."""
+        if not CONNECT_LOG.exists():
+            CONNECT_LOG.touch()
+            self._start_service(f"{__package__}.proxy", (), (SERVICES, PROXY_PORT), {})
+        return f"http://{SERVICES}:{PROXY_PORT}"
+
     def end(self) -> None:
         """End everything that runs, and remove what takes room; logs stay until the next lab."""
         self.enclosure.end()
@@ -183,6 +192,9 @@ class Lab:
         # systemd-nspawn mounts things there with a propagation that only a file system of their own allows.
         run("mount", "-t", "tmpfs", "tmpfs", "/run/systemd/nspawn")
         run("ip", "link", "set", "lo", "up")
+        names = RUN / "resolv.conf"
+        names.write_text(f"nameserver {SERVICES}\n", encoding="ascii")
+        run("mount", "--bind", str(names), "/etc/resolv.conf")
         # An address of its own: it would take that of one of its ports, and be lost to all when that host ends.
         run("ip", "link", "add", "br0", "address", "02:00:00:00:00:01", "type", "bridge")
         run("ip", "address", "add", f"{SERVICES}/24", "dev", "br0")
@@ -243,6 +255,11 @@ def run(host: Host, *command: str, timeout: float = 120.0) -> subprocess.Complet
 def requests() -> list[dict[str, Any]]:
     """What was asked of the download hosts so far."""
     return _lines(REQUEST_LOG)
+
+
+def connects() -> list[dict[str, Any]]:
+    """To where connections went through the proxy so far."""
+    return _lines(CONNECT_LOG)
 
 
 def refused() -> list[dict[str, Any]]:

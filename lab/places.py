@@ -20,6 +20,9 @@ CALL_LOG = RUN / "calls.jsonl"
 REQUEST_LOG = RUN / "requests.jsonl"
 """A line of JSON for each request to a download host."""
 
+CONNECT_LOG = RUN / "connects.jsonl"
+"""A line of JSON for each connection through the proxy."""
+
 SERVICES = "10.77.0.1"
 """Where the name server and the download hosts answer; no VPC of a test may contain it."""
 
@@ -31,6 +34,8 @@ METADATA = "169.254.169.254"
 AWS_PORT = 5555
 AWS_ENDPOINT = f"http://{SERVICES}:{AWS_PORT}"
 """Where it answers the deployer, and the lab's own services."""
+
+PROXY_PORT = 3128
 
 DEPLOYER = "lab"
 """The access key of the deployer, and its secret: the only one that is no node's."""
