@@ -9,10 +9,11 @@ from __future__ import annotations
 import io
 import os
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.s3.models import FakeKey, s3_backends
+from werkzeug.wsgi import LimitedStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -84,12 +85,10 @@ def _put_together(environ: Environ) -> None:
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html
     """
-    coded, body = environ["wsgi.input"], bytearray()
+    limited: Any = LimitedStream(environ["wsgi.input"], int(environ["CONTENT_LENGTH"]))
+    coded, body = io.BufferedReader(limited, _CHUNK), bytearray()
     while size := int(coded.readline().partition(b";")[0], 16):
-        left = size
-        while left and (piece := coded.read(left)):
-            body += piece
-            left -= len(piece)
+        body += coded.read(size)
         coded.readline()
     while line := coded.readline().strip():
         name, _, value = line.decode().partition(":")
