@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.utils import get_service_model
-from moto.s3.models import FakeBucket, s3_backends
+from moto.s3.models import FakeBucket, FakeKey, s3_backends
 
 from .calls import ACTIONS
 
@@ -30,6 +30,7 @@ _OF_VERSIONS = {"s3:GetObject", "s3:DeleteObject"}
 """Actions that have another name if a request says which version."""
 _CREATES = {"CompleteMultipartUpload", "CopyObject", "PutObject"}
 """Operations by which an object comes into being, and not by the parts of an upload or its beginning."""
+_READS = {"GetObject", "HeadObject"}
 _IN_PARTS = {"CreateMultipartUpload", "UploadPart", "UploadPartCopy", "CompleteMultipartUpload"}
 _BESIDES = {"Tagging": "s3:PutObjectTagging", "ACL": "s3:PutObjectAcl"}
 """What an argument of a write takes besides."""
@@ -64,6 +65,10 @@ def needed(environ: Environ, call: Call | None) -> list[Needed]:
     actions = ACTIONS.get(f"s3:{call.operation}", (f"s3:{call.operation}",))
     found = [Needed(_of_version(action, call.arguments.get("VersionId")), here, conditions) for action in actions]
     found += [Needed(action, here) for name, action in _BESIDES.items() if name in call.arguments]
+    if call.operation in _READS and _object(call.arguments["Bucket"], call.arguments["Key"]) is None:
+        # Who may not list does not hear that an object is not there.
+        # https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+        found.append(Needed("s3:ListBucket", _arn(call.arguments["Bucket"])))
     if source := call.arguments.get("CopySource"):
         path, _, version = unquote(source).removeprefix("/").partition("?versionId=")
         found.append(Needed(_of_version("s3:GetObject", version), _arn(path)))
@@ -121,10 +126,15 @@ def _key_of_new_objects(call: Call) -> str | None:
 
 
 def _to_decrypt(region: str, bucket_name: str, key: str) -> list[Needed]:
+    found = _object(bucket_name, key)
+    return [_with_key(region, "kms:Decrypt", found.kms_key_id)] if found and found.kms_key_id else []
+
+
+def _object(bucket_name: str, key: str) -> FakeKey | None:
+    """An object's newest version; None if there is none, or it is deleted."""
     bucket = _bucket(bucket_name)
     found = bucket.keys.get(key) if bucket else None
-    key_id = getattr(found, "kms_key_id", None)
-    return [_with_key(region, "kms:Decrypt", key_id)] if key_id else []
+    return found if isinstance(found, FakeKey) else None
 
 
 def _bucket(name: str) -> FakeBucket | None:

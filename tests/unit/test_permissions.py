@@ -162,6 +162,17 @@ def test_what_s3_does_not_know_is_not_taken_for_a_list(aws: EmulatedAws, signed:
     assert ask(aws, signed, "PATCH", f"/{BUCKET}/source").status == 403
 
 
+def test_who_may_not_list_does_not_hear_that_an_object_is_not_there(aws: EmulatedAws, s3: Any, node: Any) -> None:
+    absent = {"Bucket": BUCKET, "Key": "absent"}
+    s3.put_object(**absent)
+    s3.delete_object(**absent)
+    for resource, status in ((f"{BUCKET_ARN}-other", "403|AccessDenied"), (BUCKET_ARN, "404|NoSuchKey")):
+        allow(aws, ("s3:GetObject", f"{BUCKET_ARN}/*"), ("s3:ListBucket", resource))
+        for call in (node.get_object, node.head_object):
+            with pytest.raises(ClientError, match=status):
+                call(**absent)
+
+
 def test_an_older_version_takes_an_action_of_its_own(aws: EmulatedAws, s3: Any, node: Any) -> None:
     version = {**SOURCE, "VersionId": put_source(s3)}
     allow(aws, ("s3:GetObject", f"{BUCKET_ARN}/*"), ("s3:DeleteObject", f"{BUCKET_ARN}/*"))
