@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from . import authority
-from .places import AWS_ENDPOINT, CACHE, SPARK_VERSION
+from .places import CACHE, SPARK_VERSION
 from .spark_archive import SparkArchive
 
 if TYPE_CHECKING:
@@ -96,8 +96,7 @@ def _common() -> Image:
     debian = _cached(
         "debian", [_RELEASE.encode()], lambda target: _run("debootstrap", "--variant=minbase", _RELEASE, str(target))
     )
-    files = {"ca.pem": authority.ensure().read_bytes(), "aws_endpoint": AWS_ENDPOINT.encode()}
-    return _layer("common", Image((debian,)), "common.sh", files)
+    return _layer("common", Image((debian,)), "common.sh", {"ca.pem": authority.ensure().read_bytes()})
 
 
 def _layer(
