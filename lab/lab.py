@@ -111,11 +111,11 @@ class Lab:
         for archive in archives:
             tell(f"Spark {archive.version}, from the PyPI package pyspark")
             archive.ensure()
+        tell("jars for s3a://, from Maven Central")
+        without_maven = maven.ensure(versions)
         for name in images:
             tell(f"image {name}")
             IMAGES[name]()
-        tell("jars for s3a://, from Maven Central")
-        without_maven = maven.ensure(versions)
         tell("Terraform's AWS provider, the lab's services")
         providers.ensure()
         shutil.rmtree(RUN, ignore_errors=True)
@@ -159,14 +159,14 @@ class Lab:
     def deployment(
         self, file: Path, stack: str, variables: dict[str, str] | None = None, context: dict[str, Any] | None = None
     ) -> Deployment:
-        """One app, to be deployed into this lab."""
+        """One app, to be deployed into this lab; its context says `s3a: false` if there is no way to Maven Central."""
         return Deployment(
             file,
             stack,
             RUN / "apps" / file.stem,
             AWS_ENDPOINT,
             variables=variables or {},
-            context=context or {},
+            context={**({"s3a": False} if self.without_maven else {}), **(context or {})},
             enter=self.enclosure.enter_network,
             environment={**_CREDENTIALS, **providers.environment()},
         )

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from .deployment import ROOT
 from .places import CACHE, MAVEN_HOST
 
 if TYPE_CHECKING:
@@ -23,6 +27,8 @@ _URL = f"https://{MAVEN_HOST}/maven2"
 _DIGESTS = ("sha1", "sha256", "sha512")
 """Files that a repository may have beside a jar; the first is there for every jar, and the last to come here."""
 _ANSWER_SECONDS = 30
+_PROGRAMS = ROOT / "userdata/common/opt/spark-cluster"
+_SLIM_JAR = _PROGRAMS / "slim_jar.py"
 
 
 @dataclass(frozen=True)
@@ -55,21 +61,22 @@ class Jar:
         return f"{self.group.replace('.', '/')}/{self.artifact}/{version}/{self.artifact}-{version}.jar"
 
 
-_HADOOP_3_5 = (
-    Jar("org.apache.hadoop", "hadoop-aws", "3.5.0"),
-    Jar("software.amazon.awssdk", "bundle", "2.35.4"),
-    Jar("software.amazon.s3.analyticsaccelerator", "analyticsaccelerator-s3", "1.3.1"),
-)
-_HADOOP_3_3 = (
-    Jar("org.apache.hadoop", "hadoop-aws", "3.3.4"),
-    Jar("com.amazonaws", "aws-java-sdk-bundle", "1.12.262"),
-)
-JARS = {
-    "4.3.0": (*_HADOOP_3_5, Jar("org.apache.spark", "spark-hadoop-cloud_2.13", "4.3.0", played_by="4.1.2")),
-    "4.2.1": (*_HADOOP_3_5, Jar("org.apache.spark", "spark-hadoop-cloud_2.13", "4.2.1", played_by="4.1.2")),
-    "3.5.9": (*_HADOOP_3_3, Jar("org.apache.spark", "spark-hadoop-cloud_2.12", "3.5.9", played_by="3.5.8")),
-}
-"""What each release of Spark needs for `s3a://`, by the Hadoop that it was built with."""
+def _jars() -> dict[str, tuple[Jar, ...]]:
+    table = json.loads((_PROGRAMS / "s3a_jars.json").read_text(encoding="utf-8"))
+    found = {}
+    for version, release in table["releases"].items():
+        hadoop = [Jar(*row.split(":")[:3]) for row in table["jars"][release["hadoop"]]]
+        played_by = "" if release["committers_sha256"] else _PLAYED_BY[release["scala"]]
+        committers = Jar("org.apache.spark", f"spark-hadoop-cloud_{release['scala']}", version, played_by)
+        found[version] = (*hadoop, committers)
+    return found
+
+
+_PLAYED_BY = {"2.12": "3.5.8", "2.13": "4.1.2"}
+"""Of each Scala the release whose `spark-hadoop-cloud` Maven Central has everywhere."""
+
+JARS = _jars()
+"""What each release of Spark needs for `s3a://`."""
 
 
 def ensure(versions: Iterable[str]) -> str:
@@ -94,6 +101,21 @@ def files() -> dict[str, Path]:
     """What the repository serves: file by path."""
     there = sorted(REPOSITORY.rglob("*.jar*"))
     return {f"/maven2/{file.relative_to(REPOSITORY)}": file for file in there if file.suffix != ".partial"}
+
+
+def for_an_image(version: str) -> Path:
+    """A folder with a release's jars as they are added to its Spark, the SDK made smaller; empty without them."""
+    jars = [REPOSITORY / jar.path for jar in JARS[version]]
+    there = [jar for jar in jars if jar.exists()]
+    folder = CACHE / "jars" / f"{version}-{hashlib.sha256(_SLIM_JAR.read_bytes()).hexdigest()[:12]}-{len(there)}"
+    if not folder.exists():
+        partial = folder.with_name(f"{folder.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        for jar in there:
+            subprocess.run([sys.executable, _SLIM_JAR, jar, partial / jar.name], check=True)
+        partial.rename(folder)
+    return folder
 
 
 def _fetch(jar: Jar) -> None:
