@@ -40,7 +40,7 @@ from cdktf_cdktf_provider_aws.data_aws_subnets import DataAwsSubnets, DataAwsSub
 from cdktf_cdktf_provider_aws.data_aws_vpcs import DataAwsVpcs, DataAwsVpcsFilter
 from cdktf_cdktf_provider_aws.provider import AwsProvider
 
-from spark_cluster import Master, SparkCluster, Workers, checks
+from spark_cluster import Master, SparkCluster, Workers, checks, s3a
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -50,6 +50,7 @@ DEFAULTS: dict[str, Any] = {
     "region": "us-east-1",
     "profile": None,
     "spark_version": "4.3.0",
+    "s3a": True,
     "state_bucket": None,
     "master_instance_type": "m6i.large",
     "worker_instance_types": ["m6i.xlarge", "m6a.xlarge", "m5.xlarge", "m5a.xlarge"],
@@ -118,6 +119,7 @@ class SparkStack(TerraformStack):
                 desired_size=settings["desired_size"],
             ),
             spark_version=settings["spark_version"],
+            s3a=None if settings["s3a"] else s3a.Off(),
             force_destroy=settings["force_destroy"],
         )
         self._outputs(cluster, settings["profile"])
@@ -260,6 +262,7 @@ _CHECKS = {
     "region": _region,
     "profile": checks.text,
     "spark_version": checks.text,
+    "s3a": checks.literal_flag,
     "state_bucket": _bucket,
     "master_instance_type": checks.instance_type,
     "worker_instance_types": _types,

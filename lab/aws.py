@@ -2,6 +2,7 @@
 
 Run as a program inside the enclosure. Instances wait for their hosts (`hosts`), members of groups for their lifecycle
 hooks (`groups`), nodes may do what their roles allow (`permissions`), and a changed record is pending for a while.
+Nodes ask it by https and by AWS's own names; the deployer, and the lab's other services, by an address.
 """
 
 # ruff: noqa: SLF001 - it changes moto from the inside
@@ -21,9 +22,10 @@ from moto.core.responses import ActionResult
 from moto.ec2.models import ec2_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from moto.route53.responses import Route53
-from werkzeug.serving import run_simple
+from werkzeug.serving import make_server
 
-from . import faults
+from . import authority, faults
+from .bucket_hosts import BucketHosts
 from .emulated_aws import correct_moto
 from .groups import Groups
 from .hosts import Hosts
@@ -31,7 +33,7 @@ from .image import IMAGES
 from .moto_changes import replaces
 from .objects import Objects
 from .permissions import Gate, remember_when_policies_are_written
-from .places import AWS_PORT, CALL_LOG, DEPLOYER, IMAGE_NAME_PREFIX, REGION, SERVICES
+from .places import AWS, AWS_PORT, CALL_LOG, DEPLOYER, IMAGE_NAME_PREFIX, REFUSED_LOG, REGION, SERVICES
 from .service_models import ServiceModels, caller
 from .turns import Turns
 
@@ -50,8 +52,14 @@ def main() -> None:
     _register_images()
     threading.Thread(target=_reconcile, args=(lock, hosts, groups), daemon=True).start()
     moto = Objects(DomainDispatcherApplication(create_backend_app))
-    app = Gate(Turns(ServiceModels(moto, CALL_LOG, caller(DEPLOYER)), lock))
-    run_simple(SERVICES, AWS_PORT, app, threaded=True, request_handler=MotoRequestHandler)
+    app = Gate(Turns(ServiceModels(moto, CALL_LOG, caller(DEPLOYER)), lock), DEPLOYER, REFUSED_LOG)
+    plain, secure = (
+        make_server(address, port, BucketHosts(app), threaded=True, request_handler=MotoRequestHandler)
+        for address, port in ((SERVICES, AWS_PORT), (AWS, 443))
+    )
+    authority.secure(secure)
+    threading.Thread(target=secure.serve_forever, daemon=True).start()
+    plain.serve_forever()
 
 
 def _reconcile(lock: threading.RLock, hosts: Hosts, groups: Groups) -> None:

@@ -1,4 +1,4 @@
-"""The download hosts of the Apache Software Foundation, as nodes see them: releases of Spark, by HTTPS.
+"""The download hosts as nodes see them, by HTTPS: releases of Spark of the Apache Software Foundation, Maven Central.
 
 Run as a program inside the enclosure. Each request leaves a line in a log; some are answered wrongly on purpose.
 """
@@ -8,13 +8,12 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import ssl
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from . import faults
-from .places import ARCHIVE_HOST, REQUEST_LOG, SERVICES
+from . import authority, faults, maven
+from .places import ARCHIVE_HOST, MAVEN_HOST, REQUEST_LOG, SERVICES
 
 _CHUNK = 1 << 20
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)$")
@@ -109,9 +108,12 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, files: list[Path]) -> None:
         super().__init__((SERVICES, 443), _Handler)
         self._files = files
+        self._jars = maven.files()
 
     def find(self, host: str, path: str) -> Path | None:
-        """Return what a host has at a path: its main site at the top, the archive below `/dist`."""
+        """Return what a host has at a path: Apache's main site at the top, its archive below `/dist`."""
+        if host == MAVEN_HOST:
+            return self._jars.get(path)
         prefix = "/dist" if host == ARCHIVE_HOST else ""
         return next((file for file in self._files if path == f"{prefix}/spark/{_release(file)}/{file.name}"), None)
 
@@ -128,15 +130,10 @@ def _release(file: Path) -> str:
 def main() -> None:
     """Serve until killed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--certificate", type=Path, required=True)
-    parser.add_argument("--key", type=Path, required=True)
     parser.add_argument("files", type=Path, nargs="+")
     options = parser.parse_args()
     server = _Server(options.files)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(options.certificate, options.key)
-    # The handshake is left to the connection's own thread: a client that stalls there stops nobody else.
-    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    authority.secure(server)
     server.serve_forever()
 
 

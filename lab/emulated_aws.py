@@ -13,7 +13,7 @@ import json
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from moto.autoscaling.exceptions import ValidationError
 from moto.autoscaling.models import FakeAutoScalingGroup
@@ -32,10 +32,16 @@ from moto.ssm.models import ssm_backends
 from werkzeug.serving import run_simple
 
 from lab.activities import let_launches_fail
+from lab.bucket_hosts import BucketHosts
 from lab.deployment import CREDENTIALS
 from lab.moto_changes import replaces
+from lab.objects import Objects
+from lab.permissions import Gate
 from lab.service_models import ServiceModels, caller
 from lab.turns import Turns
+
+if TYPE_CHECKING:
+    from lab.turns import App
 
 _RESOLVE_SSM = "resolve:ssm:"
 _S3_DEFAULT = {"Rule": {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}}
@@ -333,12 +339,15 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--log", type=Path, required=True, help="file that gets a line for each action of a group")
     parser.add_argument("--calls", type=Path, required=True, help="file that gets a line for each kind of call")
+    parser.add_argument("--refused", type=Path, help="hold roles to their policies; file for a line for each refusal")
     options = parser.parse_args()
     correct_moto()
     _GroupActions(options.log).install()
     known = caller(CREDENTIALS["AWS_ACCESS_KEY_ID"])
-    moto = ServiceModels(DomainDispatcherApplication(create_backend_app), options.calls, known)
-    app = Turns(moto, threading.RLock())
+    moto = Objects(DomainDispatcherApplication(create_backend_app))
+    app: App = Turns(ServiceModels(moto, options.calls, known), threading.RLock())
+    if options.refused:
+        app = BucketHosts(Gate(app, CREDENTIALS["AWS_ACCESS_KEY_ID"], options.refused))
     run_simple(options.host, options.port, app, threaded=True, request_handler=MotoRequestHandler)
 
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from .enclosure import first_process, host_cgroups
 from .image import IMAGES
 from .moto_changes import replaces
-from .places import AWS_ENDPOINT, IMAGE_NAME_PREFIX, RUN, SERVICES
+from .places import IMAGE_NAME_PREFIX, RUN, SERVICES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -97,7 +97,7 @@ class Host:
         if pid is None:
             message = f"the host of {self.instance_id} is not running"
             raise RuntimeError(message)
-        environment = (f"PATH={_PATH}", "HOME=/root", "LANG=C.UTF-8", "TERM=xterm", f"AWS_ENDPOINT_URL={AWS_ENDPOINT}")
+        environment = (f"PATH={_PATH}", "HOME=/root", "LANG=C.UTF-8", "TERM=xterm")
         return ("nsenter", f"--target={pid}", "--all", "--", "env", "--ignore-environment", *environment, *command)
 
 

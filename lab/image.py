@@ -16,8 +16,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from . import authority
-from .places import AWS_ENDPOINT, CACHE, SPARK_VERSION
+from . import authority, maven
+from .places import CACHE, SPARK_VERSION
 from .spark_archive import SparkArchive
 
 if TYPE_CHECKING:
@@ -77,10 +77,11 @@ def al2023_packages() -> Image:
 
 
 def al2023_spark() -> Image:
-    """The stand-in pre-baked: with the packages and with Spark, so that a node downloads neither."""
+    """The stand-in pre-baked: with the packages, with Spark and the jars of S3A, so that a node downloads none."""
     archive = SparkArchive(SPARK_VERSION)
     archive.ensure()
-    return _layer("al2023_spark", al2023_packages(), "al2023_spark.sh", folders={"spark": archive.path.parent})
+    folders = {"spark": archive.path.parent, "jars": maven.for_an_image(SPARK_VERSION)}
+    return _layer("al2023_spark", al2023_packages(), "al2023_spark.sh", folders=folders)
 
 
 IMAGES: Mapping[str, Callable[[], Image]] = {
@@ -96,8 +97,7 @@ def _common() -> Image:
     debian = _cached(
         "debian", [_RELEASE.encode()], lambda target: _run("debootstrap", "--variant=minbase", _RELEASE, str(target))
     )
-    files = {"ca.pem": authority.ensure().read_bytes(), "aws_endpoint": AWS_ENDPOINT.encode()}
-    return _layer("common", Image((debian,)), "common.sh", files)
+    return _layer("common", Image((debian,)), "common.sh", {"ca.pem": authority.ensure().read_bytes()})
 
 
 def _layer(

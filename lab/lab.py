@@ -19,17 +19,20 @@ import boto3
 
 from lab.deployment import ROOT, Deployment, missing
 
-from . import authority, providers
+from . import authority, maven, providers
 from .enclosure import Enclosure, remove_cgroups
 from .hosts import Host, all_hosts, remove_files
 from .image import IMAGES
 from .places import (
+    AWS,
     AWS_ENDPOINT,
     AWS_PORT,
     CACHE,
+    CONNECT_LOG,
     DEPLOYER,
     IMAGE_NAME_PREFIX,
     METADATA,
+    PROXY_PORT,
     REFUSED_LOG,
     REGION,
     REQUEST_LOG,
@@ -81,9 +84,15 @@ def problems() -> list[str]:
 
 @dataclass
 class Lab:
-    """A running lab."""
+    """A running lab.
+
+    Attributes:
+        enclosure: what it runs in.
+        without_maven: why it has not all jars that its releases of Spark need for `s3a://`; empty if it has.
+    """
 
     enclosure: Enclosure
+    without_maven: str = ""
 
     @classmethod
     def create(
@@ -102,6 +111,8 @@ class Lab:
         for archive in archives:
             tell(f"Spark {archive.version}, from the PyPI package pyspark")
             archive.ensure()
+        tell("jars for s3a://, from Maven Central")
+        without_maven = maven.ensure(versions)
         for name in images:
             tell(f"image {name}")
             IMAGES[name]()
@@ -109,8 +120,8 @@ class Lab:
         providers.ensure()
         shutil.rmtree(RUN, ignore_errors=True)
         RUN.mkdir(parents=True)
-        lab = cls(Enclosure.create(outlives_us=kept))
-        _STATE.write_text(json.dumps(asdict(lab.enclosure)), encoding="utf-8")
+        lab = cls(Enclosure.create(outlives_us=kept), without_maven)
+        _STATE.write_text(json.dumps(asdict(lab)), encoding="utf-8")
         try:
             lab._prepare()
             lab.enclosure.join_network()
@@ -124,9 +135,10 @@ class Lab:
     def find(cls) -> Self | None:
         """Return the lab that an earlier command left running, or what is left of one that crashed."""
         try:
-            return cls(Enclosure(**json.loads(_STATE.read_text(encoding="utf-8"))))
+            state = json.loads(_STATE.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
+        return cls(Enclosure(**state["enclosure"]), state["without_maven"])
 
     @classmethod
     def running(cls) -> Self | None:
@@ -147,17 +159,24 @@ class Lab:
     def deployment(
         self, file: Path, stack: str, variables: dict[str, str] | None = None, context: dict[str, Any] | None = None
     ) -> Deployment:
-        """One app, to be deployed into this lab."""
+        """One app, to be deployed into this lab; its context says `s3a: false` if there is no way to Maven Central."""
         return Deployment(
             file,
             stack,
             RUN / "apps" / file.stem,
             AWS_ENDPOINT,
             variables=variables or {},
-            context=context or {},
+            context={**({"s3a": False} if self.without_maven else {}), **(context or {})},
             enter=self.enclosure.enter_network,
             environment={**_CREDENTIALS, **providers.environment()},
         )
+
+    def proxy(self) -> str:
+        """The address of a proxy for hosts, as `http_proxy` takes it; it is started if it does not run yet."""
+        if not CONNECT_LOG.exists():
+            CONNECT_LOG.touch()
+            self._start_service(f"{__package__}.proxy", (), (SERVICES, PROXY_PORT), {})
+        return f"http://{SERVICES}:{PROXY_PORT}"
 
     def end(self) -> None:
         """End everything that runs, and remove what takes room; logs stay until the next lab."""
@@ -173,24 +192,26 @@ class Lab:
         # systemd-nspawn mounts things there with a propagation that only a file system of their own allows.
         run("mount", "-t", "tmpfs", "tmpfs", "/run/systemd/nspawn")
         run("ip", "link", "set", "lo", "up")
+        names = RUN / "resolv.conf"
+        names.write_text(f"nameserver {SERVICES}\n", encoding="ascii")
+        run("mount", "--bind", str(names), "/etc/resolv.conf")
         # An address of its own: it would take that of one of its ports, and be lost to all when that host ends.
         run("ip", "link", "add", "br0", "address", "02:00:00:00:00:01", "type", "bridge")
         run("ip", "address", "add", f"{SERVICES}/24", "dev", "br0")
+        run("ip", "address", "add", f"{AWS}/24", "dev", "br0")
         run("ip", "address", "add", f"{METADATA}/32", "dev", "br0")
         run("ip", "link", "set", "br0", "up")
 
     def _start_services(self, archives: Sequence[SparkArchive]) -> None:
         """Start what hosts find in their network; the AWS API first, since metadata and names come from it."""
+        authority.issue()
         moto = {"MOTO_EC2_LOAD_DEFAULT_AMIS": "true"}
         self._start_service(f"{__package__}.aws", (), (SERVICES, AWS_PORT), moto)
         aws = {"AWS_ENDPOINT_URL": AWS_ENDPOINT, **_CREDENTIALS}
         self._start_service(f"{__package__}.metadata", (), (METADATA, 80), aws)
         self._start_service(f"{__package__}.names", (), (SERVICES, 53), aws)
-        certificate, key = authority.issue(RUN)
         files = [path for archive in archives for path in (archive.path, archive.checksum_path)]
-        self._start_service(
-            f"{__package__}.downloads", ("--certificate", certificate, "--key", key, *files), (SERVICES, 443), {}
-        )
+        self._start_service(f"{__package__}.downloads", tuple(files), (SERVICES, 443), {})
 
     def _start_service(
         self, module: str, args: tuple[str | Path, ...], address: tuple[str, int], env: Mapping[str, str]
@@ -234,6 +255,11 @@ def run(host: Host, *command: str, timeout: float = 120.0) -> subprocess.Complet
 def requests() -> list[dict[str, Any]]:
     """What was asked of the download hosts so far."""
     return _lines(REQUEST_LOG)
+
+
+def connects() -> list[dict[str, Any]]:
+    """To where connections went through the proxy so far."""
+    return _lines(CONNECT_LOG)
 
 
 def refused() -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ from typing import Any
 import boto3
 
 from . import faults
+from .credentials import Credentials
 from .places import METADATA
 
 _TOKEN_HEADER = "X-aws-ec2-metadata-token"  # noqa: S105 - a header's name
@@ -40,9 +41,8 @@ class _Instances:
     def __init__(self) -> None:
         self._ec2 = boto3.client("ec2")
         self._iam = boto3.client("iam")
-        self._sts = boto3.client("sts")
         self._autoscaling = boto3.client("autoscaling")
-        self._given: dict[str, tuple[datetime, str]] = {}
+        self._given = Credentials(boto3.client("sts"))
         self._launched_with: dict[str, tuple[bytes | None, _Tree | None]] = {}
         self._trees: dict[str, tuple[float, _Tree | None]] = {}
 
@@ -145,22 +145,7 @@ class _Instances:
         return None if encoded is None else base64.b64decode(encoded)
 
     def _credentials(self, instance_id: str, role_arn: str) -> str:
-        """Return the role's credentials, the same ones until they end."""
-        expires, answer = self._given.get(instance_id, (datetime.now(UTC), ""))
-        if expires <= datetime.now(UTC):
-            role = self._sts.assume_role(RoleArn=role_arn, RoleSessionName=instance_id)["Credentials"]
-            expires = role["Expiration"]
-            answer = _answer(
-                {
-                    "Type": "AWS-HMAC",
-                    "AccessKeyId": role["AccessKeyId"],
-                    "SecretAccessKey": role["SecretAccessKey"],
-                    "Token": role["SessionToken"],
-                    "Expiration": _timestamp(expires),
-                }
-            )
-            self._given[instance_id] = (expires, answer)
-        return answer
+        return _answer(self._given.of(instance_id, role_arn))
 
 
 class _Tokens:

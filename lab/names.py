@@ -1,4 +1,4 @@
-"""The VPC's name server: private zones and instances' own names as the AWS API holds them, and the download hosts.
+"""The VPC's name server: private zones and instances' own names as the AWS API holds them, and the hosts the lab plays.
 
 Run as a program inside the enclosure. One dnsmasq knows the list, which is kept current here: a name that is not in it
 does not exist, and nothing is forwarded anywhere. Another is the one that hosts ask, and remembers answers: a name for
@@ -16,7 +16,7 @@ import boto3
 from botocore.exceptions import ClientError
 
 from . import faults
-from .places import DOWNLOAD_HOSTS, RUN, SERVICES
+from .places import AWS, AWS_DOMAIN, DOWNLOAD_HOSTS, RUN, SERVICES
 
 _LIST = RUN / "names"
 _POLL_SECONDS = 2.0
@@ -78,7 +78,8 @@ def main() -> None:
     _write(account.hosts())
     knowing = f"--listen-address={_KNOWING[0]}", f"--port={_KNOWING[1]}"
     known = ("--no-hosts", f"--addn-hosts={_LIST}", f"--local-ttl={_NAME_SECONDS}", "--local=/#/", "--cache-size=0")
-    server = _dnsmasq(*knowing, *known)
+    aws = (f"--address=/{AWS_DOMAIN}/{AWS}", f"--local=/{AWS_DOMAIN}/")  # the names are there, without an IPv6 address
+    server = _dnsmasq(*knowing, *known, *aws)
     remembered = ("--cache-size=10000", f"--neg-ttl={_NO_SUCH_NAME_SECONDS}", "--no-hosts")
     _dnsmasq(f"--listen-address={SERVICES}", f"--server={_KNOWING[0]}#{_KNOWING[1]}", *remembered)
     while server.poll() is None:

@@ -1,8 +1,8 @@
 """What nodes may do: every call of a role's session is held to the role's policies, resource by resource.
 
 moto checks SSM against no resource and knows no principal of a bucket's policy, so the decision is made here, before a
-request reaches it. Not checked: signatures, most conditions, KMS keys, permissions boundaries. Who deploys, with the
-lab's one access key, may do everything.
+request reaches it. Not checked: signatures, most conditions, policies of KMS keys, permissions boundaries. Who deploys,
+with the lab's one access key, may do everything.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import json
 import random
 import re
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.iam.access_control import IAMPolicy, PermissionResult
@@ -23,14 +24,19 @@ from moto.s3.models import s3_backends
 from moto.sts.models import sts_backends
 
 from . import faults
+from .bulk_deletion import deleted_but
+from .credentials import LIFE_SECONDS, cluster_of, end
 from .moto_changes import replaces
-from .places import DEPLOYER, REFUSED_LOG
 from .refusals import RefusedError, refuse
+from .s3_actions import Needed, needed, to_delete
+from .service_models import read_call
 from .turns import SCOPE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
+    from pathlib import Path
 
+    from .service_models import Call
     from .turns import App, Environ, Respond
 
 _PARTITION = "aws"
@@ -45,76 +51,108 @@ _SKEWED = {
 """What a host hears whose clock is wrong. Of S3:
 https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html; of the others: the common errors of each API."""
 
+_DENIED = {
+    "ec2": ("403 Forbidden", "UnauthorizedOperation"),
+    "ssm": ("400 Bad Request", "AccessDeniedException"),
+}
+_DENIED_ELSE = ("403 Forbidden", "AccessDenied")
+"""What a host hears that may not do what it asks for."""
+
+_EXPIRED = {
+    "ec2": ("400 Bad Request", "RequestExpired"),
+    "s3": ("400 Bad Request", "ExpiredToken"),
+    "ssm": ("400 Bad Request", "ExpiredTokenException"),
+}
+_EXPIRED_ELSE = ("403 Forbidden", "ExpiredToken")
+"""What a host hears whose credentials have ended."""
+
 _policy_times: dict[tuple[str, str], float] = {}
 """When each inline policy of a role was written."""
 
 
 @dataclass(frozen=True)
 class _Session:
-    """A node's credentials: whose they are."""
+    """A node's credentials: whose they are, and since when."""
 
     role: str
     instance: str
+    given: float
 
     @property
     def cluster(self) -> str:
-        """The cluster's name: a role is called `<name>-master-…` or `<name>-worker-…`."""
-        return re.split(r"-(?:master|worker)-", self.role)[0]
-
-
-@dataclass(frozen=True)
-class _Call:
-    """What a request asks for: an action, and what it is asked of."""
-
-    service: str
-    action: str
-    resource: str
-    conditions: Mapping[str, str | None] = field(default_factory=dict)
+        """The cluster's name."""
+        return cluster_of(self.role)
 
 
 class Gate:
     """The AWS API with its permissions: a WSGI application around it."""
 
-    def __init__(self, app: App) -> None:
-        """Put permissions before `app`."""
+    def __init__(self, app: App, deployer: str, log: Path) -> None:
+        """Put permissions before `app`.
+
+        Args:
+            app: who answers what is allowed.
+            deployer: the access key that may do everything.
+            log: file that gets a line of JSON for each call that was refused.
+        """
         self._app = app
+        self._deployer = deployer
+        self._log = log
         self._first_calls: dict[str, float] = {}  # of each instance
 
     def __call__(self, environ: Environ, respond: Respond) -> Iterable[bytes]:
         """Let a call through if the role of its sender allows it on what it names."""
         scope = SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
         try:
-            self._check(environ, scope)
+            refused_keys = self._check(environ, scope)
         except RefusedError as refused:
             return refuse(environ, respond, scope["service"] if scope else "", refused)
-        return self._app(environ, respond)
+        return deleted_but(refused_keys, self._app, environ, respond) if refused_keys else self._app(environ, respond)
 
-    def _check(self, environ: Environ, scope: re.Match[str] | None) -> None:
+    def _check(self, environ: Environ, scope: re.Match[str] | None) -> list[dict[str, str]]:
+        """Refuse what is not allowed; return which keys of a bulk deletion are not."""
         if scope is None:
             raise RefusedError("403 Forbidden", "MissingAuthenticationToken", "the request has no credentials")
-        if scope["key"] == DEPLOYER:
-            return
+        if scope["key"] == self._deployer:
+            return []
         session = _session(scope["key"])
         if session is None:
             raise RefusedError("403 Forbidden", "InvalidClientTokenId", "the security token is invalid")
         try:
             self._check_faults(session, scope["service"])
-            call = _call(environ, scope["service"], scope["region"])
-            if not _allowed(session.role, call):
-                message = f"{session.role} is not authorized to perform {call.action} on {call.resource}"
-                raise _denied(call.service, message)
+            call = read_call(environ, scope) if scope["service"] == "s3" else None
+            if call and call.operation == "DeleteObjects":
+                return [one for one in call.arguments["Delete"]["Objects"] if not self._may_delete(session, call, one)]
+            for one in needed(environ, call) if scope["service"] == "s3" else [_needed(environ, scope)]:
+                if not _allowed(session.role, one):
+                    raise _denied(scope["service"], session, one)
         except RefusedError as refused:
-            _log(session, refused)
+            self._note(session, refused)
             raise
+        return []
+
+    def _may_delete(self, session: _Session, call: Call, named: dict[str, str]) -> bool:
+        wanted = to_delete(call.arguments["Bucket"], named)
+        allowed = _allowed(session.role, wanted)
+        if not allowed:
+            self._note(session, _denied("s3", session, wanted))
+        return allowed
+
+    def _note(self, session: _Session, refused: RefusedError) -> None:
+        line = {"role": session.role, "instance": session.instance, "code": refused.code, "message": str(refused)}
+        with self._log.open("a", encoding="utf-8") as log:
+            log.write(f"{json.dumps(line)}\n")
 
     def _check_faults(self, session: _Session, service: str) -> None:
+        if time.time() >= end(session.role, session.given):
+            raise RefusedError(*_EXPIRED.get(service, _EXPIRED_ELSE), "the security token is expired")
         now = faults.read()
         first = self._first_calls.setdefault(session.instance, time.time())
         if time.time() < first + now.skewed.get(session.cluster, 0.0):
             status, code = _SKEWED[service]
             raise RefusedError(status, code, "the time of the request is not that of the service")
         if time.time() < first + now.late_permissions.get(session.cluster, 0.0):
-            raise _denied(service, "permissions are not in force yet")
+            raise RefusedError(*_DENIED.get(service, _DENIED_ELSE), "permissions are not in force yet")
         if service in {"ssm", "autoscaling"} and random.random() < now.throttled.get(session.cluster, 0.0):  # noqa: S311
             code = "ThrottlingException" if service == "ssm" else "Throttling"
             raise RefusedError("400 Bad Request", code, "Rate exceeded")
@@ -136,12 +174,14 @@ def remember_when_policies_are_written() -> None:
 def _session(key: str) -> _Session | None:
     assumed = sts_backends[DEFAULT_ACCOUNT_ID][_PARTITION].assumed_roles
     found = next((one for one in reversed(assumed) if one.access_key_id == key), None)
-    return _Session(found.role_arn.rpartition("/")[2], found.session_name) if found else None
+    if found is None:
+        return None
+    given = found.expiration.replace(tzinfo=UTC).timestamp() - LIFE_SECONDS
+    return _Session(found.role_arn.rpartition("/")[2], found.session_name, given)
 
 
-def _call(environ: Environ, service: str, region: str) -> _Call:
-    if service == "s3":
-        return _s3_call(environ)
+def _needed(environ: Environ, scope: re.Match[str]) -> Needed:
+    service = scope["service"]
     body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     environ["wsgi.input"] = io.BytesIO(body)
     if target := environ.get("HTTP_X_AMZ_TARGET"):
@@ -149,7 +189,7 @@ def _call(environ: Environ, service: str, region: str) -> _Call:
     else:
         form = {name: values[0] for name, values in parse_qs(body.decode()).items()}
         action, parameters = form["Action"], form
-    here = f"{region}:{DEFAULT_ACCOUNT_ID}"
+    here = f"{scope['region']}:{DEFAULT_ACCOUNT_ID}"
     full = f"{service}:{action}"
     if service == "ssm" and "Name" in parameters:
         resource = f"arn:aws:ssm:{here}:parameter/{parameters['Name'].lstrip('/')}"
@@ -160,48 +200,26 @@ def _call(environ: Environ, service: str, region: str) -> _Call:
         resource = "*"
     else:
         resource = f"arn:aws:{service}:{here}:unknown"  # Only a policy for everything allows it.
-    return _Call(service, full, resource)
+    return Needed(full, resource)
 
 
-def _s3_call(environ: Environ) -> _Call:
-    bucket, _, key = unquote(environ["PATH_INFO"]).lstrip("/").partition("/")
-    method, query = environ["REQUEST_METHOD"], parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
-    if not key:
-        action = "GetBucketLocation" if "location" in query else "ListBucket"
-        return _Call("s3", f"s3:{action}", f"arn:aws:s3:::{bucket}")
-    upload = "uploadId" in query
-    action = {
-        "GET": "ListMultipartUploadParts" if upload else "GetObject",
-        "HEAD": "GetObject",
-        "PUT": "PutObject",
-        "POST": "PutObject",
-        "DELETE": "AbortMultipartUpload" if upload else "DeleteObject",
-    }[method]
-    # An object comes into being by one of these, and not by the parts of an upload or its beginning.
-    creates = (method == "PUT" and not upload) or (method == "POST" and upload)
-    conditions = {
-        "s3:if-none-match": environ.get("HTTP_IF_NONE_MATCH"),
-        "s3:ObjectCreationOperation": str(creates).lower(),
-    }
-    return _Call("s3", f"s3:{action}", f"arn:aws:s3:::{bucket}/{key}", conditions)
-
-
-def _allowed(role_name: str, call: _Call) -> bool:
+def _allowed(role_name: str, wanted: Needed) -> bool:
     policies = iam_backends[DEFAULT_ACCOUNT_ID][_PARTITION].get_role(role_name).policies
     ripe = time.time() - faults.PERMISSION_DELAY_SECONDS
+    values = {name: value for name, value in wanted.conditions.items() if value is not None}
     verdicts = [
-        IAMPolicy(text).is_action_permitted(call.action, call.resource)
+        IAMPolicy(text).is_action_permitted(wanted.action, wanted.resource, incoming_condition_values=values)
         for name, text in policies.items()
         if _policy_times.get((role_name, name), 0.0) <= ripe
     ]
-    if call.service == "s3" and _bucket_denies(role_name, call):
+    if wanted.action.startswith("s3:") and _bucket_denies(role_name, wanted):
         return False
     return PermissionResult.PERMITTED in verdicts and PermissionResult.DENIED not in verdicts
 
 
-def _bucket_denies(role_name: str, call: _Call) -> bool:
+def _bucket_denies(role_name: str, wanted: Needed) -> bool:
     """Whether the bucket's policy denies it to this very role: of conditions, those on creating an object are known."""
-    name = call.resource.removeprefix("arn:aws:s3:::").partition("/")[0]
+    name = wanted.resource.removeprefix("arn:aws:s3:::").partition("/")[0]
     bucket = s3_backends[DEFAULT_ACCOUNT_ID][_PARTITION].buckets.get(name)
     if bucket is None or not bucket.policy:
         return False
@@ -210,28 +228,20 @@ def _bucket_denies(role_name: str, call: _Call) -> bool:
         for statement in json.loads(bucket.policy)["Statement"]
         if statement["Effect"] == "Deny"
         and role_name in str(statement["Principal"])
-        and _holds(statement.get("Condition", {}), call)
+        and _holds(statement.get("Condition", {}), wanted)
     ]
     policy = IAMPolicy(json.dumps({"Statement": denials}))
-    return policy.is_action_permitted(call.action, call.resource) == PermissionResult.DENIED
+    return policy.is_action_permitted(wanted.action, wanted.resource) == PermissionResult.DENIED
 
 
-def _holds(condition: dict[str, dict[str, str]], call: _Call) -> bool:
+def _holds(condition: dict[str, dict[str, str]], wanted: Needed) -> bool:
     """Whether a statement's condition is known here, and true of a call."""
-    absent: dict[str, str | None] = {key: str(value is None).lower() for key, value in call.conditions.items()}
-    told = {"Null": absent, "Bool": call.conditions}
-    wanted = [(operator, key, value) for operator, keys in condition.items() for key, value in keys.items()]
-    return all(told.get(operator, {}).get(key) == value for operator, key, value in wanted)
+    absent: dict[str, str | None] = {key: str(value is None).lower() for key, value in wanted.conditions.items()}
+    told = {"Null": absent, "Bool": wanted.conditions}
+    asked = [(operator, key, value) for operator, keys in condition.items() for key, value in keys.items()]
+    return all(told.get(operator, {}).get(key) == value for operator, key, value in asked)
 
 
-def _log(session: _Session, refused: RefusedError) -> None:
-    line = {"role": session.role, "instance": session.instance, "code": refused.code, "message": str(refused)}
-    with REFUSED_LOG.open("a", encoding="utf-8") as log:
-        log.write(f"{json.dumps(line)}\n")
-
-
-def _denied(service: str, message: str) -> RefusedError:
-    if service == "ssm":
-        return RefusedError("400 Bad Request", "AccessDeniedException", message)
-    code = "UnauthorizedOperation" if service == "ec2" else "AccessDenied"
-    return RefusedError("403 Forbidden", code, message)
+def _denied(service: str, session: _Session, wanted: Needed) -> RefusedError:
+    message = f"{session.role} is not authorized to perform {wanted.action} on {wanted.resource}"
+    return RefusedError(*_DENIED.get(service, _DENIED_ELSE), message)

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,6 +43,11 @@ class EmulatedAws:
         """File with a line of JSON for each operation and set of arguments that Terraform used."""
         return self.folder / "calls.jsonl"
 
+    @property
+    def refused(self) -> Path:
+        """File with a line of JSON for each call that a role's policies do not allow."""
+        return self.folder / "refused.jsonl"
+
     def client(self, service: str, region: str = "us-east-1", config: Any = None) -> Any:
         """A boto3 client of whoever deploys."""
         key, secret = CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"]
@@ -56,8 +62,11 @@ class EmulatedAws:
 
 
 @contextmanager
-def emulated_aws(folder: Path) -> Iterator[EmulatedAws]:
-    """Serve one while the context lasts; `faults.injected` are its faults, too."""
+def emulated_aws(folder: Path, *, permissions: bool = False) -> Iterator[EmulatedAws]:
+    """Serve one while the context lasts; `faults.injected` are its faults, too.
+
+    With `permissions` roles may do what their policies allow, as in the lab, and requests have to be signed.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -66,6 +75,7 @@ def emulated_aws(folder: Path) -> Iterator[EmulatedAws]:
     os.environ[faults.FILE_VARIABLE] = str(folder / "faults.json")
     environment = {**os.environ, "MOTO_EC2_LOAD_DEFAULT_AMIS": "true"}
     where = ["--host", "127.0.0.1", "--port", str(port), "--log", str(_actions(folder)), "--calls", str(aws.calls)]
+    where += ["--refused", str(aws.refused)] if permissions else []
     command = [sys.executable, "-m", "lab.emulated_aws", *where]
     with (folder / "moto.log").open("w") as output:
         server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
@@ -87,6 +97,8 @@ def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
     while True:
         try:
             urllib.request.urlopen(f"{url}/moto-api/", timeout=5).close()
+        except urllib.error.HTTPError:  # It refuses what is not signed.
+            return
         except OSError:
             if server.poll() is not None or time.monotonic() > end:
                 raise

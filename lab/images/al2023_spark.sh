@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Spark where a node puts it, already there.
+# Spark where a node puts it, already there, with the jars of S3A.
 #
-# Runs inside the image under construction, over al2023_packages.sh's layer; /files/spark has the release's archive.
+# Runs inside the image under construction, over al2023_packages.sh's layer; /files/spark has the release's archive,
+# /files/jars the jars.
 set -Eeuo pipefail
 
 main() {
@@ -10,6 +11,7 @@ main() {
   name=${archive##*/}
   mkdir "/opt/${name%-bin-hadoop3.tgz}"
   tar -xzf "$archive" -C "/opt/${name%-bin-hadoop3.tgz}" --strip-components=1 --no-same-owner
+  cp -r /files/jars "/opt/${name%-bin-hadoop3.tgz}"
 }
 
 main "$@"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What every image has: the parts of a cloud image, pointed at the lab instead of AWS.
+# What every image has: the parts of a cloud image, and trust in the lab's certificate authority.
 #
 # Runs inside the image under construction; /files holds this folder and ca.pem.
 set -Eeuo pipefail
@@ -14,7 +14,6 @@ readonly PACKAGES=(
 main() {
   install_packages
   trust_lab
-  reach_aws_in_lab
   ask_metadata_service_only
   configure_network
   forget_identity
@@ -30,15 +29,11 @@ install_packages() {
 trust_lab() {
   cp /files/ca.pem /usr/local/share/ca-certificates/spark-cluster-lab.crt
   update-ca-certificates
-}
-
-# Everything that systemd starts, cloud-init and so the user data among it, sees the lab's AWS, and what is run through
-# sudo does. No region: a node has to know it by itself.
-reach_aws_in_lab() {
-  echo 'Defaults env_keep += "AWS_ENDPOINT_URL"' >/etc/sudoers.d/lab
-  mkdir -p /etc/systemd/system.conf.d
-  printf '[Manager]\nDefaultEnvironment=AWS_ENDPOINT_URL=%s\n' "$(</files/aws_endpoint)" \
-    >/etc/systemd/system.conf.d/lab.conf
+  # botocore brings a list of authorities of its own, which this one is not on.
+  local botocore=/usr/lib/python3/dist-packages/botocore
+  mkdir -p "$botocore"
+  ln -s /etc/ssl/certs/ca-certificates.crt "$botocore/cacert.pem"
+  echo "path-exclude=$botocore/cacert.pem" >/etc/dpkg/dpkg.cfg.d/lab
 }
 
 # Two lines of cloud-init's EC2 source stand in the way of a container:

@@ -31,6 +31,7 @@ ORDER = [
     "test_reboots",
     "test_lab",
     "test_choices",
+    "test_s3",
     "test_failures",
     "test_downloads",
     "test_changes",

@@ -14,7 +14,6 @@ from lab.cluster import Cluster, start, until, write
 from lab.demo import outside
 from lab.deployment import ROOT, Deployment
 from lab.lab import run
-from lab.places import AWS_ENDPOINT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +26,6 @@ PERSON = "ssm-user"
 ENVIRONMENT = (
     *("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm-256color", "LANG=C.UTF-8"),
     *("HOME=/home/ssm-user", "USER=ssm-user", "LOGNAME=ssm-user", "SHELL=/bin/sh"),
-    f"AWS_ENDPOINT_URL={AWS_ENDPOINT}",  # the one thing that is the lab's own
 )
 # As sudo's own default, without /usr/local/bin.
 SUDOERS = f"{PERSON} ALL=(ALL) NOPASSWD:ALL\nDefaults:{PERSON} secure_path=/usr/sbin\\:/usr/bin\\:/sbin\\:/bin\n"

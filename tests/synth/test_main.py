@@ -155,6 +155,7 @@ def test_context_sets_what_a_deploy_wants_otherwise(tmp_path: Path) -> None:
         region="eu-central-1",
         profile="work",
         spark_version="4.2.1",
+        s3a=False,
         master_instance_type="m7g.large",
         worker_instance_types=["r7g.2xlarge"],
         min_size=3,
@@ -174,6 +175,7 @@ def test_context_sets_what_a_deploy_wants_otherwise(tmp_path: Path) -> None:
     assert instance_types(stack) == ["r7g.2xlarge"]
     assert stack.the("aws_s3_bucket")["force_destroy"] is False
     assert stack.settings("master")["spark_version"] == "4.2.1"
+    assert stack.settings("master")["s3a_sdk"] == ""
     assert stack.json["output"]["shell_command"]["value"].endswith("--profile work")
 
 
@@ -201,8 +203,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "like none": (
         {"vpc": "vpc-1"},
         (
-            "vpc is unknown, it may have name, region, profile, spark_version, state_bucket, master_instance_type, "
-            "worker_instance_types, min_size, max_size, desired_size, force_destroy"
+            "vpc is unknown, it may have name, region, profile, spark_version, s3a, state_bucket, "
+            "master_instance_type, worker_instance_types, min_size, max_size, desired_size, force_destroy"
         ),
     ),
     "no name": ({"name": ""}, "name must not be empty, got ''"),
@@ -230,6 +232,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "no profile": ({"profile": ""}, "profile must be a string that is not empty, got ''"),
     "numeric version": ({"spark_version": 4.3}, "spark_version must be a string that is not empty, got 4.3"),
+    "word for a switch": ({"s3a": "off"}, "s3a must be a literal True or False, got 'off'"),
     "address of a bucket": (
         {"state_bucket": "s3://company-state"},
         "state_bucket must be the name of a bucket, not an address of one, got 's3://company-state'",

@@ -7,7 +7,7 @@ from cdktf_cdktf_provider_aws.data_aws_subnets import DataAwsSubnets
 from cdktf_cdktf_provider_aws.data_aws_vpc import DataAwsVpc
 from cdktf_cdktf_provider_aws.provider import AwsProvider
 
-from spark_cluster import SparkCluster, Workers, fleet_key
+from spark_cluster import SparkCluster, Workers, fleet_key, s3a
 
 WITHOUT_JARS = """#!/bin/bash
 if grep -q '"role":"worker"' /etc/spark-cluster/settings.json; then
@@ -29,6 +29,7 @@ def build(app: App) -> TerraformStack:
         subnet_ids=DataAwsSubnets(stack, "subnets").ids,
         workers=Workers(min_size=1, max_size=1),
         fleet_key=fleet_key.NoKey(),
+        s3a=s3a.Off(),
         setup_script=WITHOUT_JARS,
         force_destroy=True,
     )
