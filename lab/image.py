@@ -30,7 +30,7 @@ _REPOSITORY = "usr/share/lab-packages"
 
 _JAVA_RPM = "java-17-amazon-corretto-headless"
 _PYTHON_RPM = "python3.11"
-_RPM_PAYLOADS = {_JAVA_RPM: "openjdk-17-jre-headless", "python3-boto3": "python3-boto3"}
+_RPM_PAYLOADS = {_JAVA_RPM: "openjdk-17-jre-headless", "python3-boto3": "python3-boto3", "nginx": "nginx"}
 """Which Debian package, with all it needs, each RPM of the Amazon Linux stand-in carries."""
 _RPM_VERSIONS = {"system-release": "2023", _JAVA_RPM: "17.0", _PYTHON_RPM: "3.11", "python3": "3.9"}
 

@@ -13,6 +13,7 @@ from spark_cluster.commands import Commands
 from spark_cluster.existing import About
 from spark_cluster.fleet_key import ClusterFleetKey, FleetKey, Generated
 from spark_cluster.grants import Grantee, Grants
+from spark_cluster.history import history_server_of
 from spark_cluster.identity import Allow, NodeRole
 from spark_cluster.image import NodeImage
 from spark_cluster.location import Location
@@ -374,6 +375,7 @@ class SparkCluster(Construct):
                 **vars(settings),
                 fleet_private_key_parameter=self.fleet_key.private_name or "",
                 parameter_kms_key=parameter_kms_key_arn or "",
+                history_server=history_server_of(self, distribution),
             ),
         )
         self.workers = WorkerFleet(

@@ -81,6 +81,7 @@ class MasterSettings(NodeSettings):
     role: Annotated[str, _ROLE] = field(init=False, default="master")
     fleet_private_key_parameter: Annotated[str, 'name of the parameter with the private half, or `""`: there is none']
     parameter_kms_key: Annotated[str, 'the key with which it writes SecureStrings, or `""`: `aws/ssm`']
+    history_server: Annotated[str, '`yes`, or `""`: it runs none, since that of this Spark has a flaw']
 
 
 @dataclass(frozen=True, kw_only=True)

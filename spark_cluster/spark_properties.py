@@ -179,7 +179,8 @@ KEPT: Mapping[str, tuple[str, str]] = MappingProxyType(
         ),
         "spark.deploy.recoveryDirectory": ("/var/lib/spark/recovery", "which the node makes and looks after"),
         "spark.submit.deployMode": ("client", "since Spark runs no Python in the other mode, and no job waits for it"),
-        "spark.master.ui.port": ("8080", "by which the node's programs and SparkCluster.commands go"),
+        "spark.master.ui.port": ("8082", "where the node's programs and the front of all pages look for it"),
+        "spark.history.ui.port": ("18080", "where the front of all pages looks for it"),
         "spark.worker.ui.port": ("8081", "by which the node's programs go"),
     }
 )

@@ -32,6 +32,7 @@ ORDER = [
     "test_lab",
     "test_choices",
     "test_s3",
+    "test_history",
     "test_failures",
     "test_downloads",
     "test_changes",

@@ -7,6 +7,7 @@ import re
 from spark_cluster import storage, userdata
 from spark_cluster.commands import MASTER_UI_PORT
 from spark_cluster.network import MASTER_PORT
+from spark_cluster.spark_properties import KEPT
 
 FILES = userdata.files("first_stage", "common", "master", "worker")
 TEXT = "\n".join(FILES.values())
@@ -18,13 +19,22 @@ def found(pattern: str) -> set[str]:
 
 def test_the_master_listens_where_its_security_group_and_its_urls_say() -> None:
     assert found(r"deploy\.master\.Master .*--port (\d+)") == {str(MASTER_PORT)}
-    assert found(r"deploy\.master\.Master .*--webui-port (\d+)") == {str(MASTER_UI_PORT)}
+    assert found(r"^    listen (\d+);") == {str(MASTER_UI_PORT)}, "the front of all pages"
 
 
 def test_workers_and_drivers_look_for_the_master_there() -> None:
     assert found(r"spark://\$\{MASTER_HOST\}:(\d+)") == {str(MASTER_PORT)}
     assert found(r"^MASTER_PORT = (\d+)") == {str(MASTER_PORT)}
-    assert found(r"^UI_PORT = (\d+)") == {str(MASTER_UI_PORT)}
+
+
+def test_the_front_and_the_nodes_programs_look_for_the_master_s_own_page_and_the_history_server_where_they_listen() -> (
+    None
+):
+    own, _ = KEPT["spark.master.ui.port"]
+    history, _ = KEPT["spark.history.ui.port"]
+    assert found(r"deploy\.master\.Master .*--webui-port (\d+)") == found(r"^UI_PORT = (\d+)") == {own}
+    assert found(r"^HISTORY_PORT = (\d+)") == {history}
+    assert found(r"proxy_pass http://127\.0\.0\.1:(\d+)/?;") == {own, history}
 
 
 def test_the_page_of_a_worker_is_asked_for_where_it_listens() -> None:

@@ -559,7 +559,8 @@ def test_a_property_is_of_the_form_that_spark_reads(key: str, right: list[str], 
         ("spark.deploy.recoveryMode", "NONE", "FILESYSTEM"),
         ("spark.deploy.recoveryDirectory", "/tmp", "/var/lib/spark/recovery"),  # noqa: S108 - a wrong value
         ("spark.submit.deployMode", "cluster", "client"),
-        ("spark.master.ui.port", "80", "8080"),
+        ("spark.master.ui.port", "8080", "8082"),
+        ("spark.history.ui.port", "80", "18080"),
         ("spark.worker.ui.port", "80", "8081"),
     ],
 )
@@ -647,9 +648,17 @@ def test_properties_that_go_together_are_taken() -> None:
 
 
 def test_the_clusters_own_properties_are_right_by_the_same_rules() -> None:
-    for role in ("master", "worker"):
-        own = spark_conf.defaults(role, "master.demo-spark", "4.3.0")
-        assert own["spark.network.timeout"] == spark_properties.NETWORK_TIMEOUT
-        kept = {key: value for key, (value, _) in spark_properties.KEPT.items() if key in own}
-        assert {key: own[key] for key in kept} == kept
-        checks.spark_defaults("argument", {key: value for key, value in own.items() if key != "spark.master"})
+    given = {
+        "master_host": "master.demo-spark",
+        "spark_version": "4.3.0",
+        "history_server": "yes",
+        "bucket": "demo",
+        "s3a_sdk": "",
+        "spark_defaults": {},
+    }
+    of_master = {**spark_conf.of_master(given), **spark_conf.history(given)}
+    own = {**spark_conf.defaults("master.demo-spark", "4.3.0"), **of_master}
+    assert own["spark.network.timeout"] == spark_properties.NETWORK_TIMEOUT
+    kept = {key: value for key, (value, _) in spark_properties.KEPT.items() if key in own}
+    assert {key: own[key] for key in kept} == kept
+    checks.spark_defaults("argument", {key: value for key, value in own.items() if key != "spark.master"})

@@ -179,7 +179,9 @@ def node_settings(role: str, **more: Any) -> dict[str, Any]:
     )
     private = "/spark-cluster/demo/fleet-private-key"
     roles: dict[str, NodeSettings] = {
-        "master": MasterSettings(**vars(both), fleet_private_key_parameter=private, parameter_kms_key=""),
+        "master": MasterSettings(
+            **vars(both), fleet_private_key_parameter=private, parameter_kms_key="", history_server="yes"
+        ),
         "worker": WorkerSettings(**vars(both), launch_hook="demo-spark-ready"),
     }
     return replace(roles[role], **more).to_dict()
@@ -223,6 +225,7 @@ class Node:
         for name in ("dnf", "python3.11", "sleep", "sync", "sysctl", "useradd", "usermod"):
             self.mock(name)
         self.mock(f"{self.root}/usr/bin/python3")
+        self.write("/usr/sbin/nginx", mode=0o755)
         self.mock(f"{self.root}/{LIB}/aws.py", AWS)
 
     def put_programs(self, role: str) -> None:

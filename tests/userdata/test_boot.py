@@ -91,7 +91,8 @@ def test_a_master_boots_step_by_step(master: Node) -> None:
         "systemctl restart spark-master.service",
         "systemctl restart systemd-journald.service",
         "spark_state.py master 10.0.0.7",
-        "systemctl enable --quiet --now spark-tick.timer spark-event-logs.service",
+        "systemctl enable --quiet --now spark-tick.timer spark-event-logs.service spark-front.service",
+        "systemctl enable --quiet --now spark-history.service",
         "systemctl start --no-block spark-orphans.service",
         "systemctl disable --quiet --no-reload spark-boot.service",
     ]
@@ -149,6 +150,13 @@ def test_a_master_has_a_user_that_reads_what_drivers_log_and_no_more(master: Nod
     folder = "install -d -o spark-driver -g spark-history -m 2750 /var/lib/spark-events"
     assert folder in master.calls_of("install")
     assert (master.root / "var/lib/spark-events").stat().st_mode & 0o7777 == 0o2750
+
+
+def test_a_master_whose_spark_has_a_flaw_gets_no_history_server(master: Node) -> None:
+    master.settings["history_server"] = ""
+    assert_succeeded(master, master.boot())
+    assert any("spark-front.service" in call for call in master.calls_of("systemctl"))
+    assert not any("spark-history.service" in call for call in master.calls_of("systemctl"))
 
 
 def test_a_worker_has_no_such_user(worker: Node) -> None:
@@ -259,6 +267,29 @@ def test_dnf_installs_what_is_missing(worker: Node) -> None:
     worker.mock(f"{worker.root}/usr/bin/python3", "exit 1")
     assert_succeeded(worker, worker.boot())
     assert worker.calls_of("dnf") == ["dnf install -y -q java-17-amazon-corretto-headless python3-boto3 python3.11"]
+
+
+@pytest.mark.parametrize("manager", ["dnf", "apt-get"])
+def test_a_master_gets_nginx_whose_own_unit_never_runs(master: Node, manager: str) -> None:
+    """Debian's package starts it, with its site on port 80."""
+    master.without("dnf")
+    master.mock(manager)
+    (master.root / "usr/sbin/nginx").unlink()
+    assert_succeeded(master, master.boot())
+    [install] = [call for call in master.calls_of(manager) if " install " in call]
+    assert install.endswith(" nginx")
+    assert master.calls.index("systemctl mask --quiet nginx.service") < master.calls.index(install)
+
+
+def test_an_nginx_of_the_ami_is_left_as_it_is(master: Node) -> None:
+    assert_succeeded(master, master.boot())
+    assert not any("nginx" in call for call in master.calls)
+
+
+def test_a_worker_needs_no_nginx(worker: Node) -> None:
+    (worker.root / "usr/sbin/nginx").unlink()
+    assert_succeeded(worker, worker.boot())
+    assert not any("nginx" in call for call in worker.calls)
 
 
 def test_apt_installs_what_is_missing_and_asks_nothing(worker: Node) -> None:

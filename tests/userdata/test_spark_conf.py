@@ -43,6 +43,7 @@ OURS = {
     "spark.executor.logs.rolling.maxSize": "67108864",
     "spark.executor.logs.rolling.maxRetainedFiles": "4",
     "spark.ui.reverseProxy": "true",
+    "spark.ui.reverseProxyUrl": "/",
 }
 OF_MASTER = {
     "spark.driver.host": "master.demo-spark",
@@ -50,6 +51,8 @@ OF_MASTER = {
     "spark.eventLog.dir": "file:/var/lib/spark-events",
     "spark.eventLog.rolling.enabled": "true",
     "spark.eventLog.rolling.maxFileSize": "16m",
+    "spark.master.ui.decommission.allow.mode": "DENY",
+    "spark.master.ui.historyServerUrl": "/history",
 }
 S3A = {
     "spark.hadoop.fs.s3a.endpoint.region": "eu-west-1",
@@ -100,10 +103,10 @@ def configure(
     return write
 
 
-def sourced(root: Path, *names: str) -> dict[str, str]:
+def sourced(root: Path, *names: str, file: str = "opt/spark/conf/spark-env.sh") -> dict[str, str]:
     """Variables of spark-env.sh as Spark's own scripts read it: exported, and with nothing set before."""
     script = 'set -aeu; . "$1"; shift; for name; do echo "$name=${!name-}"; done'
-    command = ["bash", "-c", script, "bash", str(root / "opt/spark/conf/spark-env.sh"), *names]
+    command = ["bash", "-c", script, "bash", str(root / file), *names]
     said = subprocess.run(command, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=True).stdout
     return dict(line.split("=", 1) for line in said.splitlines())
 
@@ -178,6 +181,71 @@ def test_s3a_goes_through_the_proxy_unless_s3_is_reached_without(
 ) -> None:
     properties = configure(s3a_sdk="slim", http_proxy=http_proxy, no_proxy=no_proxy)
     assert {key: value for key, value in properties.items() if ".proxy." in key} == expected
+
+
+# The history server
+
+
+def history(root: Path) -> dict[str, str]:
+    lines = (root / "etc/spark-cluster/history/spark-defaults.conf").read_text().splitlines()
+    return dict(line.split(" ", 1) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("version", "sdk", "folders"),
+    [
+        ("4.3.0", "slim", "file:/var/lib/spark-events,s3a://demo-bucket/spark-events"),
+        ("4.2.0", "whole", "file:/var/lib/spark-events,s3a://demo-bucket/spark-events"),
+        ("4.1.4", "slim", "s3a://demo-bucket/spark-events"),
+        ("3.5.9", "slim", "s3a://demo-bucket/spark-events"),
+        ("4.3.0", "", "file:/var/lib/spark-events"),
+        ("3.5.9", "", "file:/var/lib/spark-events"),
+    ],
+)
+def test_the_history_server_reads_what_it_can(
+    configure: Callable[..., dict[str, str]], root: Path, version: str, sdk: str, folders: str
+) -> None:
+    """Several folders since 4.2, and the bucket if there is S3A; if one only, that which outlives the master."""
+    configure("master", spark_version=version, s3a_sdk=sdk)
+    assert history(root)["spark.history.fs.logDirectory"] == folders
+
+
+def test_the_history_server_has_what_s3_needs_and_neither_the_secret_nor_the_cluster_s_settings(
+    configure: Callable[..., dict[str, str]], root: Path
+) -> None:
+    caller = {"spark.hadoop.fs.s3a.endpoint": "https://vpce.internal", "spark.history.retainedApplications": "3"}
+    configure("master", s3a_sdk="slim", spark_defaults={**caller, "spark.cores.max": "8"})
+    found = history(root)
+    assert found == {
+        "spark.history.fs.logDirectory": "file:/var/lib/spark-events,s3a://demo-bucket/spark-events",
+        "spark.history.fs.update.interval": "60s",
+        "spark.history.fs.cleaner.enabled": "false",
+        "spark.history.ui.port": "18080",
+        **{key: value for key, value in S3A.items() if key.startswith("spark.hadoop.")},
+        **caller,
+    }
+    for file in (root / "etc/spark-cluster/history").iterdir():
+        assert SECRET not in file.read_text()
+        assert file.stat().st_mode & 0o777 == 0o644, "its user reads it, and owns nothing"
+
+
+def test_the_history_server_is_reached_through_the_front_alone_and_bounded(
+    configure: Callable[..., dict[str, str]], root: Path, java: Path
+) -> None:
+    configure("master")
+    names = ("JAVA_HOME", "SPARK_LOCAL_IP", "SPARK_DAEMON_MEMORY", "SPARK_DAEMON_JAVA_OPTS")
+    assert list(sourced(root, *names, file="etc/spark-cluster/history/spark-env.sh").values()) == [
+        *(str(java), "127.0.0.1", "512m", "-Dspark.port.maxRetries=0 -XX:+ExitOnOutOfMemoryError")
+    ]
+
+
+def test_without_a_history_server_no_page_leads_to_it(configure: Callable[..., dict[str, str]]) -> None:
+    assert "spark.master.ui.historyServerUrl" not in configure("master", history_server="")
+
+
+def test_a_worker_has_none(configure: Callable[..., dict[str, str]], root: Path) -> None:
+    configure("worker")
+    assert not (root / "etc/spark-cluster/history").exists()
 
 
 def test_no_cap_on_cores_unless_one_is_given(configure: Callable[..., dict[str, str]]) -> None:

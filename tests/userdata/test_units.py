@@ -117,7 +117,10 @@ EXCEPTIONS: dict[str, dict[str, set[str | None]]] = {
     # It makes a node of a host.
     "spark-boot.service": {name: {None} for name in HARDENING},
 }
-KEPT_FROM_AWS = {"spark-master.service", "spark-orphans.service", "spark-registration.service"}
+KEPT_FROM_AWS = {
+    *("spark-master.service", "spark-orphans.service", "spark-registration.service"),
+    "spark-front.service",
+}
 
 
 @pytest.mark.parametrize("path", SERVICES, ids=by_name)
@@ -225,11 +228,56 @@ def test_when_the_host_goes_down_drivers_end_before_the_copies_of_their_event_lo
     assert unit(path)["Install"]["WantedBy"] == "multi-user.target"
 
 
+def test_the_history_server_may_write_nothing_and_has_a_user_and_a_configuration_of_its_own() -> None:
+    """What it reads, jobs wrote: an event log has run code in it before (CVE-2025-54920)."""
+    (path,) = [path for path in SERVICES if path.name == "spark-history.service"]
+    service = unit(path)["Service"]
+    assert service["User"] == service["Group"] == "spark-history"
+    assert "SupplementaryGroups" not in service, "none of those that read Spark's own configuration"
+    assert service["ProtectSystem"] == "strict"
+    assert not [name for name in service if name in {"ReadWritePaths", "StateDirectory", "RuntimeDirectory"}]
+    assert service["Environment"] == f"SPARK_CONF_DIR={spark_conf.HISTORY_CONF}"
+    assert service["ExecStart"] == "/opt/spark/bin/spark-class org.apache.spark.deploy.history.HistoryServer"
+    assert service["MemoryMax"] == "1G"
+    master, *_ = [unit(path)["Service"] for path in SERVICES if path.name == "spark-master.service"]
+    of_drivers = int(drivers.PROPERTIES["OOMScoreAdjust"])
+    assert int(master["OOMScoreAdjust"]) < int(service["OOMScoreAdjust"]) < of_drivers
+
+
+def test_the_front_runs_as_nobody_and_as_no_unit_of_the_distribution_s() -> None:
+    (path,) = [path for path in SERVICES if path.name == "spark-front.service"]
+    service = unit(path)["Service"]
+    assert service["DynamicUser"] == "yes"
+    assert service["ExecStart"] == '/usr/sbin/nginx -e stderr -c /etc/spark-cluster/front.conf -g "daemon off;"'
+    assert service["Restart"] == "always"
+
+
+FRONT = (USERDATA / "master/etc/spark-cluster/front.conf").read_text()
+
+
+@pytest.mark.skipif(shutil.which("nginx") is None, reason="needs nginx")
+def test_nginx_takes_the_front_s_configuration(tmp_path: Path) -> None:
+    (tmp_path / "front.conf").write_text(FRONT.replace("/run/spark-front", str(tmp_path)))
+    nginx = ["nginx", "-t", "-e", "stderr", "-c", str(tmp_path / "front.conf")]
+    done = subprocess.run(nginx, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "warn" not in done.stderr
+
+
+def test_each_place_of_the_front_hands_on_the_name_that_the_browser_has() -> None:
+    """One with headers of its own gets none from above, and Spark then redirects to what only the master reaches."""
+    places = re.findall(r"location (/\S*) \{(.*?)\n    \}", FRONT, re.DOTALL)
+    assert [path for path, _ in places] == ["/", "/history/"]
+    for _, directives in places:
+        assert "proxy_set_header Host $http_host;" in directives
+    assert FRONT.count("proxy_set_header") == 3
+
+
 def test_a_new_master_looks_for_lost_drivers_as_long_as_a_worker_may_outlive_the_old_one() -> None:
     (path,) = [path for path in SERVICES if path.name == "spark-orphans.service"]
     service = unit(path)["Service"]
     seconds = int(service["ExecStart"].split()[1])
-    tries = int(spark_conf.defaults("worker", "master", "4.3.0")["spark.worker.maxRegistrationRetries"])
+    tries = int(spark_conf.defaults("master", "4.3.0")["spark.worker.maxRegistrationRetries"])
     # Before Spark 4 it is 6 of 5 to 15 s, then up to 16 of 30 to 90 s.
     assert seconds > 120 + max(tries * 15, 6 * 15 + 10 * 90)
     assert int(service["RuntimeMaxSec"]) > seconds + 120

@@ -21,7 +21,7 @@ TEXTS = {
 }
 NUMBER = (int, float)
 WORDS = {NUMBER: "a number", list: "a list", dict: "an object", str: "a text"}
-ONLY = {"master": {"fleet_private_key_parameter", "parameter_kms_key"}, "worker": {"launch_hook"}}
+ONLY = {"master": {"fleet_private_key_parameter", "parameter_kms_key", "history_server"}, "worker": {"launch_hook"}}
 
 
 class SettingsError(Exception):

@@ -25,6 +25,10 @@ LEAST_EXECUTOR_MIB = 512
 """Spark refuses a heap below 450 MiB, of which the serial collector that Java takes on a small host hides a part."""
 MASTER_PORT = 7077
 EVENT_LOGS = "/var/lib/spark-events"
+HISTORY_PORT = 18080
+HISTORY_CONF = "/etc/spark-cluster/history"
+OF_HISTORY = ("spark.history.", "spark.hadoop.")
+SEVERAL_FOLDERS = [4, 2]
 GCM_WORKS = [4, 3]
 MAGIC_BY_ITSELF = [4, 1]
 
@@ -34,7 +38,7 @@ def release_line(spark_version: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", spark_version)[:2]]
 
 
-def defaults(role: str, master_host: str, spark_version: str) -> dict[str, str]:
+def defaults(master_host: str, spark_version: str) -> dict[str, str]:
     """The cluster's own spark-defaults.conf."""
     # Authenticated encryption; before 4.3 the messages of this cipher could not be read (SPARK-56227).
     stronger = {
@@ -77,20 +81,46 @@ def defaults(role: str, master_host: str, spark_version: str) -> dict[str, str]:
         "spark.executor.logs.rolling.maxRetainedFiles": "4",
         # All pages through the master's: one forwarded port shows everything.
         "spark.ui.reverseProxy": "true",
-        **(of_master(master_host) if role == "master" else {}),
+        # Whatever name or port the browser has for it: links begin at the root.
+        "spark.ui.reverseProxyUrl": "/",
     }
 
 
-def of_master(master_host: str) -> dict[str, str]:
-    """What drivers on the master have besides."""
+def of_master(given: Mapping[str, Any]) -> dict[str, str]:
+    """What the master, and drivers on it, have besides."""
     return {
         # The name, which every node resolves, rather than what the AMI calls this host.
-        "spark.driver.host": master_host,
+        "spark.driver.host": given["master_host"],
         # On a disk, since S3A writes what is closed alone; event_logs.py copies it, in files of this size at the most.
         "spark.eventLog.enabled": "true",
         "spark.eventLog.dir": f"file:{EVENT_LOGS}",
         "spark.eventLog.rolling.enabled": "true",
         "spark.eventLog.rolling.maxFileSize": "16m",
+        # By default a page of this host may take workers away, and through the front every page is one.
+        "spark.master.ui.decommission.allow.mode": "DENY",
+        # Where an application that has ended is shown; unknown before Spark 4.
+        **({"spark.master.ui.historyServerUrl": "/history"} if given["history_server"] else {}),
+    }
+
+
+def history(given: Mapping[str, Any]) -> dict[str, str]:
+    """The history server's own spark-defaults.conf: without the secret, since a job wrote what it reads."""
+    here, bucket = f"file:{EVENT_LOGS}", f"s3a://{given['bucket']}/spark-events"
+    if not given["s3a_sdk"]:
+        folders = here
+    else:
+        folders = f"{here},{bucket}" if release_line(given["spark_version"]) >= SEVERAL_FOLDERS else bucket
+    of_s3 = s3a(given) if given["s3a_sdk"] else {}
+    return {
+        "spark.history.fs.logDirectory": folders,
+        "spark.history.fs.update.interval": "60s",
+        "spark.history.ui.port": str(HISTORY_PORT),
+        # What it has in memory at once.
+        "spark.history.retainedApplications": "10",
+        # It may delete nothing; a lifecycle rule of the bucket does.
+        "spark.history.fs.cleaner.enabled": "false",
+        **{key: value for key, value in of_s3.items() if key.startswith("spark.hadoop.fs.s3a.")},
+        **{key: value for key, value in given["spark_defaults"].items() if key.startswith(OF_HISTORY)},
     }
 
 
@@ -175,27 +205,46 @@ def environment(role: str, python_version: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def history_environment() -> str:
+    """Its spark-env.sh: bounded in memory, started again where that does not do, reached through the front alone."""
+    lines = [
+        f"export JAVA_HOME={java_home()}",
+        "export SPARK_LOCAL_IP=127.0.0.1",
+        "SPARK_DAEMON_MEMORY=512m",
+        'SPARK_DAEMON_JAVA_OPTS="-Dspark.port.maxRetries=0 -XX:+ExitOnOutOfMemoryError"',
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def lines_of(properties: Mapping[str, str]) -> str:
+    """A properties file: a backslash stands for itself only as two."""
+    return "".join("{} {}\n".format(key, value.replace("\\", "\\\\")) for key, value in properties.items())
+
+
 def main() -> None:
     given = settings.load()
     role, host = given["role"], given["master_host"]
     with open(settings.path("/etc/spark-cluster/spark-secret"), encoding="utf-8") as file:
         secret = {"spark.authenticate.secret": file.read()}
     properties = {
-        **defaults(role, host, given["spark_version"]),
+        **defaults(host, given["spark_version"]),
+        **(of_master(given) if role == "master" else {}),
         **(s3a(given) if given["s3a_sdk"] else {}),
         **given["spark_defaults"],
         **secret,
     }
-    # A properties file: a backslash stands for itself only as two.
-    lines = "".join("{} {}\n".format(key, value.replace("\\", "\\\\")) for key, value in properties.items())
     conf = "/opt/spark/conf"
     os.makedirs(settings.path(conf), exist_ok=True)
     # It holds the secret, without which no driver can reach its executors.
-    keep(f"{conf}/spark-defaults.conf", lines, mode=0o640, owner="spark", group="spark-driver")
+    keep(f"{conf}/spark-defaults.conf", lines_of(properties), mode=0o640, owner="spark", group="spark-driver")
     address = metadata("local-ipv4")
     if address is None:
         raise SystemExit("spark_conf: this instance has no private IPv4 address, by which its cluster knows a node")
     keep(f"{conf}/spark-env.sh", environment(role, given["python_version"]), mode=0o644)
+    if role == "master":
+        os.makedirs(settings.path(HISTORY_CONF), exist_ok=True)
+        keep(f"{HISTORY_CONF}/spark-defaults.conf", lines_of(history(given)), mode=0o644)
+        keep(f"{HISTORY_CONF}/spark-env.sh", history_environment(), mode=0o644)
     keep("/etc/spark-cluster/node.env", f"MASTER_HOST={host}\nPRIVATE_IP={address}\n", mode=0o644)
 
 

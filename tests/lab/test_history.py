@@ -1,0 +1,252 @@
+"""What is left of an application, and the one port through which all pages are seen."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from lab import browser
+from lab.cluster import Cluster, start, until, write
+from lab.demo import outside
+from lab.deployment import ROOT, Deployment
+from lab.lab import refused, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from subprocess import Popen
+
+    from lab.hosts import Host
+    from lab.lab import Lab
+
+COPIED_SECONDS = 75
+"""`event_logs.py`: a minute, a look, and the copying."""
+SHOWN_SECONDS = 90
+"""The history server looks each minute, and reads."""
+
+JOB = """
+import sys, time
+from pyspark.sql import SparkSession
+spark = SparkSession.builder.appName(sys.argv[1]).getOrCreate()
+pairs = spark.sparkContext.parallelize(range(100), 2).map(lambda number: (number % 2, number))
+print("sums", sorted(pairs.reduceByKey(lambda one, other: one + other).collect()))
+print("application", spark.sparkContext.applicationId, flush=True)
+time.sleep(float(sys.argv[2]))
+spark.stop()
+"""
+SUBMIT = (
+    "/usr/local/bin/spark-submit",
+    "--executor-memory",
+    "512m",
+    "--conf",
+    "spark.cores.max=1",
+    "/opt/two_stages.py",
+)
+
+HEADINGS = {
+    r"/": r"Spark Master at spark://master\.demo-spark:7077",
+    r"/environment/": "Environment",
+    r"/app/": "Application: .+",
+    r"/logPage/": "out log page for master",
+    r"/proxy/worker-[^/]+": r"Spark Worker at [\d.]+:7078",
+    r"/proxy/worker-[^/]+/logPage/": r"(stdout|stderr) log page for app-.+|out log page for worker",
+    r"(APP)/jobs/": ".+ - Spark Jobs",
+    r"(APP)/jobs/job/": r".+ - Details for Job \d+",
+    r"(APP)/stages/": ".+ - Stages for All Jobs",
+    r"(APP)/stages/stage/": r".+ - Details for Stage \d+ \(Attempt 0\)",
+    r"(APP)/storage/": ".+ - Storage",
+    r"(APP)/environment/": ".+ - Environment",
+    r"(APP)/executors/": ".+ - Executors",
+    r"(APP)/executors/(threadDump|heapHistogram)/": ".+ - .+",
+    r"(APP)/SQL/": ".+ - SQL / DataFrame",
+    r"/history/": "History Server",
+    r"/history/logPage/": "out log page for history server",
+}
+"""What is in the title of a page, by its path: a path that Spark does not know answers 200 and another page."""
+APP = r"/proxy/app-[^/]+|/history/history/app-[^/]+"
+
+
+def submitted(master: Host, name: str, seconds: float) -> tuple[Popen[str], str]:
+    """A driver that has run two stages, and its application's id."""
+    write(master, "/opt/two_stages.py", JOB)
+    driver = start(master, *SUBMIT, name, str(seconds))
+    assert driver.stdout
+    said = []
+    for line in driver.stdout:
+        said.append(line)
+        if line.startswith("application "):
+            return driver, line.split()[1]
+    raise AssertionError("".join(said)[-3000:])
+
+
+def end(driver: Popen[str], master: Host) -> None:
+    if driver.poll() is None:
+        run(master, "pkill", "-u", "spark-driver", "-f", "org.apache.spark.deploy.SparkSubmit")
+    driver.communicate(timeout=60)
+
+
+def in_bucket(cluster: Cluster, application: str) -> set[str]:
+    """The names of an application's files in the bucket."""
+    prefix = f"spark-events/eventlog_v2_{application}/"
+    listed = cluster.lab.client("s3").list_objects_v2(Bucket=cluster.bucket(), Prefix=prefix).get("Contents", [])
+    return {each["Key"][len(prefix) :] for each in listed}
+
+
+def shown_stages(cluster: Cluster, application: str) -> list[int]:
+    """The stages that the history says were completed; none if it does not know the application."""
+    url = f"http://{cluster.master_address()}:8080/history/api/v1/applications/{application}/stages?status=complete"
+    try:
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            return sorted(stage["stageId"] for stage in json.load(answer))
+    except (OSError, ValueError):
+        return []
+
+
+@pytest.fixture(scope="module")
+def killed(demo: Cluster) -> str:
+    """An application whose driver was killed after its second stage."""
+    driver, application = submitted(demo.master(), "killed", 600)
+    assert run(demo.master(), "pkill", "-9", "-u", "spark-driver", "-f", "SparkSubmit").returncode == 0
+    driver.communicate(timeout=60)
+    assert driver.returncode == 128 + signal.SIGKILL
+    return application
+
+
+@pytest.fixture(scope="module")
+def finished(demo: Cluster) -> str:
+    """One that ended as it should."""
+    driver, application = submitted(demo.master(), "finished", 0)
+    driver.communicate(timeout=60)
+    assert driver.returncode == 0
+    return application
+
+
+@pytest.fixture
+def ui(demo_deployment: Deployment) -> Iterator[str]:
+    """What `make ui` opens."""
+    command = [sys.executable, "tools/on_master.py", "ui"]
+    environment = {**os.environ, **outside(demo_deployment)}
+    forward = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+    assert forward.stdout
+    assert any("Waiting for connections" in line for line in forward.stdout)
+    yield "http://localhost:8080/"
+    forward.terminate()
+    forward.wait()
+
+
+def test_a_killed_driver_s_stages_are_in_the_history(
+    demo: Cluster, killed: str, record_property: Callable[[str, object], None]
+) -> None:
+    before = len(refused())
+    copied = until(lambda: len(in_bucket(demo, killed)) >= 2, COPIED_SECONDS, "the log is in the bucket")
+    record_property("seconds until a killed driver's log is in the bucket:", round(copied))
+    assert {name.partition("_")[0] for name in in_bucket(demo, killed)} == {"appstatus", "events"}
+    assert f"appstatus_{killed}.inprogress" in in_bucket(demo, killed)
+    until(lambda: shown_stages(demo, killed) == [0, 1], SHOWN_SECONDS, "the history shows both stages")
+    assert refused()[before:] == []
+
+
+def test_an_application_that_ended_is_in_the_bucket_at_once_and_in_the_history(demo: Cluster, finished: str) -> None:
+    until(lambda: f"appstatus_{finished}" in in_bucket(demo, finished), 20, "its end is in the bucket")
+    until(
+        lambda: f"appstatus_{finished}.inprogress" not in in_bucket(demo, finished), 10, "and it is in progress no more"
+    )
+    until(lambda: shown_stages(demo, finished) == [0, 1], SHOWN_SECONDS, "the history shows both stages")
+
+
+def test_workers_are_not_taken_away_through_the_port(demo: Cluster) -> None:
+    alive = demo.alive()
+    body = "&".join(f"host={host}" for host in alive).encode()
+    with pytest.raises(urllib.error.HTTPError) as error:
+        urllib.request.urlopen(f"http://{demo.master_address()}:8080/workers/kill/", body, timeout=10)
+    assert error.value.code == 403
+    assert demo.alive() == alive != set()
+
+
+def test_the_front_and_the_history_server_may_do_little(demo: Cluster) -> None:
+    master = demo.master()
+    for unit in ("spark-front", "spark-history"):
+        assert run(master, "systemctl", "is-active", unit).stdout == "active\n"
+        pid = run(master, "systemctl", "show", "--property=MainPID", "--value", unit).stdout.strip()
+        status = run(master, "cat", f"/proc/{pid}/status").stdout
+        assert "CapEff:\t0000000000000000" in status
+        assert "Uid:\t0" not in status
+        inside = ("nsenter", f"--target={pid}", "--mount", "--", "touch", "/var/lib/spark-events/x")
+        assert "Read-only file system" in run(master, *inside).stderr
+    as_history = ("runuser", "-u", "spark-history", "--")
+    assert run(master, *as_history, "cat", "/opt/spark/conf/spark-defaults.conf").returncode != 0
+    assert "spark.authenticate" not in run(master, "cat", "/etc/spark-cluster/history/spark-defaults.conf").stdout
+    assert "18080" not in run(master, "sh", "-c", "ss -ltn | grep -v 127.0.0.1:18080").stdout, "through the front alone"
+    nginx = run(master, "systemctl", "is-enabled", "nginx").stdout
+    assert nginx in {"masked\n", "disabled\n", ""}, "nothing listens on port 80"
+
+
+def test_every_link_of_every_page_leads_where_it_says_through_the_one_port(
+    demo: Cluster, killed: str, finished: str, ui: str, record_property: Callable[[str, object], None]
+) -> None:
+    running, application = submitted(demo.master(), "running", 600)
+
+    def ours(address: str) -> bool:
+        """There may be many applications of other tests."""
+        return set(re.findall(r"app-\d{14}-\d{4}", address)) <= {application, killed, finished}
+
+    try:
+        until(
+            lambda: shown_stages(demo, finished) and shown_stages(demo, killed), SHOWN_SECONDS, "the history has both"
+        )
+        with browser.opened() as window:
+            pages = [page for start in (ui, f"{ui}history/?showIncomplete=true") for page in window.walk(start, ours)]
+    finally:
+        end(running, demo.master())
+    record_property("pages walked:", len(pages))
+    wrong = [(page.address, page.title) for page in pages if not is_as_it_says(page)]
+    assert wrong == []
+    addresses = {page.address for page in pages}
+    for expected in (
+        f"{ui}history/history/{finished}/stages/stage/?id=1&attempt=0",
+        f"{ui}history/history/{killed}/jobs/",
+        f"{ui}proxy/{application}/executors/",
+    ):
+        assert expected in addresses
+    own = {urlsplit(link).netloc for page in pages for link in page.links} - {""}
+    assert own == {urlsplit(ui).netloc}, "no page leads past the port"
+    output = [page for page in pages if "logType=stderr" in page.address and finished in page.address]
+    assert output
+    assert all("Executor" in page.text for page in output), "what an executor said is shown"
+
+
+def is_as_it_says(page: browser.Page) -> bool:
+    path = urlsplit(page.address).path
+    headings = [title for pattern, title in HEADINGS.items() if re.fullmatch(pattern.replace("APP", APP), path)]
+    return len(headings) == 1 and re.fullmatch(headings[0], page.title) is not None
+
+
+def test_the_history_outlives_its_master(
+    lab: Lab, demo: Cluster, demo_deployment: Deployment, killed: str, finished: str
+) -> None:
+    driver, last = submitted(demo.master(), "last", 600)
+    old = demo.in_aws.master()["InstanceId"]
+    lab.client("ec2").terminate_instances(InstanceIds=[old])
+    driver.communicate(timeout=120)
+    until(lambda: f"appstatus_{last}" in in_bucket(demo, last), 60, "what ended with its master is whole in the bucket")
+    done = demo_deployment.deploy()
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert demo.in_aws.master()["InstanceId"] != old
+    demo.wait_ready()
+    for application in (killed, finished, last):
+        until(
+            lambda application=application: shown_stages(demo, application) == [0, 1],  # type: ignore[misc]
+            SHOWN_SECONDS,
+            f"the next master's history shows both stages of {application}",
+        )
+    state: dict[str, Any] = demo.state()
+    assert not state["completedapps"], "the master itself remembers none"
