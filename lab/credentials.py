@@ -1,7 +1,7 @@
 """Credentials of nodes: given by the metadata service, good for an hour, replaced by others before they end.
 
-A fault has those that the nodes of a cluster are given first end earlier. Whoever asks the metadata service again when
-they said that they would end notices nothing.
+A fault has those end early that the nodes of a cluster are given for a while: a job that is started then outlives its
+first ones, and notices nothing if it renews them as early as EC2 has others.
 """
 
 from __future__ import annotations
@@ -16,10 +16,13 @@ from . import faults
 LIFE_SECONDS = 3600
 """As STS gives them to who does not ask for longer."""
 
-REPLACED_SECONDS = 30.0
-"""How long before their end others are given. EC2 does it five minutes before, for which a test would have to wait:
-https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-metadata-security-credentials.html
+REPLACED_SECONDS = 310.0
+"""How long before the end that they are told others are given. EC2 promises five minutes, and what renews them then, as
+S3A does, finds them: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-metadata-security-credentials.html
 """
+
+EARLY_SECONDS = 290.0
+"""How long before the end that they are told a fault has credentials refused, or tests would wait for as long."""
 
 
 def cluster_of(role: str) -> str:
@@ -27,12 +30,21 @@ def cluster_of(role: str) -> str:
     return re.split(r"-(?:master|worker)-", role)[0]
 
 
-def end(role: str, given: float) -> float:
-    """When credentials end that a node was given at a moment, both in seconds since the epoch."""
-    early = faults.read().credentials_end.get(cluster_of(role))
-    if early is not None and given < early - REPLACED_SECONDS:
-        return early
+def refused_from(role: str, given: float) -> float:
+    """From when on credentials are refused that a node was given at a moment, both in seconds since the epoch."""
+    if _is_early(role, given):
+        return faults.read().credentials_end[cluster_of(role)][1]
     return given + LIFE_SECONDS
+
+
+def _told_end(role: str, given: float) -> float:
+    return refused_from(role, given) + (EARLY_SECONDS if _is_early(role, given) else 0.0)
+
+
+def _is_early(role: str, given: float) -> bool:
+    """Whether a fault ends them: it does so with those given from its start until others are given."""
+    start, end = faults.read().credentials_end.get(cluster_of(role), (0.0, 0.0))
+    return start <= given < end + EARLY_SECONDS - REPLACED_SECONDS
 
 
 class Credentials:
@@ -47,8 +59,10 @@ class Credentials:
         """An instance's, as the metadata service tells them: the same ones until others are due."""
         role = role_arn.rpartition("/")[2]
         given, answer = self._given.get(instance_id, (0.0, {}))
-        if not answer or time.time() >= end(role, given) - REPLACED_SECONDS:
-            given = time.time()
+        now = time.time()
+        due = now >= _told_end(role, given) - REPLACED_SECONDS
+        if not answer or due or (_is_early(role, now) and not _is_early(role, given)):
+            given = now
             made = self._sts.assume_role(RoleArn=role_arn, RoleSessionName=instance_id, DurationSeconds=LIFE_SECONDS)
             answer = {
                 "Type": "AWS-HMAC",
@@ -57,5 +71,5 @@ class Credentials:
                 "Token": made["Credentials"]["SessionToken"],
             }
             self._given[instance_id] = (given, answer)
-        expiration = datetime.fromtimestamp(end(role, given), UTC)
+        expiration = datetime.fromtimestamp(_told_end(role, given), UTC)
         return {**answer, "Expiration": f"{expiration:%Y-%m-%dT%H:%M:%SZ}"}

@@ -13,6 +13,7 @@ import json
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from moto.autoscaling.exceptions import ValidationError
@@ -26,7 +27,7 @@ from moto.ec2.models.security_groups import SecurityGroupBackend, SecurityGroupR
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from moto.route53.models import FakeZone
 from moto.route53.responses import Route53
-from moto.s3.models import FakeBucket, FakeDeleteMarker, FakeKey
+from moto.s3.models import FakeBucket, FakeDeleteMarker, FakeKey, S3Backend
 from moto.s3.responses import S3Response
 from moto.ssm.models import ssm_backends
 from werkzeug.serving import run_simple
@@ -300,6 +301,18 @@ def _list_versions_without_their_content() -> None:
         return copied
 
 
+def _leave_deleted_objects_out_of_lists() -> None:
+    """Moto's fault: have no folder of objects of which the newest versions are delete markers.
+
+    moto leaves such objects out of a list and has their common prefix in it: a folder would never be gone.
+    """
+
+    @replaces(S3Backend, "list_objects")
+    def list_what_is_there(list_objects: Any, backend: S3Backend, bucket: FakeBucket, *args: Any, **kwargs: Any) -> Any:
+        there = {name: key for name, key in bucket.keys.items() if not isinstance(key, FakeDeleteMarker)}
+        return list_objects(backend, SimpleNamespace(keys=there), *args, **kwargs)
+
+
 def _name_the_rule_that_is_gone() -> None:
     """Moto's fault: refuse to revoke a rule that is not there by the code that EC2 has for it.
 
@@ -329,6 +342,8 @@ def correct_moto() -> None:
     _keep_templates_as_they_were_given()
     _let_delete_markers_be_deleted()
     _list_versions_without_their_content()
+
+    _leave_deleted_objects_out_of_lists()
     _name_the_rule_that_is_gone()
 
 

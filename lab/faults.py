@@ -37,8 +37,9 @@ class Faults:
             connection is closed before an answer), `corrupt` (other bytes) or `truncate` (half of what was asked for,
             then the connection ends).
         failed_launches: by cluster, why no worker of it can be launched: a key of `activities.REASONS`.
-        credentials_end: by cluster, when the credentials end that its nodes are given until shortly before, in seconds
-            since the epoch: they say so, others are given in time, and then they are refused as expired.
+        credentials_end: by cluster, two moments in seconds since the epoch: its nodes are given other credentials from
+            the first on, which are refused as expired from the second on. They tell an end shortly after, and others
+            are given 20 s before.
         notices: by instance, paths of the metadata service and what they answer.
     """
 
@@ -49,7 +50,7 @@ class Faults:
     late_records: dict[str, float] = field(default_factory=dict)
     downloads: dict[str, str] = field(default_factory=dict)
     failed_launches: dict[str, str] = field(default_factory=dict)
-    credentials_end: dict[str, float] = field(default_factory=dict)
+    credentials_end: dict[str, tuple[float, float]] = field(default_factory=dict)
     notices: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def record_delay_seconds(self, zone: str) -> float:

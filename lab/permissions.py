@@ -25,7 +25,7 @@ from moto.sts.models import sts_backends
 
 from . import faults
 from .bulk_deletion import deleted_but
-from .credentials import LIFE_SECONDS, cluster_of, end
+from .credentials import LIFE_SECONDS, cluster_of, refused_from
 from .moto_changes import replaces
 from .refusals import RefusedError, refuse
 from .s3_actions import Needed, needed, to_delete
@@ -144,7 +144,7 @@ class Gate:
             log.write(f"{json.dumps(line)}\n")
 
     def _check_faults(self, session: _Session, service: str) -> None:
-        if time.time() >= end(session.role, session.given):
+        if time.time() >= refused_from(session.role, session.given):
             raise RefusedError(*_EXPIRED.get(service, _EXPIRED_ELSE), "the security token is expired")
         now = faults.read()
         first = self._first_calls.setdefault(session.instance, time.time())

@@ -46,8 +46,9 @@ def bucket(cluster: ClusterInAws) -> str:
 
 def empty(cluster: ClusterInAws) -> None:
     s3, name = cluster.client("s3"), bucket(cluster)
-    for version in s3.list_object_versions(Bucket=name).get("Versions", []):
-        s3.delete_object(Bucket=name, Key=version["Key"], VersionId=version["VersionId"])
+    versions = s3.list_object_versions(Bucket=name).get("Versions", [])
+    named = [{"Key": version["Key"], "VersionId": version["VersionId"]} for version in versions]
+    s3.delete_objects(Bucket=name, Delete={"Objects": named})
 
 
 @pytest.fixture(scope="module")

@@ -25,13 +25,14 @@ if TYPE_CHECKING:
 
 APPS = Path(__file__).parent / "apps"
 NEXT_SPARK_VERSION = "4.2.1"
+OLDER_SPARK_VERSION = "3.5.9"
 ORDER = [
     "test_cluster",
     "test_people",
     "test_reboots",
     "test_lab",
     "test_choices",
-    "test_s3",
+    "test_s3a",
     "test_history",
     "test_failures",
     "test_downloads",
@@ -54,7 +55,7 @@ def lab() -> Iterator[Lab]:
             pytest.fail(f"this machine should run the lab: {reason}")
         pytest.skip(reason)
     with none_before():
-        lab = Lab.create(kept=False, versions=(SPARK_VERSION, NEXT_SPARK_VERSION))
+        lab = Lab.create(kept=False, versions=(SPARK_VERSION, NEXT_SPARK_VERSION, OLDER_SPARK_VERSION))
         try:
             yield lab
         finally:
@@ -108,6 +109,8 @@ def background(
         "debian_ami": ami["debian12"],
         "baked_ami": ami["al2023-spark"],
         "private_key": private_key,
+        "proxy": lab.proxy(),
+        "bucket_key": lab.client("kms").create_key()["KeyMetadata"]["Arn"],
     }
     deployments = {
         "choices": lab.deployment(APPS / "choices.py", "choices", variables),
@@ -150,7 +153,7 @@ def broken_deployment(background: dict[str, tuple[Deployment, Future[Done]]]) ->
 
 @pytest.fixture(scope="session")
 def debian(lab: Lab, choices_deployment: Deployment) -> Cluster:
-    """On Debian 12, with the caller's private key."""
+    """On Debian 12, with the caller's private key, an older Spark, a proxy and a KMS key for its bucket."""
     return Cluster(lab, "debian")
 
 

@@ -15,6 +15,7 @@ from lab.inventory import ClusterInAws
 from lab.lab import run
 from tests.lab.conftest import NEXT_SPARK_VERSION
 from tests.lab.test_cluster import restart_over_broken_recovery_files
+from tests.lab.test_s3a import assert_writes_and_reads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,6 +94,8 @@ def test_new_spark_version_reaches_master_and_workers_one_after_the_other(
         assert run(host, "readlink", "/opt/spark").stdout.strip() == f"/opt/spark-{NEXT_SPARK_VERSION}"
     printed = run_job(lab, demo_deployment.outputs(), demo.master())
     assert f"answer: {EXPECTED}" in printed
+    if not lab.without_maven:
+        assert_writes_and_reads(demo, "next")
 
 
 def test_master_of_an_older_spark_comes_up_over_broken_recovery_files(demo: Cluster) -> None:

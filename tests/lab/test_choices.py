@@ -6,7 +6,8 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from lab.cluster import Cluster, ask_aws, boot_log_on
-from lab.lab import refused, requests, run
+from lab.lab import connects, refused, requests, run
+from lab.places import REGION
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +36,13 @@ def test_debian_boots_with_the_private_key_of_the_caller(debian: Cluster, privat
         == public_half(private_key, tmp_path).split()[:2]
     )
     assert_master_reaches_its_worker(debian)
+
+
+def test_a_boot_goes_through_the_proxy(debian: Cluster) -> None:
+    for address in (debian.master_address(), *debian.workers()):
+        hosts = {one["host"] for one in connects() if one["client"] == address}
+        assert f"ssm.{REGION}.amazonaws.com" in hosts
+        assert ("dlcdn.apache.org" in hosts) == (address == debian.master_address())
 
 
 def test_pre_baked_image_boots_with_the_key_of_an_existing_parameter_and_downloads_nothing(

@@ -6,14 +6,15 @@ bucket, breaks a download host, and boots again.
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 import pytest
 
-from lab import faults
+from lab import faults, maven
 from lab.cluster import LIB, Cluster
 from lab.lab import requests, run
-from lab.places import SPARK_VERSION
+from lab.places import MAVEN_HOST, SPARK_VERSION
 
 if TYPE_CHECKING:
     from lab.lab import Lab
@@ -86,6 +87,39 @@ def test_wrong_checksum_fails_the_boot_and_starts_nothing(again: Again) -> None:
     assert run(again.host, "systemctl", "is-active", "spark-master").stdout.strip() in {"inactive", "failed"}
     assert run(again.host, "systemctl", "is-enabled", "spark-master").stdout.strip() == "disabled"
     assert run(again.host, "test", "-e", f"/opt/spark-{SPARK_VERSION}").returncode != 0
+
+
+@pytest.fixture
+def without_jars(lab: Lab, keyless: Cluster, again: Again) -> Again:
+    """A master that has to boot again, with none of its jars in the bucket."""
+    if lab.without_maven:
+        pytest.skip(lab.without_maven)
+    s3, bucket = lab.client("s3"), keyless.bucket()
+    for one in s3.list_objects_v2(Bucket=bucket, Prefix="artifacts/spark/")["Contents"]:
+        if ".jar" in one["Key"]:
+            s3.delete_object(Bucket=bucket, Key=one["Key"])
+    return again
+
+
+def test_jars_that_people_put_into_the_bucket_are_taken_where_maven_is_not_reached(
+    lab: Lab, keyless: Cluster, without_jars: Again
+) -> None:
+    s3, bucket = lab.client("s3"), keyless.bucket()
+    for jar in maven.JARS[SPARK_VERSION]:
+        file = maven.REPOSITORY / jar.path
+        s3.upload_file(str(file), bucket, f"artifacts/spark/{file.name}")
+    with file.open("rb") as committers:
+        digest = hashlib.file_digest(committers, "sha512").hexdigest()
+    s3.put_object(Bucket=bucket, Key=f"artifacts/spark/{file.name}.sha512", Body=f"{digest}  {file.name}".encode())
+    with faults.injected(downloads={f"https://{MAVEN_HOST}": "refuse"}):
+        assert without_jars.boot(), without_jars.log
+    assert keyless.state()["status"] == "ALIVE"
+
+
+def test_wrong_checksum_of_a_jar_fails_the_boot_by_its_name(without_jars: Again) -> None:
+    with faults.injected(downloads={f"https://{MAVEN_HOST}/maven2/org/apache/hadoop": "corrupt"}):
+        assert not without_jars.boot()
+    assert "boot failed: install_spark: checksum of hadoop-aws-" in without_jars.log.strip().splitlines()[-1]
 
 
 def test_boot_after_that_succeeds(again: Again, keyless: Cluster) -> None:

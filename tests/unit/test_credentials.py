@@ -51,17 +51,21 @@ def test_credentials_are_the_same_until_shortly_before_their_end(clock: list[flo
     assert given.of("i-1", ROLE)["AccessKeyId"] == "3"
 
 
-def test_a_clusters_first_credentials_say_that_they_end_early_and_are_replaced_in_time(clock: list[float]) -> None:
+def test_a_fault_gives_others_that_end_early_and_are_replaced_in_time(clock: list[float]) -> None:
     given = Credentials(Sts())
-    with faults.injected(credentials_end={"demo": clock[0] + 90}):
-        first = given.of("i-1", ROLE)
-        assert (first["AccessKeyId"], first["Expiration"]) == ("1", "1970-01-12T13:48:10Z")
-        assert given.of("i-2", ROLE.replace("demo", "other"))["Expiration"] == "1970-01-12T14:46:40Z"
-        clock[0] += 90 - REPLACED_SECONDS
-        second = given.of("i-1", ROLE)
-        assert (second["AccessKeyId"], second["Expiration"]) == ("3", "1970-01-12T14:47:40Z")
+    assert given.of("i-1", ROLE)["AccessKeyId"] == "1"
+    clock[0] += 10
+    with faults.injected(credentials_end={"demo": (clock[0], clock[0] + 90)}):
+        early = given.of("i-1", ROLE)
+        assert (early["AccessKeyId"], early["Expiration"]) == ("2", "1970-01-12T13:53:10Z")
+        assert given.of("i-2", ROLE.replace("demo", "other"))["Expiration"] == "1970-01-12T14:46:50Z"
+        clock[0] += 69
+        assert given.of("i-1", ROLE) == early
+        clock[0] += 1
+        after = given.of("i-1", ROLE)
+        assert (after["AccessKeyId"], after["Expiration"]) == ("4", "1970-01-12T14:48:00Z")
         clock[0] += 600
-        assert given.of("i-1", ROLE) == second
+        assert given.of("i-1", ROLE) == after
 
 
 @pytest.mark.parametrize(
@@ -86,7 +90,7 @@ def test_credentials_that_have_ended_are_refused(
         body = b"".join(gate(environ, lambda status, *_: statuses.append(status)))
         return statuses[0], body.decode()
 
-    with faults.injected(credentials_end={"demo": clock[0] + 90}, late_permissions={"demo": LIFE_SECONDS}):
+    with faults.injected(credentials_end={"demo": (clock[0], clock[0] + 90)}, late_permissions={"demo": LIFE_SECONDS}):
         clock[0] += 89
         assert "not in force" in ask()[1]
         clock[0] += 1

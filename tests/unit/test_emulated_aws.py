@@ -391,6 +391,25 @@ def test_an_empty_object_has_no_range(client: Client, bucket: str) -> None:
     refused("InvalidRange", "range", client("s3").get_object, Bucket=bucket, Key="empty", Range="bytes=-2000")
 
 
+def test_a_folder_is_gone_when_its_objects_are_deleted(client: Client, bucket: str) -> None:
+    s3, keys = client("s3"), ["folder/a/1", "folder/b/1", "folder/b/2"]
+    enabled = {"Bucket": bucket, "VersioningConfiguration": {"Status": "Enabled"}}
+    s3.put_bucket_versioning(**enabled)
+    for key in keys:
+        s3.put_object(Bucket=bucket, Key=key)
+
+    def folders() -> list[str]:
+        listed = s3.list_objects_v2(Bucket=bucket, Prefix="folder/", Delimiter="/", MaxKeys=2)
+        return [one["Prefix"] for one in listed.get("CommonPrefixes", [])]
+
+    s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in keys[:2]]})
+    assert folders() == ["folder/b/"]
+    s3.delete_object(Bucket=bucket, Key=keys[2])
+    assert folders() == []
+    versions = s3.list_object_versions(Bucket=bucket, Prefix="folder/")
+    assert (len(versions["Versions"]), len(versions["DeleteMarkers"])) == (3, 3)
+
+
 def test_an_object_has_ten_tags(client: Client, bucket: str) -> None:
     tags = "&".join(f"k{number}=v" for number in range(11))
     refused("BadRequest", "10", client("s3").put_object, Bucket=bucket, Key="k", Body=b"", Tagging=tags)
