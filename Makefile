@@ -58,7 +58,7 @@ ON_MASTER = python $(if $(DEMO),-m lab.demo on-master,tools/on_master.py)
 shell: setup ## open a shell on the master of the deployed cluster
 	$(ON_MASTER) shell
 
-ui: setup ## forward the master's web page to http://localhost:8080
+ui: setup ## forward the one port of all pages to http://localhost:8080; the history is at /history/
 	$(ON_MASTER) ui
 
 # As they were typed: make would take a $ in them for a variable of its own.

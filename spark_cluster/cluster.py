@@ -46,7 +46,7 @@ class SparkCluster(Construct):
         master: the master's instance and record.
         workers: the launch template, the group and its scaling.
         master_url: what `spark-submit --master` takes, from inside the VPC.
-        master_ui_url: the master's web page, from inside the VPC.
+        master_ui_url: the master's web page, from inside the VPC; the history is below it, at `/history/`.
         master_instance_id: the master's id, for Session Manager.
         commands: what a person runs on their own machine: a shell on the master, its page, a job, its status.
         name: the cluster's name.

@@ -39,7 +39,7 @@ class Commands:
         return self._session(profile)
 
     def ui(self, profile: str | None = None, *, local_port: int = MASTER_UI_PORT) -> str:
-        """Forward the master's web page to a port of this machine: http://localhost:8080."""
+        """Forward the one port of all pages to one of this machine: http://localhost:8080, and there /history/."""
         checks.literal_whole("local_port", local_port, 1, limits.HIGHEST_PORT)
         ports = {"portNumber": [str(MASTER_UI_PORT)], "localPortNumber": [str(local_port)]}
         return self._document("AWS-StartPortForwardingSession", ports, profile)

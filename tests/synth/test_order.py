@@ -50,6 +50,7 @@ MASTER_POLICIES = {
         "artifacts",
         "boot_logs",
         "data",
+        "event_logs",
         "fleet_private_key",
         "fleet_public_key",
         "session_manager",
