@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import shutil
 import subprocess
 import time
 import urllib.error
@@ -34,6 +35,11 @@ return {
   links: [...document.querySelectorAll("a[href]")].map((one) => one.href),
 };
 """
+
+
+def missing_packages() -> list[str]:
+    """Debian's packages whose programs this machine has not: for tests alone, since they are large."""
+    return ["chromium-driver"] if shutil.which("chromedriver") is None else []
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lab import browser
 from lab.cluster import Cluster
 from lab.deployment import ROOT, Deployment
 from lab.hosts import Host, all_hosts
@@ -56,9 +57,10 @@ _STATE = RUN / "demo.json"
 def main(args: Sequence[str]) -> int:
     """Run one of the forms."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # So that everything is taken down.
-    _install_packages()
-    if list(args) == ["packages"]:
-        if packages := missing_packages():
+    for_tests = list(args) == ["packages"]
+    _install_packages(for_tests=for_tests)
+    if for_tests:
+        if packages := _missing_packages(for_tests=True):
             raise SystemExit(f"missing Debian packages: {' '.join(packages)}. As root this installs them")
         return 0
     if found := problems():
@@ -67,8 +69,12 @@ def main(args: Sequence[str]) -> int:
     return forms[args[0]](args[1:]) if args and args[0] in forms else _demo(args)
 
 
-def _install_packages() -> None:
-    packages = missing_packages()
+def _missing_packages(*, for_tests: bool) -> list[str]:
+    return missing_packages() + (browser.missing_packages() if for_tests else [])
+
+
+def _install_packages(*, for_tests: bool) -> None:
+    packages = _missing_packages(for_tests=for_tests)
     if not packages or os.geteuid() or shutil.which("apt-get") is None:
         return
     _say(f"installing Debian packages {' '.join(packages)} ...")
@@ -138,7 +144,7 @@ def _demo(args: Sequence[str]) -> int:
                     lab.end()
         if options.keep:
             _say("the cluster runs on:")
-            _say("  make ui DEMO=yes                  the master's web page, at http://localhost:8080")
+            _say("  make ui DEMO=yes                  the pages of Spark, at http://localhost:8080")
             _say("  make submit DEMO=yes JOB=job.py   your own job; make shell, status and wait work the same way")
             _say("  make demo ARGS='exec worker-1'    a shell on a worker")
             _say("  make demo ARGS=down               takes it down")

@@ -61,7 +61,6 @@ _PACKAGES = {
     "ip": "iproute2",
     "nsenter": "util-linux",
     "ssh-keygen": "openssh-client",
-    "chromedriver": "chromium-driver",
 }
 """The Debian package of each program that the lab calls."""
 

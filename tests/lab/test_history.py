@@ -133,6 +133,18 @@ def finished(demo: Cluster) -> str:
 
 
 @pytest.fixture
+def window() -> Iterator[browser.Browser]:
+    """A real browser; CI must have one."""
+    if packages := browser.missing_packages():
+        reason = f"a program is missing, which Debian has in {packages[0]}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with browser.opened() as opened:
+        yield opened
+
+
+@pytest.fixture
 def ui(demo_deployment: Deployment) -> Iterator[str]:
     """What `make ui` opens."""
     command = [sys.executable, "tools/on_master.py", "ui"]
@@ -193,7 +205,12 @@ def test_the_front_and_the_history_server_may_do_little(demo: Cluster) -> None:
 
 
 def test_every_link_of_every_page_leads_where_it_says_through_the_one_port(
-    demo: Cluster, killed: str, finished: str, ui: str, record_property: Callable[[str, object], None]
+    demo: Cluster,
+    killed: str,
+    finished: str,
+    ui: str,
+    window: browser.Browser,
+    record_property: Callable[[str, object], None],
 ) -> None:
     running, application = submitted(demo.master(), "running", 600)
 
@@ -205,9 +222,8 @@ def test_every_link_of_every_page_leads_where_it_says_through_the_one_port(
         until(
             lambda: shown_stages(demo, finished) and shown_stages(demo, killed), SHOWN_SECONDS, "the history has both"
         )
-        with browser.opened() as window:
-            pages = [page for start in (ui, f"{ui}history/?showIncomplete=true") for page in window.walk(start, ours)]
-            take_pictures(window, {"master": ui, "history": f"{ui}history/"})
+        pages = [page for start in (ui, f"{ui}history/?showIncomplete=true") for page in window.walk(start, ours)]
+        take_pictures(window, {"master": ui, "history": f"{ui}history/"})
     finally:
         end(running, demo.master())
     record_property("pages walked:", len(pages))

@@ -39,6 +39,21 @@ def test_missing_packages_are_named_and_installed(ran: list[list[str]], capsys: 
     assert install[-4:] == ["install", "--no-install-recommends", "dnf", "systemd-container"]
 
 
+def test_what_the_tests_alone_need_is_asked_for_by_their_own_command(
+    ran: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A browser takes more room than all else."""
+    monkeypatch.setattr(shutil, "which", lambda program: None if program == "chromedriver" else f"/usr/bin/{program}")
+    with pytest.raises(SystemExit, match="missing Debian packages: chromium-driver"):
+        demo.main(["packages"])  # it was not really installed
+    assert ran[-1][-1] == "chromium-driver"
+    del ran[:]
+    monkeypatch.setattr(demo, "problems", lambda: ["no Terraform"])
+    with pytest.raises(SystemExit, match="no Terraform"):
+        demo.main([])
+    assert ran == []
+
+
 def test_who_is_not_root_gets_their_names(ran: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(SystemExit, match="missing Debian packages: dnf systemd-container"):
