@@ -53,7 +53,7 @@ def test_event_logs_are_copied_to_where_the_master_s_role_may_write() -> None:
 def test_event_logs_lie_where_the_boot_makes_their_folder_and_the_unit_may_write() -> None:
     assert (
         found(r'^EVENT_LOGS = "(.*)"')
-        == found(r'-m 2750 "\$ROOT(/var/.*)"')
+        == found(r'-m 750 "\$ROOT(/var/lib/spark-ev.*)"')
         == found(r"^ReadWritePaths=(/var/lib/\S+)$")
     )
 

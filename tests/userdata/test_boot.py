@@ -147,9 +147,9 @@ def test_a_master_has_a_user_that_reads_what_drivers_log_and_no_more(master: Nod
     assert made == [
         "useradd --system --user-group --no-create-home --home-dir / --shell /usr/sbin/nologin spark-history"
     ]
-    folder = "install -d -o spark-driver -g spark-history -m 2750 /var/lib/spark-events"
+    folder = "install -d -o spark-driver -g spark-history -m 750 /var/lib/spark-events"
     assert folder in master.calls_of("install")
-    assert (master.root / "var/lib/spark-events").stat().st_mode & 0o7777 == 0o2750
+    assert (master.root / "var/lib/spark-events").stat().st_mode & 0o7777 == 0o750
 
 
 def test_a_master_whose_spark_has_a_flaw_gets_no_history_server(master: Node) -> None:

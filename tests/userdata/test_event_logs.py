@@ -161,6 +161,17 @@ def test_checksums_and_links_are_no_logs(folder: Path, copier: event_logs.Copier
     assert logs_in_bucket() == {f"{APP}/events_1_app-1.zstd": "one"}
 
 
+def test_what_another_user_logged_is_left_out(folder: Path, copier: event_logs.Copier) -> None:
+    """Whoever runs Spark as root, and not by the commands for people."""
+    write(folder, f"{APP}/events_1_app-1.zstd", "one")
+    write(folder, "eventlog_v2_app-2/events_1_app-2.zstd", "two")
+    may = os.access
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "access", lambda path, mode: "app-2" not in str(path) and may(path, mode))
+        assert copier.copy(everything=True) == []
+    assert logs_in_bucket() == {f"{APP}/events_1_app-1.zstd": "one"}
+
+
 def test_what_is_in_the_bucket_is_not_sent_again_nor_after_a_restart(
     folder: Path, copier: event_logs.Copier, monkeypatch: pytest.MonkeyPatch
 ) -> None:

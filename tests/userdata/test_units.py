@@ -222,7 +222,6 @@ def test_when_the_host_goes_down_drivers_end_before_the_copies_of_their_event_lo
     (path,) = [path for path in SERVICES if path.name == "spark-event-logs.service"]
     service = unit(path)["Service"]
     assert service["User"] == drivers.USER, "it reads what they wrote, and no more"
-    assert service["SupplementaryGroups"] == "spark-history"
     assert 30 <= int(service["TimeoutStopSec"]) <= 90
     assert re.fullmatch(r"\d+M", service["MemoryMax"])
     assert unit(path)["Install"]["WantedBy"] == "multi-user.target"
@@ -242,6 +241,14 @@ def test_the_history_server_may_write_nothing_and_has_a_user_and_a_configuration
     master, *_ = [unit(path)["Service"] for path in SERVICES if path.name == "spark-master.service"]
     of_drivers = int(drivers.PROPERTIES["OOMScoreAdjust"])
     assert int(master["OOMScoreAdjust"]) < int(service["OOMScoreAdjust"]) < of_drivers
+
+
+def test_what_a_driver_writes_has_the_group_of_the_history_server_and_it_reads_the_configuration_by_its_own() -> None:
+    """Set-group-id on the folder would do that, too, but a unit with RestrictSUIDSGID= may not make such folders."""
+    assert drivers.PROPERTIES["RestrictSUIDSGID"] == "yes"
+    assert drivers.GROUP == "spark-history"
+    assert f"--gid={drivers.GROUP}" in drivers.command("x", ["true"])
+    assert drivers.PROPERTIES["SupplementaryGroups"] == drivers.USER
 
 
 def test_the_front_runs_as_nobody_and_as_no_unit_of_the_distribution_s() -> None:

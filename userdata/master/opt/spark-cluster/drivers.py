@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import settings
 
 USER = "spark-driver"
+GROUP = "spark-history"  # of what they write, by which the history server reads their event logs
 HOME = f"/home/{USER}"
 SCRATCH = f"/var/lib/{USER}"
 LOGS = "/var/log/spark-drivers"
@@ -39,6 +40,8 @@ STOPPED_STATUS = 143  # of a driver that systemd ended, or that is not known any
 # https://www.freedesktop.org/software/systemd/man/latest/org.freedesktop.systemd1.html: ExecMainCode
 EXITED = "1"
 PROPERTIES = {
+    # The group that reads Spark's configuration.
+    "SupplementaryGroups": USER,
     # One that eats all goes first, and takes neither the master nor the agent of the session along.
     "OOMScoreAdjust": "500",
     "LimitNOFILE": "65536",
@@ -189,7 +192,7 @@ def command(name: str, program: list[str], *options: str, writes: bool = False) 
         "SPARK_SUBMIT_OPTS": f"-Djava.io.tmpdir={scratch} -Dderby.system.home={scratch}",
     }
     return [
-        *("systemd-run", "--quiet", f"--unit={unit(name)}", f"--uid={USER}", f"--gid={USER}", f"--slice={SLICE}"),
+        *("systemd-run", "--quiet", f"--unit={unit(name)}", f"--uid={USER}", f"--gid={GROUP}", f"--slice={SLICE}"),
         *("--service-type=exec", f"--working-directory={here if stays else HOME}"),
         *(f"--property={key}={value}" for key, value in PROPERTIES.items()),
         *(f"--setenv={key}={value}" for key, value in variables.items()),

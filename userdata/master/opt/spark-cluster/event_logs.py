@@ -76,9 +76,14 @@ def bucket() -> str:
 
 
 def logs() -> list[Log]:
-    """All that are there. What begins with a dot is Hadoop's own; a link is no log."""
+    """All that are there. What begins with a dot is Hadoop's own; a link is no log.
+
+    Left out is what another user has logged, which this one cannot read: root, who ran Spark as itself.
+    """
     found = []
     for top in os.listdir(local("")):
+        if not os.access(local(top), os.R_OK):
+            continue
         files = [f"{top}/{name}" for name in os.listdir(local(top))] if is_folder(top) else [top]
         stats = {}
         for path in files:
