@@ -90,7 +90,9 @@ class BucketAddress:
 
     def allow_event_logs(self) -> list[Allow]:
         """Statements that allow to keep event logs: S3A also copies and deletes what a driver names anew at its end."""
-        return self.allow({EVENT_LOGS_PREFIX: (*_READ, *_WRITE)})
+        # Before it uses the folder S3A asks whether it is an object, and takes 403 for an error.
+        folder = Allow(_READ, (f"{self.arn}/{EVENT_LOGS_PREFIX}",))
+        return [*self.allow({EVENT_LOGS_PREFIX: (*_READ, *_WRITE)}), folder]
 
     def allow(self, actions: Mapping[str, Sequence[str]], on_bucket: Sequence[str] = _LIST) -> list[Allow]:
         """Statements that allow `on_bucket`, and what `actions` has for each prefix on what is below that."""

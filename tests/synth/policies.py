@@ -31,3 +31,12 @@ def arn(stack: Synthesized, kind: str, name: str) -> str:
 def bucket_arn(stack: Synthesized) -> str:
     """A reference to the ARN of the cluster's own bucket."""
     return arn(stack, "aws_s3_bucket", "spark_storage_bucket")
+
+
+def event_logs(bucket: str) -> list[dict[str, Any]]:
+    """What who keeps event logs in a bucket may do; S3A asks for the folder as for an object."""
+    return [
+        allow(LIST, bucket),
+        allow(READ_WRITE, f"{bucket}/spark-events/*"),
+        allow(["s3:GetObject"], f"{bucket}/spark-events"),
+    ]

@@ -13,6 +13,7 @@ from cdktf_cdktf_provider_aws.provider import AwsProvider
 from cdktf_cdktf_provider_aws.security_group import SecurityGroup
 
 from spark_cluster import Allow, CallerRole, ExistingCluster, SparkCluster
+from tests.synth import policies
 from tests.synth.conftest import REQUIRED
 from tests.synth.policies import LIST, LIST_UPLOADS, READ_WRITE, allow, bucket_arn
 from tests.synth.synthesized import Synthesized, plain, reached
@@ -87,7 +88,7 @@ def test_any_role_may_be_let_to_write_data_and_to_submit(
     parameter = f"${{{found.address('aws_ssm_parameter', 'spark_spark_secret_parameter')}.arn}}"
     assert statements(data) == [allow(LIST_UPLOADS, bucket), allow(READ_WRITE, f"{bucket}/data/*")]
     assert statements(secret) == [allow(["ssm:GetParameter"], parameter)]
-    assert statements(event_logs) == [allow(LIST, bucket), allow(READ_WRITE, f"{bucket}/spark-events/*")]
+    assert statements(event_logs) == policies.event_logs(bucket)
 
 
 def test_a_node_of_another_cluster_waits_for_what_its_role_is_granted(

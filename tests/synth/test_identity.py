@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from spark_cluster import SparkArchive, fleet_key
-from tests.synth.policies import LIST, LIST_UPLOADS, READ_WRITE, allow, arn, bucket_arn
+from tests.synth.policies import LIST, LIST_UPLOADS, READ_WRITE, allow, arn, bucket_arn, event_logs
 from tests.synth.synthesized import Statements, Synthesized, listed
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def test_the_masters_policies_are_these_and_no_other(default: Synthesized) -> No
             allow(["s3:GetObject"], f"{bucket}/artifacts/*"),
             allow(PUT, f"{bucket}/artifacts/spark/*"),
         ],
-        "event_logs": [allow(LIST, bucket), allow(READ_WRITE, f"{bucket}/spark-events/*")],
+        "event_logs": event_logs(bucket),
         "boot_logs": [allow(LIST, bucket), allow(["s3:GetObject", "s3:PutObject"], f"{bucket}/boot-logs/*")],
     }
 
