@@ -185,8 +185,9 @@ def test_workers_are_not_taken_away_through_the_port(demo: Cluster) -> None:
     assert demo.alive() == alive != set()
 
 
-def test_the_front_and_the_history_server_may_do_little(demo: Cluster) -> None:
-    master = demo.master()
+@pytest.mark.parametrize("name", ["demo", "debian", "baked"])
+def test_the_front_and_the_history_server_may_do_little(request: pytest.FixtureRequest, name: str) -> None:
+    master = request.getfixturevalue(name).master()
     for unit in ("spark-front", "spark-history"):
         assert run(master, "systemctl", "is-active", unit).stdout == "active\n"
         pid = run(master, "systemctl", "show", "--property=MainPID", "--value", unit).stdout.strip()
