@@ -31,3 +31,15 @@ def arn(stack: Synthesized, kind: str, name: str) -> str:
 def bucket_arn(stack: Synthesized) -> str:
     """A reference to the ARN of the cluster's own bucket."""
     return arn(stack, "aws_s3_bucket", "spark_storage_bucket")
+
+
+def read_data(bucket: str) -> list[dict[str, object]]:
+    """Statements by which a role may list a bucket, and read its data."""
+    read = ["s3:GetObject"]
+    return [allow(LIST, bucket), allow(read, f"{bucket}/data/*"), allow(read, f"{bucket}/data")]
+
+
+def read_write_data(bucket: str) -> list[dict[str, object]]:
+    """Statements by which a role may list a bucket and its uploads, and read and write its data."""
+    look = allow(["s3:GetObject"], f"{bucket}/data")
+    return [allow(LIST_UPLOADS, bucket), allow(READ_WRITE, f"{bucket}/data/*"), look]
