@@ -86,9 +86,16 @@ def test_a_node_knows_aws_by_its_own_names_alone(demo: Cluster) -> None:
         assert "AWS_" not in told.stdout
 
 
-@pytest.mark.parametrize("name", ["demo", "debian", "baked"])
-def test_java_trusts_the_hosts_that_jobs_need(request: pytest.FixtureRequest, name: str) -> None:
-    cluster: Cluster = request.getfixturevalue(name)
+def test_java_trusts_the_hosts_that_jobs_need(demo: Cluster) -> None:
+    _trusted_by_java(demo)
+
+
+def test_java_of_other_images_trusts_them_too(debian: Cluster, baked: Cluster) -> None:
+    _trusted_by_java(debian)
+    _trusted_by_java(baked)
+
+
+def _trusted_by_java(cluster: Cluster) -> None:
     bucket = cluster.bucket()
     hosts = [f"{bucket}.s3.{REGION}.amazonaws.com", f"{bucket}.s3.amazonaws.com", f"s3.{REGION}.amazonaws.com"]
     urls = [f"https://{host}/" for host in [*hosts, MAVEN_HOST]]
