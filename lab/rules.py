@@ -584,6 +584,14 @@ RULES: tuple[Rule, ...] = (
         test=f"{_UNIT}test_an_empty_object_has_no_range",
     ),
     Rule(
+        calls=("s3:GetObject",),
+        argument="IfMatch",
+        words="be the ETag that the object has now",
+        page=f"{_S3}API/API_GetObject.html",
+        holder="moto",
+        test="tests/unit/test_permissions.py::test_a_get_is_conditional_and_of_a_range",
+    ),
+    Rule(
         calls=("ec2:DescribeInstances",),
         argument="MaxResults",
         words="be 5 to 1000",

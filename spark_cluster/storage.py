@@ -78,11 +78,12 @@ class BucketAddress:
 
     def grant_read_data(self, grants: Grants, grantee: Grantee) -> None:
         """Let a role list the bucket and read `data/`."""
-        grants.give(grantee, "read_data", *self.allow({DATA_PREFIX: _READ}))
+        grants.give(grantee, "read_data", *self.allow({DATA_PREFIX: _READ}), self._look_at(DATA_PREFIX))
 
     def grant_read_write_data(self, grants: Grants, grantee: Grantee) -> None:
         """Let a role list the bucket and its uploads, and read, write and delete in `data/`."""
-        grants.give(grantee, "data", *self.allow({DATA_PREFIX: (*_READ, *_WRITE)}, (*_LIST, _LIST_UPLOADS)))
+        statements = self.allow({DATA_PREFIX: (*_READ, *_WRITE)}, (*_LIST, _LIST_UPLOADS))
+        grants.give(grantee, "data", *statements, self._look_at(DATA_PREFIX))
 
     def grant_keep_event_logs(self, grants: Grants, grantee: Grantee) -> None:
         """Let a role list the bucket, and write the event logs of its drivers."""
@@ -90,9 +91,7 @@ class BucketAddress:
 
     def allow_event_logs(self) -> list[Allow]:
         """Statements that allow to keep event logs: S3A also copies and deletes what a driver names anew at its end."""
-        # Before it uses the folder S3A asks whether it is an object, and takes 403 for an error.
-        folder = Allow(_READ, (f"{self.arn}/{EVENT_LOGS_PREFIX}",))
-        return [*self.allow({EVENT_LOGS_PREFIX: (*_READ, *_WRITE)}), folder]
+        return [*self.allow({EVENT_LOGS_PREFIX: (*_READ, *_WRITE)}), self._look_at(EVENT_LOGS_PREFIX)]
 
     def allow(self, actions: Mapping[str, Sequence[str]], on_bucket: Sequence[str] = _LIST) -> list[Allow]:
         """Statements that allow `on_bucket`, and what `actions` has for each prefix on what is below that."""
@@ -104,6 +103,10 @@ class BucketAddress:
             *(Allow(allowed, (f"{self.arn}/{prefix}/*",)) for prefix, allowed in actions.items()),
             *self._use_key(writes=any("s3:PutObject" in allowed for allowed in actions.values())),
         ]
+
+    def _look_at(self, prefix: str) -> Allow:
+        """S3A asks for an object of a folder's own name before it lists the folder, and for that of each one above."""
+        return Allow(_READ, (f"{self.arn}/{prefix}",))
 
     def _use_key(self, *, writes: bool) -> list[Allow]:
         if self.kms_key_arn is None:

@@ -185,6 +185,7 @@ def test_workers_are_not_taken_away_through_the_port(demo: Cluster) -> None:
     assert demo.alive() == alive != set()
 
 
+@pytest.mark.usefixtures("choices_deployment")
 @pytest.mark.parametrize("name", ["demo", "debian", "baked"])
 def test_the_front_and_the_history_server_may_do_little(request: pytest.FixtureRequest, name: str) -> None:
     master = request.getfixturevalue(name).master()

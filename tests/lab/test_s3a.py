@@ -34,7 +34,7 @@ back = spark.read.parquet(where)
 sums = back.groupBy("part").agg(f.sum("id").alias("sum")).orderBy("part")
 print("sums", [row["sum"] for row in sums.collect()])
 table = where.rpartition("/")[2]
-spark.sql(f"create table {{{{table}}}} as select 7 as n")
+spark.sql(f"create table {{{{table}}}} using parquet as select 7 as n")
 print("table", spark.table(table).first()[0])
 """
 SUMS = f"sums {[sum(range(part, ROWS, 3)) for part in range(3)]}"

@@ -40,3 +40,15 @@ def event_logs(bucket: str) -> list[dict[str, Any]]:
         allow(READ_WRITE, f"{bucket}/spark-events/*"),
         allow(["s3:GetObject"], f"{bucket}/spark-events"),
     ]
+
+
+def read_data(bucket: str) -> list[dict[str, object]]:
+    """Statements by which a role may list a bucket, and read its data."""
+    read = ["s3:GetObject"]
+    return [allow(LIST, bucket), allow(read, f"{bucket}/data/*"), allow(read, f"{bucket}/data")]
+
+
+def read_write_data(bucket: str) -> list[dict[str, object]]:
+    """Statements by which a role may list a bucket and its uploads, and read and write its data."""
+    look = allow(["s3:GetObject"], f"{bucket}/data")
+    return [allow(LIST_UPLOADS, bucket), allow(READ_WRITE, f"{bucket}/data/*"), look]

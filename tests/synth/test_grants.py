@@ -15,7 +15,7 @@ from cdktf_cdktf_provider_aws.security_group import SecurityGroup
 from spark_cluster import Allow, CallerRole, ExistingCluster, SparkCluster
 from tests.synth import policies
 from tests.synth.conftest import REQUIRED
-from tests.synth.policies import LIST, LIST_UPLOADS, READ_WRITE, allow, bucket_arn
+from tests.synth.policies import allow, bucket_arn, read_data, read_write_data
 from tests.synth.synthesized import Synthesized, plain, reached
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def test_any_role_may_be_let_to_read_data(stack: TerraformStack, cluster: SparkC
     found = Synthesized(stack)
     [policy] = policies_of(found, name)
     bucket = bucket_arn(found)
-    assert statements(policy) == [allow(LIST, bucket), allow(["s3:GetObject"], f"{bucket}/data/*")]
+    assert statements(policy) == read_data(bucket)
 
 
 @pytest.mark.parametrize("kind", ROLES)
@@ -86,7 +86,7 @@ def test_any_role_may_be_let_to_write_data_and_to_submit(
     data, event_logs, secret = policies_of(found, name)
     bucket = bucket_arn(found)
     parameter = f"${{{found.address('aws_ssm_parameter', 'spark_spark_secret_parameter')}.arn}}"
-    assert statements(data) == [allow(LIST_UPLOADS, bucket), allow(READ_WRITE, f"{bucket}/data/*")]
+    assert statements(data) == read_write_data(bucket)
     assert statements(secret) == [allow(["ssm:GetParameter"], parameter)]
     assert statements(event_logs) == policies.event_logs(bucket)
 
@@ -104,7 +104,7 @@ def test_a_node_of_another_cluster_waits_for_what_its_role_is_granted(
     assert len(data) == 2
     own, granted = data.pop("data"), data.popitem()[1]
     bucket = bucket_arn(found)
-    assert granted == [allow(LIST_UPLOADS, bucket), allow(READ_WRITE, f"{bucket}/data/*")]
+    assert granted == read_write_data(bucket)
     assert own != granted
     graph = {plain(node): {plain(one) for one in needed} for node, needed in found.graph().items()}
     for name in ("spark", "other"):
@@ -445,8 +445,8 @@ def test_grants_on_a_cluster_of_another_program(stack: TerraformStack) -> None:
     }
     partition = found.address("data.aws_partition", "analytics_location_partition")
     bucket = f"arn:${{{partition}.partition}}:s3:::${{{about}.bucket_name}}"
-    listing, read, use_key = granted["analytics-spark-read_data-"]
-    assert (listing, read) == (allow(LIST, bucket), allow(["s3:GetObject"], f"{bucket}/data/*"))
+    listing, read, use_key, look = granted["analytics-spark-read_data-"]
+    assert [listing, read, look] == read_data(bucket)
     assert use_key["Resource"] == [KEY]
     assert {rule[1] for rule in rules(found)} == {"sg-9", f"${{{about}.security_group_id}}"}
     assert len(rules(found)) == 5

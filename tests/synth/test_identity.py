@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from spark_cluster import SparkArchive, fleet_key
-from tests.synth.policies import LIST, LIST_UPLOADS, READ_WRITE, allow, arn, bucket_arn, event_logs
+from tests.synth.policies import LIST, allow, arn, bucket_arn, event_logs, read_write_data
 from tests.synth.synthesized import Statements, Synthesized, listed
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def test_the_masters_policies_are_these_and_no_other(default: Synthesized) -> No
         "fleet_public_key": [
             allow(["ssm:GetParameter", "ssm:PutParameter"], parameter_arn(default, "fleet_key_public"))
         ],
-        "data": [allow(LIST_UPLOADS, bucket), allow(READ_WRITE, f"{bucket}/data/*")],
+        "data": read_write_data(bucket),
         "artifacts": [
             allow(LIST, bucket),
             allow(["s3:GetObject"], f"{bucket}/artifacts/*"),
@@ -110,7 +110,7 @@ def test_the_workers_policies_are_these_and_no_other(default: Synthesized) -> No
         "complete_launch": [allow(["autoscaling:CompleteLifecycleAction"], group)],
         "spark_secret": [allow(["ssm:GetParameter"], parameter_arn(default, "spark_secret"))],
         "fleet_public_key": [allow(["ssm:GetParameter"], parameter_arn(default, "fleet_key_public"))],
-        "data": [allow(LIST_UPLOADS, bucket), allow(READ_WRITE, f"{bucket}/data/*")],
+        "data": read_write_data(bucket),
         "artifacts": [allow(LIST, bucket), allow(["s3:GetObject"], f"{bucket}/artifacts/*")],
         "boot_logs": [allow(LIST, bucket), allow(["s3:PutObject"], f"{bucket}/boot-logs/*")],
     }

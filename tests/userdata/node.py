@@ -85,7 +85,13 @@ case $1 in
       [[ ! -e $4 || $(<"$4") != "$etag" ]] || exit 4
       echo "$etag" >"$4"
     fi
-    if [[ $3 == - ]]; then cat "$object"; else cp "$object" "$3"; fi ;;
+    file=$3
+    shift "$(($# < 4 ? $# : 4))"
+    while (($#)); do
+      ! cp "$FAKE_BUCKET/${1#s3://*/}" "$2" 2>/dev/null
+      shift 2
+    done
+    if [[ $file == - ]]; then cat "$object"; else cp "$object" "$file"; fi ;;
   store-log) mkdir -p "$FAKE_BUCKET/boot-logs"; cp "$2" "$FAKE_BUCKET/boot-logs/i-0abc" ;;
 esac
 """

@@ -632,6 +632,19 @@ def test_aws_is_asked_through_the_proxy_that_the_node_has(
 # Objects
 
 
+def test_others_are_fetched_before_it_as_far_as_they_are_there(
+    tmp_path: Path, settle: Callable[..., None], s3: Any
+) -> None:
+    settle("worker")
+    for name in ("spark", "jar"):
+        s3.put_object(Bucket="demo-bucket", Key=f"artifacts/spark/{name}", Body=name.encode())
+    address = "s3://demo-bucket/artifacts/spark"
+    ahead = [part for name in ("jar", "other") for part in (f"{address}/{name}", str(tmp_path / name))]
+    aws.fetch(f"{address}/spark", str(tmp_path / "spark"), str(tmp_path / "etag"), *ahead)
+    assert {name: (tmp_path / name).read_text() for name in ("spark", "jar")} == {"spark": "spark", "jar": "jar"}
+    assert not (tmp_path / "other").exists()
+
+
 def test_an_object_is_fetched(tmp_path: Path, settle: Callable[..., None], s3: Any) -> None:
     settle("worker")
     s3.put_object(Bucket="demo-bucket", Key="artifacts/spark/x.tgz", Body=b"Spark")

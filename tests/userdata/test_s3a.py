@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import json
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 import s3a
 
-from tests.userdata.node import ARCHIVE, CDN, Node, sha512, tar
+from tests.userdata.node import ARCHIVE, AWS, CDN, LIB, Node, sha512, tar
 from tests.userdata.test_boot import assert_failed, assert_succeeded
 
 if TYPE_CHECKING:
@@ -58,13 +59,15 @@ def list_jars(node: Node, table: object = TABLE) -> None:
     node.mock_file("s3a_jars.json", json.dumps(table).encode())
 
 
-def spark(jars: dict[str, bytes]) -> bytes:
-    files = {f"spark-4.3.0/jars/{name}": content for name, content in jars.items()}
+@functools.cache
+def spark(*jars: tuple[str, bytes]) -> bytes:
+    """The same archive for the same jars, whenever it is made."""
+    files = {f"spark-4.3.0/jars/{name}": content for name, content in jars}
     return tar({"spark-4.3.0/bin/spark-class": b"#!/bin/bash\n", "spark-4.3.0/conf/x": b"", **files}, "w:gz")
 
 
 def with_spark(node: Node, jars: dict[str, bytes], **told: object) -> Node:
-    archive = spark(jars)
+    archive = spark(*jars.items())
     for url in (CDN, ARCHIVE):
         node.serve(url, archive)
     node.settings.update({**TOLD, "spark_checksum": sha512(archive), **told})
@@ -109,6 +112,21 @@ def test_a_worker_takes_them_from_the_bucket_alone(first: Node, tmp_path: Path) 
     assert added(worker) == ADDED
     assert (worker.root / "opt/spark-4.3.0/jars/bundle-2.35.4.jar").read_bytes() == SLIM_SDK
     assert not [call for call in worker.calls_of("curl") if MAVEN in call]
+    fetches = [call for call in worker.calls if call.startswith("aws.py fetch ")]
+    assert len([call for call in fetches if ".jar" in call]) == 1, fetches
+    assert all(name in fetches[1] for name in ADDED), "one program fetches them all"
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_a_jar_that_came_with_spark_and_is_not_right_is_fetched_again(first: Node, tmp_path: Path, name: str) -> None:
+    """It may have been cut off, or have been put there a moment later than Spark."""
+    first.boot()
+    (tmp_path / "worker").mkdir()
+    worker = with_spark(Node(tmp_path / "worker", "worker"), IN_SPARK)
+    shutil.copytree(first.bucket / "artifacts/spark", worker.bucket / "artifacts/spark")
+    worker.mock(f"{worker.root}/{LIB}/aws.py", AWS.replace("! cp ", f"[[ $1 == *{name} ]] || ! cp "))
+    assert_succeeded(worker, worker.boot())
+    assert added(worker) == ADDED
 
 
 def test_the_sdk_stays_whole_if_no_smaller_one_is_told(first: Node) -> None:

@@ -78,6 +78,11 @@ class Artifact:
         return self.slim_digest or self.digest
 
     @property
+    def ends(self) -> Sequence[str]:
+        """Of the names of what is shared, as far as a worker needs it."""
+        return ("",) if self.copy_digest else ("", ".sha512")
+
+    @property
     def unsure(self) -> Path:
         """Is there from before it is unpacked until that boot has ended."""
         return UNPACKING / (self.folder.name if self.program else self.file)
@@ -191,12 +196,23 @@ def digest_of(file: Path, name: str) -> str:
     return digest.hexdigest()
 
 
+def digest_in(file: Path, name: str = "sha512") -> str:
+    """The digest that a file names; empty if there is none."""
+    if not file.exists():
+        return ""
+    # Either "<digest>  <file>", or gpg's "<file>: <digest in groups over several lines>".
+    text = "".join(file.read_text(encoding="utf-8", errors="replace").split()).rpartition(":")[2]
+    found = re.search(rf"[0-9a-f]{{{DIGITS[name]}}}", text.lower())
+    return found.group() if found else ""
+
+
 class Fetch:
     """How one artifact comes to its place."""
 
-    def __init__(self, artifact: Artifact, deadline: float) -> None:
-        self.artifact, self.deadline = artifact, deadline
+    def __init__(self, artifact: Artifact, deadline: float, ahead: Sequence[str] = ()) -> None:
+        self.artifact, self.deadline, self.ahead = artifact, deadline, ahead
         self.tarball = DOWNLOADS / artifact.file
+        self.beside = DOWNLOADS / f"{artifact.file}.sha512"
         self.etag = DOWNLOADS / f"{artifact.file}.etag"
         self.aside = artifact.folder.with_name(f"{artifact.unsure.name}.unpacking")
         self.wrong: dict[str, WrongBytesError] = {}
@@ -205,6 +221,8 @@ class Fetch:
 
     def run(self) -> None:
         """Rounds over all sources until one gives the right bytes: a worker without internet waits for the copy."""
+        if self.take_what_came_ahead():
+            return None
         sources, problem = [self.artifact.copy, *self.artifact.sources], ""
         seconds = self.deadline - time.monotonic()
         for ended, _ in enumerate(polling.rounds(seconds, PAUSE_SECONDS, LONGEST_PAUSE_SECONDS), start=1):
@@ -223,6 +241,18 @@ class Fetch:
                 raise ArtifactError(f"checksum of {self.artifact.file} is wrong, {list(self.wrong.values())[-1]}")
             log(f"no source has {self.artifact.name} yet")
         raise ArtifactError(f"no source had {self.artifact.file}, last: {problem}")
+
+    def take_what_came_ahead(self) -> bool:
+        """A jar that came with Spark; whether that is the right one."""
+        if self.artifact.program or not self.tarball.exists():
+            return False
+        want = self.artifact.copy_digest or digest_in(self.beside)
+        if not want or digest_of(self.tarball, algorithm(want)) != want:
+            return False
+        self.begin_unpacking()
+        shutil.move(self.tarball, self.aside / self.artifact.file)
+        self.put_in_place("")
+        return True
 
     def take(self, source: str) -> None:
         """All of it from one source."""
@@ -272,7 +302,7 @@ class Fetch:
         digest = hashlib.new(algorithm(self.artifact.digest))
         wanted = self.background.submit(self.wanted, source)
         self.begin_unpacking()
-        fetching = self.start(AWS, "fetch", source, "-", str(self.etag), stdout=subprocess.PIPE)
+        fetching = self.start(AWS, "fetch", source, "-", str(self.etag), *self.ahead, stdout=subprocess.PIPE)
         with cast("IO[bytes]", fetching.stdout) as tarball:
             problem = self.unpack(tarball, digest)
         want = wanted.result()
@@ -314,10 +344,8 @@ class Fetch:
             file.unlink(missing_ok=True)
             with contextlib.suppress(SourceError):
                 self.download(url, file)
-                # Either "<digest>  <file>", or gpg's "<file>: <digest in groups over several lines>".
-                text = "".join(file.read_text(encoding="utf-8", errors="replace").split()).rpartition(":")[2]
-                if found := re.search(rf"[0-9a-f]{{{DIGITS[url.rpartition('.')[2]]}}}", text.lower()):
-                    return found.group()
+                if digest := digest_in(file, url.rpartition(".")[2]):
+                    return digest
         return ""
 
     def download(self, source: str, file: Path, etag: Path | None = None) -> bool:
@@ -431,9 +459,8 @@ class Fetch:
         """The checksum last: a worker that finds it finds the tarball it belongs to."""
         if len(digest) != DIGITS["sha512"]:
             digest = digest_of(self.tarball, "sha512")
-        beside = DOWNLOADS / f"{self.artifact.file}.sha512"
-        beside.write_text(f"{digest}  {self.artifact.file}\n", encoding="ascii")
-        both = ((self.tarball, self.artifact.copy), (beside, f"{self.artifact.copy}.sha512"))
+        self.beside.write_text(f"{digest}  {self.artifact.file}\n", encoding="ascii")
+        both = ((self.tarball, self.artifact.copy), (self.beside, f"{self.artifact.copy}.sha512"))
         try:
             failed = any(self.start(STORE_ONCE, str(file), url).wait() for file, url in both)
         except TimeIsOverError:
@@ -473,9 +500,8 @@ def keep_on_disk(folder: Path) -> None:
         os.close(directory)
 
 
-def fetch(artifacts: Sequence[Artifact], deadline: float) -> None:
+def fetch(fetches: Sequence[Fetch]) -> None:
     """Fetch some side by side; if one fails, the others end."""
-    fetches = [Fetch(artifact, deadline) for artifact in artifacts]
     with ThreadPoolExecutor(max(len(fetches), 1)) as pool:
         try:
             for done in as_completed([pool.submit(one.run) for one in fetches]):
@@ -496,9 +522,15 @@ def fetch_all(deadline: float) -> None:
             (folder / unsure.name).unlink(missing_ok=True)
         unsure.unlink()
     if not release.is_there():
-        fetch([release, *jars_lacking(given, s3a.expected(given), beside)], deadline)
+        early = jars_lacking(given, s3a.expected(given), beside)
+        if given["role"] == "master":
+            fetch([Fetch(one, deadline) for one in (release, *early)])
+        else:
+            # With Spark, by one program: to start one for each would take longer than they do.
+            copies = [(f"{one.copy}{end}", f"{DOWNLOADS / one.file}{end}") for one in early for end in one.ends]
+            fetch([Fetch(release, deadline, [part for copy in copies for part in copy])])
     lacking = s3a.lacking(given, jars)
-    fetch(jars_lacking(given, lacking, beside), deadline)
+    fetch([Fetch(one, deadline) for one in jars_lacking(given, lacking, beside)])
     for one in lacking:
         (beside / one.file).replace(jars / one.file)
     shutil.rmtree(beside, ignore_errors=True)

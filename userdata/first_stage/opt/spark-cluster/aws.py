@@ -107,13 +107,17 @@ def bucket_and_key(url):
     return {"Bucket": bucket, "Key": key}
 
 
-def fetch(url, file, etag_file=""):
+def fetch(url, file, etag_file="", *ahead):
     """Download an object, to standard output if the file is `-`; status 4 if there is none.
 
-    Its ETag is left in its file; an object whose ETag that has already counts as none.
+    Its ETag is left in its file; an object whose ETag that has already counts as none. Before it, what is there of
+    others is downloaded: each its address and its file.
     """
     from botocore.exceptions import ClientError
 
+    for other, beside in zip(ahead[::2], ahead[1::2]):
+        with contextlib.suppress(SystemExit):
+            fetch(other, beside)
     asked = bucket_and_key(url)
     if os.path.exists(etag_file):
         with open(etag_file, encoding="ascii") as known:
