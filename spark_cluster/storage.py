@@ -95,7 +95,7 @@ class BucketAddress:
         ]
 
     def _look_at_data(self) -> Allow:
-        """S3A asks for an object of a folder's own name before it lists the folder, and for that of each folder above."""
+        """S3A asks for an object of a folder's own name before it lists the folder, and for those of folders above."""
         return Allow(_READ, (f"{self.arn}/{DATA_PREFIX}",))
 
     def _use_key(self, *, writes: bool) -> list[Allow]:
