@@ -105,7 +105,7 @@ class BucketAddress:
         ]
 
     def _look_at(self, prefix: str) -> Allow:
-        """S3A asks for an object of a folder's own name before it lists the folder, and for that of each one above."""
+        """S3A asks for an object of a folder's own name before it lists the folder, and for those of folders above."""
         return Allow(_READ, (f"{self.arn}/{prefix}",))
 
     def _use_key(self, *, writes: bool) -> list[Allow]:

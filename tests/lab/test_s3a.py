@@ -39,6 +39,8 @@ print("table", spark.table(table).first()[0])
 """
 SUMS = f"sums {[sum(range(part, ROWS, 3)) for part in range(3)]}"
 
+EXECUTORS_SAID = "cd /var/lib/spark-local/work && cat $(ls -td app-* | head -1)/*/stderr"
+
 SLOW_WRITE = """
 import time
 from pyspark.sql import SparkSession, functions as f
@@ -65,7 +67,10 @@ def assert_writes_and_reads(cluster: Cluster, name: str, *, not_before: float = 
     assert SUMS in done.stdout, done.stdout
     assert "table 7" in done.stdout
     assert refused()[before:] == []
-    complaints = [line for line in done.stderr.splitlines() if " WARN " in line or " ERROR " in line]
+    of_executors = [run(one, "sh", "-c", EXECUTORS_SAID).stdout for one in cluster.workers().values()]
+    assert all(" INFO " in said for said in of_executors)
+    lines = [line for said in (done.stderr, *of_executors) for line in said.splitlines()]
+    complaints = [line for line in lines if " WARN " in line or " ERROR " in line]
     assert [line for line in complaints if "s3a" in line.lower()] == []
     s3 = cluster.in_aws.client("s3")
     success = s3.get_object(Bucket=cluster.bucket(), Key=f"data/{name}/_SUCCESS")["Body"].read()

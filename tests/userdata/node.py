@@ -97,7 +97,7 @@ esac
 """
 
 STORE_ONCE = """
-object=$FAKE_BUCKET/${2#s3://*/}; mkdir -p "${object%/*}"; [[ -e $object ]] || cp "$1" "$object"
+object=$FAKE_BUCKET/${2#s3://*/}; mkdir -p "${object%/*}"; [[ ! -e $object ]] || exit 5; cp "$1" "$object"
 """
 
 # Of the node's Python: it sleeps by the stand-in, as bash does, and believes it; no jitter is added to its pauses.

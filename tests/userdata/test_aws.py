@@ -16,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import artifacts
 import aws
 import files
 import node_secrets
@@ -726,7 +727,9 @@ def test_what_is_there_is_never_written_over(
     url = "s3://demo-bucket/artifacts/spark/x.tgz"
     store_once.store_once(str(tmp_path / "file"), url)
     (tmp_path / "file").write_bytes(b"b" * size)
-    store_once.store_once(str(tmp_path / "file"), url)
+    with pytest.raises(SystemExit) as ended:
+        store_once.store_once(str(tmp_path / "file"), url)
+    assert ended.value.code == artifacts.IS_THERE
     assert s3.get_object(Bucket="demo-bucket", Key="artifacts/spark/x.tgz")["Body"].read() == b"a" * size
     assert capsys.readouterr().err == f"aws: {url} is there already\n"
 

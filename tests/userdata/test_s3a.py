@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import shutil
+import time
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ HADOOP_AWS_URL = f"{MAVEN}/org/apache/hadoop/hadoop-aws/3.5.0/hadoop-aws-3.5.0.j
 SDK_URL = f"{MAVEN}/software/amazon/awssdk/bundle/2.35.4/bundle-2.35.4.jar"
 COMMITTERS_URL = f"{MAVEN}/org/apache/spark/spark-hadoop-cloud_2.13/4.3.0/spark-hadoop-cloud_2.13-4.3.0.jar"
 IN_SPARK = {"hadoop-client-api-3.5.0.jar": b"", "spark-core_2.13-4.3.0.jar": b""}
+REAL_SECONDS = 15
 ADDED = ["bundle-2.35.4.jar", "hadoop-aws-3.5.0.jar", "spark-hadoop-cloud_2.13-4.3.0.jar"]
 
 
@@ -118,13 +120,17 @@ def test_a_worker_takes_them_from_the_bucket_alone(first: Node, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("name", ADDED)
-def test_a_jar_that_came_with_spark_and_is_not_right_is_fetched_again(first: Node, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("comes", ["not", "with other bytes"])
+def test_a_jar_that_came_with_spark_and_is_not_right_is_fetched_again(
+    first: Node, tmp_path: Path, name: str, comes: str
+) -> None:
     """It may have been cut off, or have been put there a moment later than Spark."""
     first.boot()
     (tmp_path / "worker").mkdir()
     worker = with_spark(Node(tmp_path / "worker", "worker"), IN_SPARK)
     shutil.copytree(first.bucket / "artifacts/spark", worker.bucket / "artifacts/spark")
-    worker.mock(f"{worker.root}/{LIB}/aws.py", AWS.replace("! cp ", f"[[ $1 == *{name} ]] || ! cp "))
+    instead = "true" if comes == "not" else 'echo "other bytes" >"$2"'
+    worker.mock(f"{worker.root}/{LIB}/aws.py", AWS.replace("! cp ", f"[[ $1 == *{name} ]] && {instead} || ! cp "))
     assert_succeeded(worker, worker.boot())
     assert added(worker) == ADDED
 
@@ -145,13 +151,34 @@ def test_a_second_master_takes_what_the_first_one_shared(first: Node, tmp_path: 
     assert added(first) == ADDED
 
 
-def test_a_copy_of_the_committers_is_held_against_what_the_repository_publishes(first: Node, tmp_path: Path) -> None:
-    """Whoever runs jobs on a master may have put it there, before there was one."""
+def test_other_bytes_in_the_place_of_the_committers_copy_end_the_boot_of_the_master(first: Node) -> None:
+    """Whoever runs jobs on a master may have put them there, before there was a copy; workers would take them."""
     name = ADDED[2]
     first.put_object(f"artifacts/spark/{name}", b"something else")
     first.put_object(f"artifacts/spark/{name}.sha512", f"{sha512(b'something else')}  {name}\n".encode())
+    cause = f"s3://demo-bucket/artifacts/spark/{name} has other bytes than {name} must have: delete it"
+    assert_failed(first, first.boot(), "install_spark", cause)
+
+
+def test_other_bytes_in_the_place_of_a_pinned_copy_end_the_boot_of_the_master(first: Node) -> None:
+    place = f"artifacts/spark/{sha256(HADOOP_AWS)[:16]}/hadoop-aws-3.5.0.jar"
+    first.put_object(place, b"something else")
+    cause = f"s3://demo-bucket/{place} has other bytes than hadoop-aws-3.5.0.jar must have: delete it"
+    assert_failed(first, first.boot(), "install_spark", cause)
+
+
+def test_what_an_earlier_boot_has_shared_is_no_obstacle(first: Node) -> None:
+    """It was cut off between the copy and its checksum, which is there in other words."""
+    name = ADDED[2]
+    first.put_object(f"artifacts/spark/{name}", COMMITTERS)
     assert_succeeded(first, first.boot())
-    assert (first.root / f"opt/spark-4.3.0/jars/{name}").read_bytes() == COMMITTERS
+    assert (first.bucket / f"artifacts/spark/{name}.sha512").read_text().split()[0] == sha512(COMMITTERS)
+
+
+def test_a_jar_that_a_boot_had_fetched_and_not_shared_is_shared_by_the_next(first: Node) -> None:
+    first.write("/var/cache/spark-cluster/hadoop-aws-3.5.0.jar", HADOOP_AWS)
+    assert_succeeded(first, first.boot())
+    assert shared(first)["hadoop-aws-3.5.0.jar"] == HADOOP_AWS
 
 
 @pytest.mark.parametrize(
@@ -224,12 +251,24 @@ def test_a_jar_that_a_power_cut_may_have_emptied_is_fetched_again(first: Node) -
     assert (first.root / "opt/spark-4.3.0/jars/hadoop-aws-3.5.0.jar").read_bytes() == HADOOP_AWS
 
 
-def test_a_failing_jar_ends_the_others(first: Node) -> None:
-    """The boot says so at once, and does not wait for a Spark that nobody has."""
+def test_nobody_waits_for_the_others_if_a_jar_fails(first: Node) -> None:
+    """A Spark that nobody has is looked for until the boot's time is over, with a pause of half a minute by then."""
     first.serve(HADOOP_AWS_URL, b"other bytes")
     for url in (CDN, ARCHIVE):
         (first.web / url).unlink()
+    (first.site / "sitecustomize.py").unlink()
+    first.mock("sleep", f'exec {shutil.which("sleep")} "$@"')
+    began = time.monotonic()
     assert_failed(first, first.boot(), "install_spark", "checksum of hadoop-aws-3.5.0.jar is wrong")
+    assert time.monotonic() - began < REAL_SECONDS
+
+
+def test_a_jar_that_nobody_has_is_named_with_what_to_do(first: Node) -> None:
+    (first.web / COMMITTERS_URL).unlink()
+    (first.web / f"{COMMITTERS_URL}.sha1").unlink()
+    cause = f"no source had {ADDED[2]}, last: "
+    assert_failed(first, first.boot(), "install_spark", cause)
+    assert "put it into jars/ of spark_archive or into artifacts/spark/ of the bucket" in first.last_line
 
 
 def test_a_jar_s_place_in_a_repository() -> None:

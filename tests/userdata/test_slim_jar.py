@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -118,6 +120,16 @@ def test_entries_in_another_order_than_their_list_are_refused(tmp_path: Path) ->
         changed.writestr("one-more", b"")
     with pytest.raises(slim_jar.FormError, match="its entries are not in the order of its list"):
         slimmed(file)
+
+
+def test_a_full_disk_is_named_in_one_line(tmp_path: Path) -> None:
+    file = jar(tmp_path, KEPT)
+    program = [sys.executable, str(USERDATA / "common/opt/spark-cluster/slim_jar.py"), str(file), "/dev/full"]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("slim_jar: ")
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_it_is_a_program_that_node_programs_find() -> None:

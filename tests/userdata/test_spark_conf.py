@@ -141,15 +141,25 @@ def test_the_caller_s_settings_win(configure: Callable[..., dict[str, str]]) -> 
     assert properties == {**OURS, **caller, "spark.authenticate.secret": SECRET}
 
 
+OLD_ENDPOINT = {"spark.hadoop.fs.s3a.endpoint": "s3.eu-west-1.amazonaws.com"}
+
+
 @pytest.mark.parametrize(
-    ("version", "more"), [("4.3.0", {}), ("4.1.1", {}), ("4.0.5", MAGIC), ("3.5.9", MAGIC)], ids=str
+    ("version", "more"), [("4.3.0", {}), ("4.1.1", {}), ("4.0.5", MAGIC), ("3.5.9", {**MAGIC, **OLD_ENDPOINT})], ids=str
 )
 def test_s3a_is_set_up_where_its_jars_are(
-    configure: Callable[..., dict[str, str]], version: str, more: dict[str, str]
+    configure: Callable[..., dict[str, str]], root: Path, version: str, more: dict[str, str]
 ) -> None:
+    (root / "opt/spark/jars").mkdir()
+    (root / "opt/spark/jars/spark-hadoop-cloud_2.13-4.0.5.jar").touch()
     plain = configure(spark_version=version, s3a_sdk="")
     assert not [key for key in plain if "s3a" in key]
     assert configure(s3a_sdk="slim") == {**plain, **S3A, **more}
+
+
+def test_without_spark_s_side_of_the_committer_none_is_chosen(configure: Callable[..., dict[str, str]]) -> None:
+    """Of an archive with jars of its own: nothing could be written, wherever to."""
+    assert not configure(spark_version="4.0.5", s3a_sdk="slim").keys() & MAGIC.keys()
 
 
 PROXY = {

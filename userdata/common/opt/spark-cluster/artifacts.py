@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import os
 import random
@@ -51,6 +52,7 @@ CURL = [
 ]
 CURL_CANNOT_WRITE, CURL_CANNOT_RESUME, CURL_HTTP_ERROR = 23, 33, 22
 OUT_OF_TIME = 124  # of timeout
+IS_THERE = 5  # of store_once.py
 TAR = ("tar", "-x", "--strip-components=1", "--no-same-owner", "--no-same-permissions")
 WITHIN = ("timeout", "--kill-after=10")
 ROOM = ("df", "-h", "--output=avail")
@@ -78,9 +80,9 @@ class Artifact:
         return self.slim_digest or self.digest
 
     @property
-    def ends(self) -> Sequence[str]:
-        """Of the names of what is shared, as far as a worker needs it."""
-        return ("",) if self.copy_digest else ("", ".sha512")
+    def copies(self) -> Sequence[str]:
+        """What a worker needs of what is shared: the file, and its digest if that is not known."""
+        return [self.copy] if self.copy_digest else [self.copy, f"{self.copy}.sha512"]
 
     @property
     def unsure(self) -> Path:
@@ -209,7 +211,7 @@ def digest_in(file: Path, name: str = "sha512") -> str:
 class Fetch:
     """How one artifact comes to its place."""
 
-    def __init__(self, artifact: Artifact, deadline: float, ahead: Sequence[str] = ()) -> None:
+    def __init__(self, artifact: Artifact, deadline: float, ahead: Sequence[tuple[str, str]] = ()) -> None:
         self.artifact, self.deadline, self.ahead = artifact, deadline, ahead
         self.tarball = DOWNLOADS / artifact.file
         self.beside = DOWNLOADS / f"{artifact.file}.sha512"
@@ -230,7 +232,7 @@ class Fetch:
                 try:
                     return self.take(source)
                 except TimeIsOverError:
-                    break
+                    raise self.no_source(problem) from None
                 except SourceError as error:
                     shutil.rmtree(self.aside, ignore_errors=True)
                     problem = str(error)
@@ -240,11 +242,16 @@ class Fetch:
             if self.wrong and (ended >= GIVE_UP_ROUNDS or self.wrong.keys() >= set(sources)):
                 raise ArtifactError(f"checksum of {self.artifact.file} is wrong, {list(self.wrong.values())[-1]}")
             log(f"no source has {self.artifact.name} yet")
-        raise ArtifactError(f"no source had {self.artifact.file}, last: {problem}")
+        raise self.no_source(problem)
+
+    def no_source(self, problem: str) -> ArtifactError:
+        """What to do, too, if it is a jar."""
+        message = f"no source had {self.artifact.file}, last: {problem}"
+        return ArtifactError(message if self.artifact.program else f"{message}; {s3a.WITHOUT_IT}")
 
     def take_what_came_ahead(self) -> bool:
-        """A jar that came with Spark; whether that is the right one."""
-        if self.artifact.program or not self.tarball.exists():
+        """A worker's jar that came with Spark; whether that is the right one. A master's has not been shared yet."""
+        if self.artifact.program or settings.load()["role"] == "master" or not self.tarball.exists():
             return False
         want = self.artifact.copy_digest or digest_in(self.beside)
         if not want or digest_of(self.tarball, algorithm(want)) != want:
@@ -302,7 +309,8 @@ class Fetch:
         digest = hashlib.new(algorithm(self.artifact.digest))
         wanted = self.background.submit(self.wanted, source)
         self.begin_unpacking()
-        fetching = self.start(AWS, "fetch", source, "-", str(self.etag), *self.ahead, stdout=subprocess.PIPE)
+        ahead = [part for pair in self.ahead if not os.path.exists(pair[1]) for part in pair]
+        fetching = self.start(AWS, "fetch", source, "-", str(self.etag), *ahead, stdout=subprocess.PIPE)
         with cast("IO[bytes]", fetching.stdout) as tarball:
             problem = self.unpack(tarball, digest)
         want = wanted.result()
@@ -462,11 +470,25 @@ class Fetch:
         self.beside.write_text(f"{digest}  {self.artifact.file}\n", encoding="ascii")
         both = ((self.tarball, self.artifact.copy), (self.beside, f"{self.artifact.copy}.sha512"))
         try:
-            failed = any(self.start(STORE_ONCE, str(file), url).wait() for file, url in both)
+            for file, url in both:
+                status = self.start(STORE_ONCE, str(file), url).wait()
+                if status == IS_THERE:
+                    self.compare(file, url)
+                elif status:
+                    raise ArtifactError(f"cannot share {self.artifact.name} with the workers")
         except TimeIsOverError:
-            failed = True
-        if failed:
-            raise ArtifactError(f"cannot share {self.artifact.name} with the workers")
+            raise ArtifactError(f"cannot share {self.artifact.name} with the workers in the boot's time") from None
+
+    def compare(self, file: Path, url: str) -> None:
+        """What was there before is what workers take: whoever runs jobs on a master may have put it there."""
+        there = file.with_name(f"{file.name}.there")
+        with contextlib.suppress(SourceError):
+            self.download_object(url, there, None)
+        # Of a digest its words do not matter.
+        what = digest_in if file == self.beside else functools.partial(digest_of, name="sha256")
+        if not there.exists() or what(there) != what(file):
+            raise ArtifactError(f"{url} has other bytes than {self.artifact.file} must have: delete it")
+        there.unlink()
 
     def end(self) -> None:
         """End all children, and start no more."""
@@ -501,14 +523,15 @@ def keep_on_disk(folder: Path) -> None:
 
 
 def fetch(fetches: Sequence[Fetch]) -> None:
-    """Fetch some side by side; if one fails, the others end."""
-    with ThreadPoolExecutor(max(len(fetches), 1)) as pool:
-        try:
-            for done in as_completed([pool.submit(one.run) for one in fetches]):
-                done.result()
-        finally:
-            for one in fetches:
-                one.end()
+    """Fetch some side by side; if one fails nobody waits for the others."""
+    pool = ThreadPoolExecutor(max(len(fetches), 1))
+    try:
+        for done in as_completed([pool.submit(one.run) for one in fetches]):
+            done.result()
+    finally:
+        for one in fetches:
+            one.end()
+        pool.shutdown(wait=False)
 
 
 def fetch_all(deadline: float) -> None:
@@ -527,8 +550,8 @@ def fetch_all(deadline: float) -> None:
             fetch([Fetch(one, deadline) for one in (release, *early)])
         else:
             # With Spark, by one program: to start one for each would take longer than they do.
-            copies = [(f"{one.copy}{end}", f"{DOWNLOADS / one.file}{end}") for one in early for end in one.ends]
-            fetch([Fetch(release, deadline, [part for copy in copies for part in copy])])
+            copies = [copy for one in early for copy in one.copies]
+            fetch([Fetch(release, deadline, [(copy, str(DOWNLOADS / Path(copy).name)) for copy in copies])])
     lacking = s3a.lacking(given, jars)
     fetch([Fetch(one, deadline) for one in jars_lacking(given, lacking, beside)])
     for one in lacking:
@@ -545,8 +568,8 @@ def main(seconds: str) -> int:
     try:
         fetch_all(time.monotonic() + int(seconds))
     except (ArtifactError, s3a.UnknownHadoopError, OSError) as failure:
-        print(failure)
-        return 1
+        print(failure, flush=True)
+        os._exit(1)  # Python would wait for threads that pause between two rounds
     return 0
 
 

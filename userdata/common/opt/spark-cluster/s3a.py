@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 HADOOP = re.compile(r"hadoop-client-api-(?P<version>\d[\w.]*)\.jar")
 SPARK = re.compile(r"spark-core_(?P<scala>[\d.]+)-(?P<version>\d[\w.-]*)\.jar")
 S3A = "hadoop-aws-*.jar"
+COMMITTERS = "spark-hadoop-cloud_*.jar"
+WITHOUT_IT = (
+    "put it into jars/ of spark_archive or into artifacts/spark/ of the bucket, or choose another repository_url of "
+    "s3a.On(), or s3a.Off()"
+)
 
 
 class UnknownHadoopError(Exception):
@@ -64,7 +69,7 @@ def lacking(given: Mapping[str, Any], jars: Path) -> list[Jar]:
     """The jars that a Spark needs besides those in its own folder."""
     if not given["s3a_sdk"]:
         return []
-    names = [path.name for path in jars.iterdir()]
+    names = [path.name for path in jars.glob("*.jar")]
     hadoop, spark = _first(HADOOP, names), _first(SPARK, names)
     if hadoop is None or spark is None or hadoop["version"] not in table()["jars"]:
         if any(jars.glob(S3A)):

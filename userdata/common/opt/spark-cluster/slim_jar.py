@@ -88,5 +88,5 @@ def slim(source: str, target: str) -> None:
 if __name__ == "__main__":
     try:
         slim(*sys.argv[1:])
-    except (FormError, struct.error) as error:
+    except (FormError, struct.error, OSError) as error:
         raise SystemExit(f"slim_jar: {sys.argv[1]}: {error}") from None

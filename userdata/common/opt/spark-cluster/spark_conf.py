@@ -10,11 +10,13 @@ import os
 import re
 import shutil
 import urllib.parse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import settings
 from aws import metadata
 from files import keep
+from s3a import COMMITTERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -125,8 +127,10 @@ def history(given: Mapping[str, Any]) -> dict[str, str]:
 
 
 def s3a(given: Mapping[str, Any]) -> dict[str, str]:
-    """What S3A needs, if this node has its jars or an archive of the caller's may have them."""
-    # Spark 4.1 takes this committer for every bucket, if its side of it is there.
+    """What S3A needs."""
+    # Spark 4.1 takes this committer for every bucket by itself, and only if its side of it is there, too.
+    has_committers = any(Path(settings.path("/opt/spark/jars")).glob(COMMITTERS))
+    is_set_here = has_committers and release_line(given["spark_version"]) < MAGIC_BY_ITSELF
     magic = {
         "spark.hadoop.fs.s3a.committer.name": "magic",
         "spark.hadoop.mapreduce.outputcommitter.factory.scheme.s3a": (
@@ -144,9 +148,15 @@ def s3a(given: Mapping[str, Any]) -> dict[str, str]:
         # The default stream of Hadoop 3.5 leaks in long-lived JVMs (HADOOP-20058).
         "spark.hadoop.fs.s3a.input.stream.type": "classic",
         "spark.sql.warehouse.dir": f"s3a://{given['bucket']}/data/warehouse",
-        **({} if release_line(given["spark_version"]) >= MAGIC_BY_ITSELF else magic),
+        **(magic if is_set_here else {}),
+        # Hadoop 3.3 would sign for the region and go on asking the global endpoint.
+        **({"spark.hadoop.fs.s3a.endpoint": given["s3_endpoint"]} if is_of_hadoop_3_3(given["spark_version"]) else {}),
         **s3a_proxy(given),
     }
+
+
+def is_of_hadoop_3_3(spark_version: str) -> bool:
+    return release_line(spark_version) < [4]
 
 
 def s3a_proxy(given: Mapping[str, Any]) -> dict[str, str]:

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Upload a file unless there is an object of that name: `store_once.py FILE URL`.
+"""Upload a file unless there is an object of that name: `store_once.py FILE URL`; status 5 if there is.
 
 What nodes run is never written over: the bucket's policy wants conditional writes.
 """
@@ -10,6 +10,8 @@ import sys
 from typing import Any
 
 import aws
+
+IS_THERE_STATUS = 5
 
 
 def only_if_absent(params: dict[str, Any], **_: object) -> None:
@@ -28,6 +30,7 @@ def store_once(file: str, url: str) -> None:
         if error.response["Error"]["Code"] != "PreconditionFailed":
             raise
         aws.log(f"{url} is there already")
+        raise SystemExit(IS_THERE_STATUS) from None
 
 
 if __name__ == "__main__":

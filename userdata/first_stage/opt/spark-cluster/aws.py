@@ -110,8 +110,8 @@ def bucket_and_key(url):
 def fetch(url, file, etag_file="", *ahead):
     """Download an object, to standard output if the file is `-`; status 4 if there is none.
 
-    Its ETag is left in its file; an object whose ETag that has already counts as none. Before it, what is there of
-    others is downloaded: each its address and its file.
+    Its ETag is left in its file; an object whose ETag that has already counts as none. `ahead`, what is there of
+    others, addresses and files, comes first.
     """
     from botocore.exceptions import ClientError
 
