@@ -126,7 +126,7 @@ def boot_log_on(host: Host) -> str:
 def submit(host: Host, script: str) -> str:
     """Run a small script with the cluster's own configuration, its driver on that host; return what it printed."""
     write(host, "/opt/script.py", script)
-    done = run(host, "runuser", "-u", "spark", "--", "/opt/spark/bin/spark-submit", "/opt/script.py", timeout=180)
+    done = run(host, "runuser", "-u", "spark", "--", "/opt/spark/bin/spark-submit", "/opt/script.py", timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
 
