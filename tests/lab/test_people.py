@@ -145,7 +145,8 @@ def test_spark_s_own_shells_work_at_once(
     steps = [("$ ", command), (prompt, line), (answer, end), ("$ ", "echo ended with $?"), ("ended with 0", "exit")]
     done = run(master, *session(*steps), timeout=270)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
-    assert "Exception" not in done.stdout
+    # At its end Spark may delete a folder of its scratch by two of its threads at once, and say so.
+    assert "Exception" not in done.stdout.rpartition(answer)[0]
 
 
 def test_spark_submit_works_without_a_terminal_too(master: Host) -> None:
