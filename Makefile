@@ -90,15 +90,7 @@ lab-packages: setup ## install the Debian packages that test-lab needs
 test: lint ## linters, types, and the tests that need neither root nor Terraform
 	pytest --numprocesses=auto --dist=worksteal tests/unit tests/synth tests/userdata $(ARGS)
 
-# The lab waits for hosts most of the time: the other deploys take what it leaves of the machine.
-DEPLOY_LOG := .tools/test-deploy.log
-test-all: test test-bindings checkov ## all that CI runs
-	@echo 'make test-deploy goes on beside make test-lab; what it prints comes at the end, and grows in $(DEPLOY_LOG)'
-	nice -n 19 $(MAKE) test-deploy >$(DEPLOY_LOG) 2>&1 & deploy=$$!; \
-	$(MAKE) test-lab && lab=0 || lab=$$?; \
-	wait "$$deploy" && deploy=0 || deploy=$$?; \
-	cat $(DEPLOY_LOG); \
-	((lab == 0 && deploy == 0)) || { echo "test-lab ended with $$lab, test-deploy with $$deploy"; exit 1; }
+test-all: test test-bindings checkov test-deploy test-lab ## all that CI runs
 
 # Those with a shebang, and those that others source and that say so.
 SHELL_FILES = $$(shfmt --find .ci userdata lab tests tools; grep -rl '^\# shellcheck shell=bash' userdata || true)
@@ -128,8 +120,8 @@ test-deploy: setup ## real deploys into an emulated AWS; needs Terraform, and it
 test-lab: setup ## real deploys into an AWS on this machine that boots real hosts; needs root, Debian and Terraform
 	pytest tests/lab $(ARGS)
 
-test-long: setup ## all cases of the lab's reboot tests; test-lab runs one of each kind
-	LONG=yes pytest tests/lab/test_reboots.py $(ARGS)
+test-long: setup ## all cases of those lab tests of which test-lab leaves some out
+	LONG=yes pytest tests/lab/test_reboots.py tests/lab/test_s3a.py tests/lab/test_downloads.py $(ARGS)
 
 # The locked bindings of the AWS provider are the newest; these are others that pyproject.toml allows.
 BINDINGS := $(patsubst tests/bindings/%.txt,.tools/bindings-%/.made,$(wildcard tests/bindings/*.txt))

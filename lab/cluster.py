@@ -127,7 +127,7 @@ def submit(host: Host, script: str) -> str:
     """Run a small script with the cluster's own configuration, its driver on that host; return what it printed."""
     write(host, "/opt/script.py", script)
     done = run(
-        host, "runuser", "-u", "spark-driver", "--", "/opt/spark/bin/spark-submit", "/opt/script.py", timeout=180
+        host, "runuser", "-u", "spark-driver", "--", "/opt/spark/bin/spark-submit", "/opt/script.py", timeout=300
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout

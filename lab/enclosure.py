@@ -133,11 +133,12 @@ def children(pid: int) -> Iterator[int]:
 def first_process(name: str) -> int | None:
     """Return the systemd that is the first process of the host `name`, as we number it, if it has come so far."""
     for cgroup in host_cgroups(name):
-        for procs in cgroup.rglob("cgroup.procs"):
-            with contextlib.suppress(OSError):
-                for pid in map(int, procs.read_text(encoding="ascii").split()):
-                    if _command(pid) == "systemd" and _is_first_process(pid):
-                        return pid
+        with contextlib.suppress(FileNotFoundError):  # a group that ends while they are listed: the host goes down
+            for procs in cgroup.rglob("cgroup.procs"):
+                with contextlib.suppress(OSError):
+                    for pid in map(int, procs.read_text(encoding="ascii").split()):
+                        if _command(pid) == "systemd" and _is_first_process(pid):
+                            return pid
     return None
 
 

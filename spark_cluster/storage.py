@@ -356,18 +356,18 @@ def _lifecycle_rules(log_retention_days: checks.Whole) -> list[S3BucketLifecycle
     everywhere = [S3BucketLifecycleConfigurationRuleFilter(prefix="")]
     noncurrent = S3BucketLifecycleConfigurationRuleNoncurrentVersionExpiration(noncurrent_days=NONCURRENT_VERSION_DAYS)
     return [
-        # Not one rule for all: of two that apply to an upload S3 takes the earlier day.
+        # Of two that apply to an upload S3 takes the earlier day.
         S3BucketLifecycleConfigurationRule(
             id="incomplete-uploads",
             status="Enabled",
-            filter=_below(ARTIFACTS_PREFIX),
-            abort_incomplete_multipart_upload=_abort_after(INCOMPLETE_UPLOAD_DAYS),
+            filter=everywhere,
+            abort_incomplete_multipart_upload=_abort_after(INCOMPLETE_DATA_UPLOAD_DAYS),
         ),
         S3BucketLifecycleConfigurationRule(
-            id="incomplete-data-uploads",
+            id="incomplete-artifacts",
             status="Enabled",
-            filter=_below(DATA_PREFIX),
-            abort_incomplete_multipart_upload=_abort_after(INCOMPLETE_DATA_UPLOAD_DAYS),
+            filter=_below(ARTIFACTS_PREFIX),
+            abort_incomplete_multipart_upload=_abort_after(INCOMPLETE_UPLOAD_DAYS),
         ),
         S3BucketLifecycleConfigurationRule(
             id="noncurrent-versions",

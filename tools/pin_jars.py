@@ -14,6 +14,7 @@ import tempfile
 import urllib.request
 from pathlib import Path
 
+from lab.maven import Jar
 from spark_cluster import s3a, userdata
 
 PROGRAMS = userdata.folder() / "common/opt/spark-cluster"
@@ -28,8 +29,7 @@ def main(*coordinates: str) -> int:
     with tempfile.TemporaryDirectory() as folder:
         for one in coordinates:
             jar = Path(folder) / "whole.jar"
-            group, artifact, version = one.split(":")
-            url = f"{s3a.MAVEN_CENTRAL}/{group.replace('.', '/')}/{artifact}/{version}/{artifact}-{version}.jar"
+            url = f"{s3a.MAVEN_CENTRAL}/{Jar(*one.split(':')).path}"
             urllib.request.urlretrieve(url, jar)
             with urllib.request.urlopen(f"{url}.sha1") as answer:
                 published = answer.read().decode().split()[0]

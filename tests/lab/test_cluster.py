@@ -286,8 +286,8 @@ def test_cluster_comes_back_after_a_reboot_of_master_and_worker(lab: Lab, demo: 
     hosts = [demo.master(), worker]
     boots = [boot_id(host) for host in hosts]
     lab.client("ec2").reboot_instances(InstanceIds=[host.instance_id for host in hosts])
-    until(lambda: all(boot_id(host) not in (*boots, "") for host in hosts), 120, "both hosts rebooted")
-    demo.wait_ready(180)
+    until(lambda: all(boot_id(host) not in (*boots, "") for host in hosts), 240, "both hosts rebooted")
+    demo.wait_ready(300)
     assert "counted 10" in submit(worker, COUNT)
 
 

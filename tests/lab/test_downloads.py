@@ -101,6 +101,7 @@ def without_jars(lab: Lab, keyless: Cluster, again: Again) -> Again:
     return again
 
 
+@pytest.mark.long
 def test_jars_that_people_put_into_the_bucket_are_taken_where_maven_is_not_reached(
     lab: Lab, keyless: Cluster, without_jars: Again
 ) -> None:

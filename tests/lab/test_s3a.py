@@ -123,6 +123,7 @@ def test_a_job_writes_and_reads_and_outlives_its_first_credentials(demo: Cluster
         assert "ExpiredToken" in _list_with(worker, first, demo.bucket())
 
 
+@pytest.mark.long
 def test_a_worker_that_loses_its_power_while_it_writes_leaves_nothing_half_done(demo: Cluster) -> None:
     demo.set_size(2)
     until(lambda: len(demo.workers()) == len(demo.alive()) == 2, 240, "two workers")

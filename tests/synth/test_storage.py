@@ -102,13 +102,13 @@ def test_old_versions_uploads_that_never_ended_and_boot_logs_go_after_a_while(de
     assert rules == {
         "incomplete-uploads": {
             "status": "Enabled",
+            "filter": [{"prefix": ""}],
+            "abort_incomplete_multipart_upload": [{"days_after_initiation": 14}],
+        },
+        "incomplete-artifacts": {
+            "status": "Enabled",
             "filter": [{"prefix": "artifacts/"}],
             "abort_incomplete_multipart_upload": [{"days_after_initiation": 3}],
-        },
-        "incomplete-data-uploads": {
-            "status": "Enabled",
-            "filter": [{"prefix": "data/"}],
-            "abort_incomplete_multipart_upload": [{"days_after_initiation": 14}],
         },
         "noncurrent-versions": {
             "status": "Enabled",
@@ -261,7 +261,7 @@ def test_rules_of_ones_own_stand_beside_those_of_the_cluster(stack: TerraformSta
         )
     rules = Synthesized(stack).the("aws_s3_bucket_lifecycle_configuration")["rule"]
     assert [rule["id"] for rule in rules] == [
-        *("incomplete-uploads", "incomplete-data-uploads", "noncurrent-versions", "boot-logs", "event-logs"),
+        *("incomplete-uploads", "incomplete-artifacts", "noncurrent-versions", "boot-logs", "event-logs"),
         *("old-data", "older-data"),
     ]
     assert rules[-1] == {

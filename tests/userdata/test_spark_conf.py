@@ -157,6 +157,14 @@ def test_s3a_is_set_up_where_its_jars_are(
     assert configure(s3a_sdk="slim") == {**plain, **S3A, **more}
 
 
+@pytest.mark.parametrize(("sdk", "is_there"), [("", False), ("slim", True)])
+def test_hadoop_finds_what_it_would_warn_about(
+    configure: Callable[..., dict[str, str]], root: Path, sdk: str, *, is_there: bool
+) -> None:
+    configure(s3a_sdk=sdk)
+    assert (root / "opt/spark/conf/hadoop-metrics2.properties").exists() == is_there
+
+
 def test_without_spark_s_side_of_the_committer_none_is_chosen(configure: Callable[..., dict[str, str]]) -> None:
     """Of an archive with jars of its own: nothing could be written, wherever to."""
     assert not configure(spark_version="4.0.5", s3a_sdk="slim").keys() & MAGIC.keys()

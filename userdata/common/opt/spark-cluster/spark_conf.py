@@ -247,6 +247,9 @@ def main() -> None:
     os.makedirs(settings.path(conf), exist_ok=True)
     # It holds the secret, without which no driver can reach its executors.
     keep(f"{conf}/spark-defaults.conf", lines_of(properties), mode=0o640, owner="spark", group="spark-driver")
+    if given["s3a_sdk"]:
+        # Without it Hadoop before 3.4 warns in every job.
+        keep(f"{conf}/hadoop-metrics2.properties", "# S3A's figures go nowhere.\n", mode=0o644)
     address = metadata("local-ipv4")
     if address is None:
         raise SystemExit("spark_conf: this instance has no private IPv4 address, by which its cluster knows a node")

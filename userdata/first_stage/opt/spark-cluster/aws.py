@@ -1,8 +1,7 @@
 #!/usr/bin/python3
 """Every call a node makes to AWS. As a program: `aws.py COMMAND ...`, see COMMANDS below.
 
-What is eventually consistent (a new role's permissions, a new bucket or parameter) or busy is tried again for five
-minutes, with growing pauses and jitter.
+What is eventually consistent or busy is tried again for five minutes, with growing pauses and jitter.
 """
 
 import contextlib
@@ -19,7 +18,7 @@ from polling import rounds
 PAUSES = 0.5, 15  # the first and the longest, in seconds
 EVENTUALLY_SECONDS = 300
 METADATA_SECONDS = 60
-HOOK_SECONDS = 60  # a pre-baked host may be ready before Auto Scaling has noticed that it runs
+HOOK_SECONDS = 60  # a host may be ready before Auto Scaling knows it
 ABSENT_STATUS, ABSENT_CODES = 4, ("NoSuchKey", "304")
 ABSENT_ITEM = 404  # of the metadata service
 PROXY_FILE = "/etc/spark-cluster/proxy.env"
@@ -28,7 +27,7 @@ TRANSIENT_CODES = {
     *("403", "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NoSuchBucket", "ParameterNotFound"),
     *("ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidClientTokenId", "AuthFailure"),
     *("UnrecognizedClientException", "RequestTimeout"),
-    # A clock that is wrong until the host has found its time server.
+    # A clock that is wrong at first.
     *("RequestTimeTooSkewed", "RequestExpired", "SignatureDoesNotMatch", "InvalidSignatureException"),
     *("Throttling", "ThrottlingException", "RequestLimitExceeded", "SlowDown", "TooManyUpdates"),
     "ConditionalRequestConflict",
@@ -59,14 +58,14 @@ def metadata(item):
 
 
 def use_proxy():
-    """What `start` wrote of it: no unit, no shell need know."""
+    """What `start` wrote of it."""
     with contextlib.suppress(FileNotFoundError), open(settings.path(PROXY_FILE), encoding="utf-8") as file:
         os.environ.update(line.rstrip("\n").partition("=")[::2] for line in file)
 
 
 @functools.lru_cache(None)
 def client(service):
-    """A client of the node's region, through its proxy; AWS_ENDPOINT_URL is honoured on boto3 before 1.28 too."""
+    """A client of the node's region, through its proxy; for AWS_ENDPOINT_URL boto3 before 1.28 needs the argument."""
     import boto3.session  # not there yet when the boot first asks for metadata
     import botocore.config
 
@@ -110,8 +109,8 @@ def bucket_and_key(url):
 def fetch(url, file, etag_file="", *ahead):
     """Download an object, to standard output if the file is `-`; status 4 if there is none.
 
-    Its ETag is left in its file; an object whose ETag that has already counts as none. `ahead`, what is there of
-    others, addresses and files, comes first.
+    Its ETag is left in its file; an object whose ETag that has already counts as none. First comes what is there of
+    `ahead`, addresses and files.
     """
     from botocore.exceptions import ClientError
 
