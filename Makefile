@@ -136,9 +136,10 @@ checkov: setup .tools/checkov/.made ## static analysis of the Terraform JSON of 
 	@grep -qE 'Passed checks: [1-9][0-9]*, Failed checks: 0, Skipped checks: [0-9]+$$' .tools/checkov/report \
 	  || { echo 'checkov could not read the JSON, and calls that a success'; exit 1; }
 
-bench: setup ## how long synthesis takes, and a worker's boot in the lab, each against its floor
+bench: setup ## how long synthesis takes, a worker's boot in the lab, and what S3A costs, each against its floor
 	python bench/synthesis.py
 	python -m bench.boot
+	python -m bench.s3a
 
 .PHONY: docs
 docs: setup ## rewrite the tables in docs/ from the code

@@ -12,6 +12,7 @@ import json
 import re
 import statistics
 import sys
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ from lab.lab import Lab, none_before, problems, run
 from lab.places import SPARK_VERSION
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lab.hosts import Host
 
 ROUNDS = 5
@@ -84,7 +87,7 @@ def measure(lab: Lab) -> None:
     ids = lab.ami_ids()
     print(f"user data start to registered worker, in seconds, medians of {ROUNDS}")
     for name, image in IMAGES.items():
-        cluster = deploy(lab, name, ids[image])
+        (cluster,) = deploy(lab, {"name": name, "ami_id": ids[image]})
         found = []
         for _ in range(1 + ROUNDS):
             found.append(boot(cluster))
@@ -92,33 +95,46 @@ def measure(lab: Lab) -> None:
         show(name, {key: statistics.median(one[key] for one in found[1:]) for key in found[0]})
 
 
-def deploy(lab: Lab, name: str, ami_id: str) -> Cluster:
-    """Deploy a cluster in place of the one before."""
+def deploy(lab: Lab, *clusters: dict[str, object]) -> list[Cluster]:
+    """Deploy clusters in place of those before, and wait for their masters."""
     app = Path(__file__).with_name("boot_app.py")
-    done = lab.deployment(app, "boot", context={"name": name, "ami_id": ami_id}).deploy()
+    done = lab.deployment(app, "boot", context={"clusters": list(clusters)}).deploy()
     if done.returncode:
         sys.exit(f"cdktf deploy failed:\n{done.stdout[-3000:]}")
-    cluster = Cluster(lab, name)
-    until(lambda: "boot succeeded" in cluster.master().console, 300, "the master's boot")
-    return cluster
+    found = [Cluster(lab, str(one["name"])) for one in clusters]
+    until(lambda: all("boot succeeded" in one.master().console for one in found), 300, "the masters' boots")
+    return found
 
 
 def boot(cluster: Cluster) -> dict[str, float]:
     """Boot one worker, measure it and its floor, and end it."""
+    with booted(cluster) as host:
+        took = steps(host)
+        arguments = () if cluster.name == "baked" else (URL,)
+        floor = json.loads(run(host, "python3", "-c", FLOOR, *arguments, timeout=180).stdout)
+    took |= {f"floor: {part}": seconds for part, seconds in floor.items()}
+    took["floor"] = sum(floor.values())
+    return took
+
+
+@contextmanager
+def booted(cluster: Cluster) -> Iterator[Host]:
+    """Boot one worker, and end it afterwards."""
     before = set(all_hosts())
     cluster.set_size(1)
     # Only a file is looked at meanwhile: calls to the AWS API would take the machine from the boot.
     until(lambda: any("boot succeeded" in host.console for host in set(all_hosts()) - before), 300, "a worker's boot")
     (host,) = set(all_hosts()) - before
+    yield host
+    cluster.set_size(0)
+    until(lambda: not cluster.members(), 120, "no worker")
+
+
+def steps(host: Host) -> dict[str, float]:
+    """How many seconds each step of a worker's boot took, and all of them."""
     times = moments(host)
     took = {step: times[end] - times[begin] for step, (begin, end) in STEPS.items()}
     took["total"] = times["registered"] - times["read_settings"]
-    arguments = () if cluster.name == "baked" else (URL,)
-    floor = json.loads(run(host, "python3", "-c", FLOOR, *arguments, timeout=180).stdout)
-    took |= {f"floor: {part}": seconds for part, seconds in floor.items()}
-    took["floor"] = sum(floor.values())
-    cluster.set_size(0)
-    until(lambda: not cluster.members(), 120, "no worker")
     return took
 
 

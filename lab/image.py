@@ -28,6 +28,8 @@ _RECIPES = Path(__file__).with_name("images")
 _RELEASE = "bookworm"
 _REPOSITORY = "usr/share/lab-packages"
 
+_JAVA = "java"
+"""The program that stands before the real one on every host."""
 _JAVA_RPM = "java-17-amazon-corretto-headless"
 _PYTHON_RPM = "python3.11"
 _RPM_PAYLOADS = {_JAVA_RPM: "openjdk-17-jre-headless", "python3-boto3": "python3-boto3", "nginx": "nginx"}
@@ -53,7 +55,7 @@ class Image:
 
 def debian12() -> Image:
     """Debian 12: the image of the `apt` family."""
-    files = {"debian12.packages": (_RECIPES / "debian12.packages").read_bytes()}
+    files = {name: (_RECIPES / name).read_bytes() for name in ("debian12.packages", _JAVA)}
     return _layer("debian12", _common(), "debian12.sh", files, finish=_index_debs)
 
 
@@ -64,7 +66,7 @@ def al2023() -> Image:
     inputs = [
         tools.lower.encode(),
         installed,
-        *_contents("package.spec", "amazon_payload.sh"),
+        *_contents("package.spec", "amazon_payload.sh", _JAVA),
         repr(_RPM_PAYLOADS).encode(),
     ]
     rpms = _cached("amazon_rpms", inputs, lambda target: _build_rpms(tools, installed.decode().split(), target))
@@ -167,7 +169,7 @@ def _build_rpms(tools: Image, installed: Iterable[str], target: Path) -> None:
             payload = Path(scratch) / name
             _run_over(tools, payload, "amazon_payload.sh", {"payload.packages": debian.encode()})
             if name == _JAVA_RPM:
-                _add_java_homes(payload)
+                _adapt_java(payload)
             _build_rpm(name, payload, _added_files(payload, tools), target)
         payload = Path(scratch) / _PYTHON_RPM
         _copy_python(tools, payload)
@@ -179,9 +181,11 @@ def _build_rpms(tools: Image, installed: Iterable[str], target: Path) -> None:
     _run("createrepo_c", str(target))
 
 
-def _add_java_homes(payload: Path) -> None:
-    """Give Java the homes that Corretto's packages have."""
+def _adapt_java(payload: Path) -> None:
+    """Give Java the homes that Corretto's packages have, and put the lab's own program before it."""
     home = next((payload / "usr/lib/jvm").glob("java-17-openjdk-*"))
+    (home / "bin/java").rename(home / "bin/java.distrib")
+    shutil.copy(_RECIPES / _JAVA, home / "bin/java")
     for name in ("java-17-amazon-corretto", "java-17-amazon-corretto.x86_64", "jre-17", "jre"):
         (home.parent / name).symlink_to(home.name)
 

@@ -16,6 +16,15 @@ main() {
   # As in a cloud image, the lists are not there: a node has to fetch them.
   rm -rf /var/lib/apt/lists/* /etc/apt/sources.list /etc/apt/sources.list.d/*
   echo "deb [trusted=yes] file:$REPOSITORY ./" >/etc/apt/sources.list.d/lab.list
+  put_before_java
+}
+
+# The package, once a node installs it, puts its own beside it.
+put_before_java() {
+  local java
+  java=/usr/lib/jvm/java-17-openjdk-$(dpkg --print-architecture)/bin/java
+  dpkg-divert --local --rename --divert "$java.distrib" --add "$java"
+  install -D /files/java "$java"
 }
 
 main "$@"

@@ -17,11 +17,12 @@ import pytest
 from lab import faults
 from lab.cluster import Cluster
 from lab.deployment import ROOT, Deployment, Done
-from lab.lab import Lab, none_before, problems
+from lab.hosts import Host
+from lab.lab import Lab, none_before, problems, run
 from lab.places import SPARK_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 APPS = Path(__file__).parent / "apps"
 NEXT_SPARK_VERSION = "4.2.1"
@@ -39,6 +40,9 @@ ORDER = [
     "test_changes",
 ]
 """The tests of one module leave its cluster to the next."""
+
+JOURNAL_CHARACTERS = 6000
+"""Of each host's, with a failure."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -173,6 +177,30 @@ def keyless(lab: Lab, choices_deployment: Deployment) -> Cluster:
     Permissions and record came a minute late, and its APIs are throttled.
     """
     return Cluster(lab, "keyless")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show with a failure what the hosts of the test's clusters had to say."""
+    report = yield
+    if report.failed and isinstance(item, pytest.Function):
+        for cluster in [one for one in item.funcargs.values() if isinstance(one, Cluster)]:
+            report.sections.extend(_said_by_hosts(cluster))
+    return report
+
+
+def _said_by_hosts(cluster: Cluster) -> Iterator[tuple[str, str]]:
+    for role in ("master", "worker"):
+        for instance in cluster.in_aws.instances(role):
+            host = Host(instance["InstanceId"])
+            title = f"{cluster.name}: {role} {instance['InstanceId']} {instance.get('PrivateIpAddress')}"
+            if host.first_process is None:
+                yield title, host.console[-JOURNAL_CHARACTERS:]
+                continue
+            journal = ("journalctl", "--no-pager", "--output=short-precise", "--unit=spark-*", "--lines=150")
+            yield title, run(host, *journal).stdout[-JOURNAL_CHARACTERS:]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -33,7 +33,8 @@ class Again:
         for name in (TARBALL, f"{TARBALL}.sha512"):
             s3.delete_object(Bucket=bucket, Key=f"artifacts/spark/{name}")
         run(self.host, "systemctl", "stop", "spark-master")
-        run(self.host, "rm", "-rf", f"/opt/spark-{SPARK_VERSION}", "/opt/spark")
+        # What a boot that failed had fetched beside Spark, too.
+        run(self.host, "rm", "-rf", f"/opt/spark-{SPARK_VERSION}", f"/opt/spark-{SPARK_VERSION}.jars", "/opt/spark")
         self._requests = len(requests())
 
     def boot(self) -> bool:
