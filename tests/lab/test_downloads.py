@@ -54,6 +54,7 @@ def again(lab: Lab, keyless: Cluster) -> Again:
     return Again(lab, keyless)
 
 
+@pytest.mark.long
 def test_cdn_that_is_down_is_replaced_by_the_archive(again: Again) -> None:
     with faults.injected(downloads={CDN: "refuse"}):
         assert again.boot(), again.log
