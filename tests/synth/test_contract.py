@@ -47,7 +47,11 @@ def test_nodes_write_only_below_the_bucket_s_prefixes() -> None:
 
 
 def test_event_logs_are_copied_to_where_the_master_s_role_may_write() -> None:
-    assert found(r'^PREFIX = "([\w-]+)/"') == {storage.EVENT_LOGS_PREFIX}
+    assert found(r'^PREFIX = "(spark-[\w-]+)/"') == {storage.EVENT_LOGS_PREFIX}
+
+
+def test_logs_are_put_where_the_nodes_roles_may_write() -> None:
+    assert found(r'^PREFIX = "(logs[\w/-]*)/"') == {storage.LOGS_PREFIX, storage.DAEMON_LOGS_PREFIX}
 
 
 def test_event_logs_lie_where_the_boot_makes_their_folder_and_the_unit_may_write() -> None:
