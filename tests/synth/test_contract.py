@@ -52,6 +52,9 @@ def test_event_logs_are_copied_to_where_the_master_s_role_may_write() -> None:
 
 def test_logs_are_put_where_the_nodes_roles_may_write() -> None:
     assert found(r'^PREFIX = "(logs[\w/-]*)/"') == {storage.LOGS_PREFIX, storage.DAEMON_LOGS_PREFIX}
+    assert found(r"^    \S+ ([\w/]+)/(?:\$arg_appId/\$arg_executorId/)?;$") == {
+        *(storage.LOGS_PREFIX, storage.DAEMON_LOGS_PREFIX),
+    }, "where the front leads to"
 
 
 def test_event_logs_lie_where_the_boot_makes_their_folder_and_the_unit_may_write() -> None:

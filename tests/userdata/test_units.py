@@ -302,27 +302,6 @@ def test_the_front_runs_as_nobody_and_as_no_unit_of_the_distribution_s() -> None
     assert service["Restart"] == "always"
 
 
-FRONT = (USERDATA / "master/etc/spark-cluster/front.conf").read_text()
-
-
-@pytest.mark.skipif(shutil.which("nginx") is None, reason="needs nginx")
-def test_nginx_takes_the_front_s_configuration(tmp_path: Path) -> None:
-    (tmp_path / "front.conf").write_text(FRONT.replace("/run/spark-front", str(tmp_path)))
-    nginx = ["nginx", "-t", "-e", "stderr", "-c", str(tmp_path / "front.conf")]
-    done = subprocess.run(nginx, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 0, done.stderr
-    assert "warn" not in done.stderr
-
-
-def test_each_place_of_the_front_hands_on_the_name_that_the_browser_has() -> None:
-    """One with headers of its own gets none from above, and Spark then redirects to what only the master reaches."""
-    places = re.findall(r"location (/\S*) \{(.*?)\n    \}", FRONT, re.DOTALL)
-    assert [path for path, _ in places] == ["/", "/history/"]
-    for _, directives in places:
-        assert "proxy_set_header Host $http_host;" in directives
-    assert FRONT.count("proxy_set_header") == 3
-
-
 def test_a_new_master_looks_for_lost_drivers_as_long_as_a_worker_may_outlive_the_old_one() -> None:
     (path,) = [path for path in SERVICES if path.name == "spark-orphans.service"]
     service = unit(path)["Service"]
