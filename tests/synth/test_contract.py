@@ -42,7 +42,7 @@ def test_the_page_of_a_worker_is_asked_for_where_it_listens() -> None:
 
 
 def test_nodes_write_only_below_the_bucket_s_prefixes() -> None:
-    known = {storage.ARTIFACTS_PREFIX, storage.DATA_PREFIX, storage.BOOT_LOGS_PREFIX}
+    known = {storage.ARTIFACTS_PREFIX, storage.DATA_PREFIX, storage.BOOT_LOGS_PREFIX, storage.LOGS_PREFIX}
     assert found(r"s3://(?:\$BUCKET|\{[^}]*\})/([\w-]+)/?") == known - {storage.DATA_PREFIX}
 
 
