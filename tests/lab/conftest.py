@@ -34,6 +34,7 @@ ORDER = [
     "test_choices",
     "test_s3a",
     "test_history",
+    "test_logs",
     "test_failures",
     "test_downloads",
     "test_changes",
