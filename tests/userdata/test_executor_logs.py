@@ -165,7 +165,7 @@ def test_who_has_nothing_to_store_asks_nobody(
     assert (worker.asked, asked) == (0, [])
     say(work, f"{APP}/0")
     store.look(never)
-    assert (worker.asked, asked) == (1, ["get_paginator", "put_object"])
+    assert (worker.asked, asked) == (1, ["list_objects_v2", "put_object"])
     store.look(never)
     assert (worker.asked, len(asked)) == (1, 2)
 
@@ -211,12 +211,32 @@ def test_of_an_executor_whose_folder_is_gone_nothing_is_kept_in_mind(work: Path,
 def test_former_parts_of_a_stream_are_stored_too_and_nothing_else_that_a_job_wrote(
     work: Path, store: executor_logs.Store
 ) -> None:
-    for name in ("stderr", "stderr--2026-11-29--12-00-00--0", "data.parquet", "job.jar"):
+    for name in ("stderr", "stderr--2026-11-29--12-00-00--0", "data.parquet", "job.jar", "stderr.parquet", "stdout-1"):
         say(work, f"{APP}/0", name, name)
     (work / APP / "0/stdout-folder").mkdir()
     (work / APP / "loose").write_text("no executor's")
     store.look(never)
     assert set(in_bucket()) == {f"logs/{APP}/0/stderr", f"logs/{APP}/0/stderr--2026-11-29--12-00-00--0"}
+
+
+@pytest.mark.parametrize("rolled", ["--2026-11-29", "--2026-11-29--12-00", "--2026-11-29--12-00-00--0123--1", "--1.gz"])
+def test_each_name_that_spark_gives_to_a_former_part_is_known(
+    work: Path, store: executor_logs.Store, rolled: str
+) -> None:
+    """RollingPolicy.scala and RollingFileAppender.scala: by size or by time, twice in one moment, compressed."""
+    say(work, f"{APP}/0", name=f"stdout{rolled}")
+    store.look(never)
+    assert set(in_bucket()) == {f"logs/{APP}/0/stdout{rolled}"}
+
+
+@pytest.mark.parametrize("path", [b"app-0/0/stderr\xff", b"app\xff/0/stderr", b"app-0/x\xff/stderr", b"app 0/0/stderr"])
+def test_names_that_a_job_made_hold_nothing_up(work: Path, store: executor_logs.Store, path: bytes) -> None:
+    """Those that S3 would not take, above all; they come before the others."""
+    executor, _, name = os.fsdecode(path).rpartition("/")
+    say(work, executor, name=name)
+    say(work, f"{APP}/0")
+    assert executor_logs.attempt(store, never)
+    assert set(in_bucket()) == {f"logs/{APP}/0/stderr"}
 
 
 @pytest.mark.parametrize("make", [lambda path: path.symlink_to("/etc/hostname"), os.mkfifo])
@@ -277,7 +297,7 @@ def test_whole_files_of_spark_s_own_size_are_stored_and_all_that_it_keeps() -> N
     properties = spark_conf.defaults("master", "4.3.0")
     assert int(properties["spark.executor.logs.rolling.maxSize"]) == executor_logs.MOST_BYTES
     kept = int(properties["spark.executor.logs.rolling.maxRetainedFiles"])
-    assert len(executor_logs.STREAMS) * (kept + 1) <= executor_logs.MOST_FILES
+    assert len(("stdout", "stderr")) * (kept + 1) <= executor_logs.MOST_FILES
 
 
 def test_of_very_many_files_the_last_ones_are_stored_and_first_of_all_the_last(

@@ -12,6 +12,7 @@ import contextlib
 import glob
 import os
 import random
+import re
 import signal
 import sys
 import time
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 
 PREFIX = "logs/"
 LOCAL_DIRS = "/run/spark-cluster/local-dirs.env"
-STREAMS = ("stdout", "stderr")  # and what Spark calls their former parts: stderr--2026-11-29--12-00-00--0
+# A job may make others there, which may be no key of S3. Former parts Spark calls stderr--2026-11-29--12-00-00--0123.
+EXECUTOR = re.compile(r"[\w.-]+/\d+", re.ASCII)
+FILE = re.compile(r"std(out|err)(--[\d-]+(\.gz)?)?", re.ASCII)
 LOOK_SECONDS = 12
 LAST_SECONDS = 40  # its unit's TimeoutStopSec is for one file more
 LAST_PAUSE_SECONDS = 2
@@ -53,7 +56,8 @@ def work() -> str:
 def executors() -> list[str]:
     """The executors that have or had a folder here, each as `<application>/<executor>`."""
     top = work()
-    return [os.path.relpath(path, top) for path in glob.glob(f"{glob.escape(top)}/*/*/")] if top else []
+    found = [os.path.relpath(path, top) for path in glob.glob(f"{glob.escape(top)}/*/*/")] if top else []
+    return [one for one in found if EXECUTOR.fullmatch(one)]
 
 
 def output(executor: str) -> dict[str, int]:
@@ -61,7 +65,7 @@ def output(executor: str) -> dict[str, int]:
     found = {}
     with os.scandir(os.path.join(work(), executor)) as entries:
         for entry in entries:
-            if entry.name.startswith(STREAMS) and entry.is_file(follow_symlinks=False):
+            if FILE.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
                 found[entry.name] = entry.stat(follow_symlinks=False)
     names = sorted(found, key=lambda name: found[name].st_mtime, reverse=True)[:MOST_FILES]
     return {name: min(found[name].st_size, MOST_BYTES) for name in names}
@@ -124,8 +128,8 @@ class Store:
         """Ask the bucket, once, what it has of an executor."""
         if executor not in self.there:
             prefix = f"{PREFIX}{executor}/"
-            pages = aws.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket(), Prefix=prefix)
-            listed = [each for page in pages for each in page.get("Contents", [])]
+            # One page: who put more than that there does not hold this up.
+            listed = aws.client("s3").list_objects_v2(Bucket=bucket(), Prefix=prefix).get("Contents", [])
             self.there[executor] = {each["Key"][len(prefix) :]: each["Size"] for each in listed}
 
     def put(self, executor: str, name: str) -> None:
