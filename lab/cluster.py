@@ -90,11 +90,25 @@ class Cluster:
 
     def boot_log(self, instance_id: str) -> str:
         """A boot's log as it came into the bucket; empty if it did not."""
-        s3, bucket = self.lab.client("s3"), self.bucket()
-        listed = s3.list_objects_v2(Bucket=bucket, Prefix=f"boot-logs/{instance_id}").get("Contents", [])
-        if not listed:
+        return self._text(f"boot-logs/{instance_id}")
+
+    def daemons_log(self, instance_id: str) -> str:
+        """What the daemons of a host said, as it came into the bucket; empty if it did not."""
+        return self._text(f"logs/daemons/{instance_id}/journal.log")
+
+    def executors_logs(self, application: str) -> dict[str, str]:
+        """What is in the bucket of an application's executors: `<executor>/<file>`, and its text."""
+        prefix = f"logs/{application}/"
+        return {key.removeprefix(prefix): self._text(key) for key in self._keys(prefix)}
+
+    def _keys(self, prefix: str) -> list[str]:
+        listed = self.lab.client("s3").list_objects_v2(Bucket=self.bucket(), Prefix=prefix).get("Contents", [])
+        return [each["Key"] for each in listed]
+
+    def _text(self, key: str) -> str:
+        if key not in self._keys(key):
             return ""
-        text: str = s3.get_object(Bucket=bucket, Key=listed[0]["Key"])["Body"].read().decode()
+        text: str = self.lab.client("s3").get_object(Bucket=self.bucket(), Key=key)["Body"].read().decode()
         return text
 
     def bucket(self) -> str:

@@ -170,7 +170,8 @@ class SparkCluster(Construct):
             force_destroy: whether destroying the cluster deletes the objects in its bucket. Default: a bucket that
                 holds objects is kept. Changing it: in place.
             log_retention_days: how long the bucket keeps logs, from each object's own day on: event logs, which the
-                history server shows, and the logs of boots that failed. Changing it: in place.
+                history server shows, the logs of executors and daemons, and those of boots that failed. Changing it:
+                in place.
             boot_timeout_seconds: how long a worker's boot may last, from 120 to 7200: the launch hook's time-out;
                 Terraform waits 15 minutes longer. Changing it: replaces the master and the group with all workers.
             tags: of every resource, instance and volume, besides `Name`; at most 49, of what IAM takes: letters,

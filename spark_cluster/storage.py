@@ -42,6 +42,8 @@ SPARK_PREFIX = f"{ARTIFACTS_PREFIX}/spark"
 DATA_PREFIX = "data"
 BOOT_LOGS_PREFIX = "boot-logs"
 EVENT_LOGS_PREFIX = "spark-events"
+LOGS_PREFIX = "logs"
+DAEMON_LOGS_PREFIX = f"{LOGS_PREFIX}/daemons"
 NONCURRENT_VERSION_DAYS = 7
 LOG_RETENTION_DAYS = 30
 INCOMPLETE_UPLOAD_DAYS = 3
@@ -157,7 +159,7 @@ class ClusterStorage(Construct):
             master_role: reads `artifacts/`, adds to `artifacts/spark/`, reads and writes `data/` and `spark-events/`.
             worker_role: reads `artifacts/`, reads and writes `data/`. The bucket's own policy denies either role the
                 rest of `artifacts/`, because every node runs what lies there, and this one `spark-events/`, which the
-                history server reads.
+                history server reads. Both add to `logs/`, the master its daemons' own alone; neither deletes there.
             kms_key_arn: the key of new objects. `None`: S3's own AES-256.
             force_destroy: whether destroying the bucket deletes the objects in it.
             log_retention_days: how long logs stay in it.
@@ -202,6 +204,8 @@ class ClusterStorage(Construct):
         master_role.allow("event_logs", *self.address.allow_event_logs())
         master_role.allow("boot_logs", *self.address.allow({BOOT_LOGS_PREFIX: (*_READ, "s3:PutObject")}))
         worker_role.allow("boot_logs", *self.address.allow({BOOT_LOGS_PREFIX: ("s3:PutObject",)}))
+        master_role.allow("logs", *self.address.allow({DAEMON_LOGS_PREFIX: ("s3:PutObject",)}))
+        worker_role.allow("logs", *self.address.allow({LOGS_PREFIX: ("s3:PutObject",)}))
 
     def grant_read_data(self, grantee: Grantee) -> None:
         """Let a role list the bucket and read `data/`.
@@ -349,6 +353,14 @@ class ClusterStorage(Construct):
                 "Action": [*_ANY_WRITE, *_ANY_DELETION],
                 "Resource": f"{self.bucket_arn}/{EVENT_LOGS_PREFIX}/*",
             },
+            {
+                # Whoever takes a node over leaves traces there. What it writes anew stays as an earlier version.
+                "Sid": "NodesDeleteNoLogs",
+                "Effect": "Deny",
+                "Principal": both,
+                "Action": _ANY_DELETION,
+                "Resource": [f"{self.bucket_arn}/{prefix}/*" for prefix in (LOGS_PREFIX, BOOT_LOGS_PREFIX)],
+            },
         ]
 
 
@@ -384,7 +396,11 @@ def _lifecycle_rules(log_retention_days: checks.Whole) -> list[S3BucketLifecycle
                 expiration=[S3BucketLifecycleConfigurationRuleExpiration(days=log_retention_days)],
                 abort_incomplete_multipart_upload=_abort_after(INCOMPLETE_UPLOAD_DAYS),
             )
-            for id, prefix in (("boot-logs", BOOT_LOGS_PREFIX), ("event-logs", EVENT_LOGS_PREFIX))
+            for id, prefix in (
+                ("boot-logs", BOOT_LOGS_PREFIX),
+                ("event-logs", EVENT_LOGS_PREFIX),
+                ("logs", LOGS_PREFIX),
+            )
         ),
     ]
 

@@ -35,6 +35,7 @@ ORDER = [
     "test_choices",
     "test_s3a",
     "test_history",
+    "test_logs",
     "test_failures",
     "test_downloads",
     "test_changes",

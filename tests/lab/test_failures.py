@@ -29,3 +29,4 @@ def test_workers_whose_spark_never_starts_are_abandoned_and_replaced_and_the_dep
     assert len(failed) >= 2, "the first should have been replaced"
     for name in failed:
         assert "boot failed: wait_until_ready" in broken.boot_log(name)
+        assert "Failed to find Spark jars directory" in broken.daemons_log(name), "what Spark itself said"

@@ -265,6 +265,7 @@ def test_the_history_outlives_its_master(
     lab.client("ec2").terminate_instances(InstanceIds=[old])
     driver.communicate(timeout=120)
     until(lambda: f"appstatus_{last}" in in_bucket(demo, last), 60, "what ended with its master is whole in the bucket")
+    until(lambda: "Master: Registered app" in demo.daemons_log(old), 30, "and what its daemons said")
     done = demo_deployment.deploy()
     assert done.returncode == 0, done.stdout[-4000:]
     assert demo.in_aws.master()["InstanceId"] != old

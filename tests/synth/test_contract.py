@@ -42,12 +42,19 @@ def test_the_page_of_a_worker_is_asked_for_where_it_listens() -> None:
 
 
 def test_nodes_write_only_below_the_bucket_s_prefixes() -> None:
-    known = {storage.ARTIFACTS_PREFIX, storage.DATA_PREFIX, storage.BOOT_LOGS_PREFIX}
+    known = {storage.ARTIFACTS_PREFIX, storage.DATA_PREFIX, storage.BOOT_LOGS_PREFIX, storage.LOGS_PREFIX}
     assert found(r"s3://(?:\$BUCKET|\{[^}]*\})/([\w-]+)/?") == known - {storage.DATA_PREFIX}
 
 
 def test_event_logs_are_copied_to_where_the_master_s_role_may_write() -> None:
-    assert found(r'^PREFIX = "([\w-]+)/"') == {storage.EVENT_LOGS_PREFIX}
+    assert found(r'^PREFIX = "(spark-[\w-]+)/"') == {storage.EVENT_LOGS_PREFIX}
+
+
+def test_logs_are_put_where_the_nodes_roles_may_write() -> None:
+    assert found(r'^PREFIX = "(logs[\w/-]*)/"') == {storage.LOGS_PREFIX, storage.DAEMON_LOGS_PREFIX}
+    assert found(r"^    \S+ ([\w/]+)/(?:\$arg_appId/\$arg_executorId/)?;$") == {
+        *(storage.LOGS_PREFIX, storage.DAEMON_LOGS_PREFIX),
+    }, "where the front leads to"
 
 
 def test_event_logs_lie_where_the_boot_makes_their_folder_and_the_unit_may_write() -> None:

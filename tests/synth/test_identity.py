@@ -99,6 +99,7 @@ def test_the_masters_policies_are_these_and_no_other(default: Synthesized) -> No
         ],
         "event_logs": event_logs(bucket),
         "boot_logs": [allow(LIST, bucket), allow(["s3:GetObject", "s3:PutObject"], f"{bucket}/boot-logs/*")],
+        "logs": [allow(LIST, bucket), allow(["s3:PutObject"], f"{bucket}/logs/daemons/*")],
     }
 
 
@@ -113,6 +114,7 @@ def test_the_workers_policies_are_these_and_no_other(default: Synthesized) -> No
         "data": read_write_data(bucket),
         "artifacts": [allow(LIST, bucket), allow(["s3:GetObject"], f"{bucket}/artifacts/*")],
         "boot_logs": [allow(LIST, bucket), allow(["s3:PutObject"], f"{bucket}/boot-logs/*")],
+        "logs": [allow(LIST, bucket), allow(["s3:PutObject"], f"{bucket}/logs/*")],
     }
 
 
@@ -147,6 +149,7 @@ def test_keys_of_the_callers_add_their_use_to_the_policies_that_need_it(synthesi
         "artifacts": write,
         "event_logs": write,
         "boot_logs": write,
+        "logs": write,
         "spark_secret": use_parameter("spark_secret", "kms:Decrypt", "kms:Encrypt"),
         "fleet_private_key": use_parameter("fleet_key_private", "kms:Decrypt", "kms:Encrypt"),
     }
@@ -154,6 +157,7 @@ def test_keys_of_the_callers_add_their_use_to_the_policies_that_need_it(synthesi
         "data": write,
         "artifacts": use_bucket("kms:Decrypt"),
         "boot_logs": write,
+        "logs": write,
         "spark_secret": use_parameter("spark_secret", "kms:Decrypt"),
     }
 
@@ -252,6 +256,22 @@ def test_a_worker_never_writes_event_logs_whatever_else_its_role_is_given(defaul
     assert not Statements([*all_statements(default, "worker").statements, anything]).allow(action, event_log)
     if action != "s3:DeleteObjectVersion":
         assert all_statements(default, "master").allow(action, event_log)
+
+
+@pytest.mark.parametrize("role", ["master", "worker"])
+def test_both_roles_leave_logs_and_neither_reads_or_deletes_one_whatever_else_it_is_given(
+    default: Synthesized, role: str
+) -> None:
+    may = all_statements(default, role)
+    generous = Statements([*may.statements, {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}])
+    of_executor, of_daemons = (f"{bucket_arn(default)}/logs/{key}" for key in ("app-1/0/stderr", "daemons/i-1/journal"))
+    assert may.allow("s3:PutObject", of_daemons)
+    assert may.allow("s3:PutObject", of_executor) == (role == "worker"), "the master has no executors"
+    for key in (of_daemons, of_executor):
+        assert not may.allow("s3:GetObject", key)
+    for key in (of_daemons, of_executor, f"{bucket_arn(default)}/boot-logs/i-1"):
+        for action in ("s3:DeleteObject", "s3:DeleteObjectVersion", "s3:RestoreObject"):
+            assert not generous.allow(action, key)
 
 
 def test_the_master_writes_artifacts_and_a_worker_reads_them(default: Synthesized) -> None:

@@ -53,6 +53,7 @@ MASTER_POLICIES = {
         "event_logs",
         "fleet_private_key",
         "fleet_public_key",
+        "logs",
         "session_manager",
         "spark_secret",
         "watch_workers",
@@ -66,6 +67,7 @@ WORKER_POLICIES = {
         "complete_launch",
         "data",
         "fleet_public_key",
+        "logs",
         "session_manager",
         "spark_secret",
     )

@@ -97,7 +97,7 @@ def test_versions_are_kept(default: Synthesized) -> None:
     }
 
 
-def test_old_versions_uploads_that_never_ended_and_boot_logs_go_after_a_while(default: Synthesized) -> None:
+def test_old_versions_uploads_that_never_ended_and_logs_go_after_a_while(default: Synthesized) -> None:
     rules = {rule.pop("id"): rule for rule in default.the("aws_s3_bucket_lifecycle_configuration")["rule"]}
     assert rules == {
         "incomplete-uploads": {
@@ -128,6 +128,12 @@ def test_old_versions_uploads_that_never_ended_and_boot_logs_go_after_a_while(de
             "expiration": [{"days": 30}],
             "abort_incomplete_multipart_upload": [{"days_after_initiation": 3}],
         },
+        "logs": {
+            "status": "Enabled",
+            "filter": [{"prefix": "logs/"}],
+            "expiration": [{"days": 30}],
+            "abort_incomplete_multipart_upload": [{"days_after_initiation": 3}],
+        },
     }
 
 
@@ -139,8 +145,8 @@ def test_logs_of_every_kind_go_after_as_many_days_as_are_asked_for(
         rule["id"]: rule.get("expiration")
         for rule in synthesize(log_retention_days=days).the("aws_s3_bucket_lifecycle_configuration")["rule"]
     }
-    assert rules["boot-logs"] == rules["event-logs"] == [{"days": "${var.days}"}]
-    assert rules["incomplete-data-uploads"] is None, "jobs' data stay"
+    assert rules["boot-logs"] == rules["event-logs"] == rules["logs"] == [{"days": "${var.days}"}]
+    assert rules["incomplete-uploads"] is None, "jobs' data stay"
 
 
 def test_rules_about_versions_come_after_versions(default: Synthesized) -> None:
@@ -219,6 +225,13 @@ def test_the_buckets_policy(default: Synthesized) -> None:
                 ],
                 "Resource": f"{arn}/spark-events/*",
             },
+            {
+                "Sid": "NodesDeleteNoLogs",
+                "Effect": "Deny",
+                "Principal": {"AWS": [master, worker]},
+                "Action": ["s3:DeleteObject*", "s3:RestoreObject"],
+                "Resource": [f"{arn}/logs/*", f"{arn}/boot-logs/*"],
+            },
         ],
     }
 
@@ -261,7 +274,7 @@ def test_rules_of_ones_own_stand_beside_those_of_the_cluster(stack: TerraformSta
         )
     rules = Synthesized(stack).the("aws_s3_bucket_lifecycle_configuration")["rule"]
     assert [rule["id"] for rule in rules] == [
-        *("incomplete-uploads", "incomplete-artifacts", "noncurrent-versions", "boot-logs", "event-logs"),
+        *("incomplete-uploads", "incomplete-artifacts", "noncurrent-versions", "boot-logs", "event-logs", "logs"),
         *("old-data", "older-data"),
     ]
     assert rules[-1] == {
@@ -286,7 +299,7 @@ def test_statements_of_ones_own_stand_beside_those_of_the_cluster(
 ) -> None:
     storage.add_policy_statement({**SHARE, "Resource": f"{storage.bucket_arn}/data/${{aws:username}}/*"})
     statements = json.loads(Synthesized(stack).the("aws_s3_bucket_policy")["policy"])["Statement"]
-    assert len(statements) == 8
+    assert len(statements) == 9
     assert statements[-1]["Resource"].endswith(".arn}/data/$${aws:username}/*")
 
 

@@ -109,6 +109,18 @@ def test_an_application_that_ended_is_copied_at_once_and_is_then_one_that_ended_
     assert logs_in_bucket() == {f"{APP}/appstatus_app-1": "", f"{APP}/events_1_app-1.zstd": "one and the end"}
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/etc/hostname")])
+def test_what_is_no_file_holds_nothing_up(
+    folder: Path, copier: event_logs.Copier, make: Callable[[Path], None]
+) -> None:
+    """A job may write there: to open a pipe would wait for ever."""
+    write(folder, f"{APP}/appstatus_app-1")
+    make(folder / APP / "events_1_app-1.zstd")
+    make(folder / "app-0")
+    assert copier.copy(everything=True) == []
+    assert logs_in_bucket() == {f"{APP}/appstatus_app-1": ""}
+
+
 def test_the_status_that_says_the_end_comes_after_the_last_event_and_before_the_former_goes(
     folder: Path, copier: event_logs.Copier, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import importlib.machinery
 import importlib.util
+import json
 import os
 import pty
 import re
@@ -229,6 +230,45 @@ def test_a_job_is_a_unit_of_its_own_with_its_arguments_as_they_are(
     assert said.out == "what the driver said\n"
     assert said.err.splitlines()[-1] == "spark-job: job-4f2a91 ended with status 0"
     assert "spark-job --follow job-4f2a91" in said.err
+
+
+CONNECTED = b"26/11/29 12:00:00 INFO Backend: Connected to Spark cluster with app ID app-2026-000%d\n"
+
+
+def executors_logs(people: Drivers, capfd: pytest.CaptureFixture[str], said: bytes) -> list[str]:
+    """Where `spark-job` says that the logs are of the executors of a driver that has said so much."""
+    people.node.write("etc/spark-cluster/settings.json", json.dumps(people.node.settings))
+    people.put("etl-1", ENDED)
+    people.says("etl-1", said)
+    people.job.main(["--follow", "etl-1"])
+    *lines, last = capfd.readouterr().err.splitlines()
+    assert last == "spark-job: etl-1 ended with status 0", "make submit reads it"
+    return re.findall(r"what its executors said is in (\S+) within", "\n".join(lines))
+
+
+def test_a_job_s_end_says_where_the_logs_of_its_executors_are(
+    people: Drivers, capfd: pytest.CaptureFixture[str]
+) -> None:
+    places = ["s3://demo-bucket/logs/app-2026-0001/", "s3://demo-bucket/logs/app-2026-0002/"]
+    said = CONNECTED % 1 + b"a word\n" + CONNECTED % 2 + CONNECTED % 1
+    assert executors_logs(people, capfd, said) == places
+    assert executors_logs(people, capfd, b"no job of Spark's\n") == []
+    as_json = b'{"msg":"Connected to Spark cluster with app ID app-2026-0001","level":"INFO"}\n'
+    assert executors_logs(people, capfd, as_json) == places[:1]
+
+
+@pytest.mark.parametrize("before", [1 << 16, (1 << 16) - len(CONNECTED), (1 << 16) - 5, 3 << 16])
+def test_it_finds_them_wherever_they_stand_in_the_output(
+    people: Drivers, capfd: pytest.CaptureFixture[str], before: int
+) -> None:
+    said = b"x" * before + b"\n" + CONNECTED % 1 + b"y" * (1 << 16)
+    assert executors_logs(people, capfd, said) == ["s3://demo-bucket/logs/app-2026-0001/"]
+
+
+def test_of_very_many_applications_it_names_the_last(people: Drivers, capfd: pytest.CaptureFixture[str]) -> None:
+    said = b"".join(CONNECTED % number for number in range(30))
+    assert executors_logs(people, capfd, said)[-1] == "s3://demo-bucket/logs/app-2026-00029/"
+    assert len(executors_logs(people, capfd, said)) == 10
 
 
 def test_a_driver_is_followed_from_where_another_session_left_it(

@@ -257,6 +257,15 @@ def test_the_history_server_is_reached_through_the_front_alone_and_bounded(
     ]
 
 
+def test_the_front_of_a_master_knows_the_bucket(configure: Callable[..., dict[str, str]], root: Path) -> None:
+    file = root / "etc/spark-cluster/front-bucket.conf"
+    configure("worker")
+    assert not file.exists()
+    configure("master")
+    assert file.read_text() == "set $bucket demo-bucket;\n"
+    assert file.stat().st_mode & 0o777 == 0o644, "nginx reads it without a user"
+
+
 def test_without_a_history_server_no_page_leads_to_it(configure: Callable[..., dict[str, str]]) -> None:
     assert "spark.master.ui.historyServerUrl" not in configure("master", history_server="")
 

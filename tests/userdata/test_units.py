@@ -8,7 +8,9 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
+import daemon_logs
 import drivers
+import executor_logs
 import pytest
 import spark_conf
 
@@ -38,7 +40,7 @@ def by_name(path: Path) -> str:
 def test_systemd_finds_nothing_wrong(tmp_path: Path, role: str) -> None:
     paths = []
     for path in UNITS:
-        if path.parts[-5] == role:
+        if path.parts[-5] in {role, "common"}:
             # The programs themselves are not on this host.
             text = re.sub(r"(?m)^(Exec\w+=[+-]?)/(?:opt|usr/local)/\S+", r"\1/bin/true", path.read_text())
             (tmp_path / path.name).write_text(text)
@@ -191,6 +193,47 @@ def test_every_start_of_a_worker_is_watched_until_it_is_registered() -> None:
     assert unit(watch)["Unit"]["PartOf"] == unit(watch)["Unit"]["After"] == worker.name
 
 
+SENDERS = [path for path in SERVICES if path.name in {"spark-executor-logs.service", "spark-daemon-logs.service"}]
+
+
+@pytest.mark.parametrize("path", SENDERS, ids=by_name)
+def test_what_sends_logs_comes_with_the_worker_and_stops_after_it(path: Path) -> None:
+    """What is started earlier is stopped later; and it stops with it, whatever stops that."""
+    (worker,) = [path for path in SPARK if "worker" in path.name]
+    assert path.name in unit(worker)["Unit"]["Wants"].split()
+    assert unit(path)["Unit"]["PartOf"] == worker.name
+    assert worker.name in unit(path)["Unit"]["Before"].split()
+    assert unit(path)["Unit"]["After"] == "network-online.target", "which outlives it"
+    assert "Install" not in unit(path)
+
+
+@pytest.mark.parametrize("path", SENDERS, ids=by_name)
+def test_what_sends_logs_has_an_end_that_both_sides_know_and_little_memory(path: Path) -> None:
+    seconds = {"spark-executor-logs": executor_logs.LAST_SECONDS, "spark-daemon-logs": daemon_logs.SECONDS}[path.stem]
+    assert seconds + 15 <= int(unit(path)["Service"]["TimeoutStopSec"]) <= 60
+    assert unit(path)["Service"]["MemoryMax"] == "256M"
+
+
+def test_executors_logs_are_read_by_their_own_user_and_the_journal_by_nobody_in_particular() -> None:
+    services = {path.stem: unit(path)["Service"] for path in SENDERS}
+    (worker,) = [unit(path)["Service"] for path in SPARK if "worker" in path.name]
+    assert services["spark-executor-logs"]["User"] == worker["User"]
+    assert "SupplementaryGroups" not in services["spark-executor-logs"], "executors could take it from there"
+    assert services["spark-daemon-logs"]["DynamicUser"] == "yes"
+    assert services["spark-daemon-logs"]["SupplementaryGroups"] == "systemd-journal"
+
+
+def test_a_master_s_journal_is_sent_when_the_host_goes_down_and_its_restart_does_not_wait() -> None:
+    (master,) = [path for path in SPARK if "master" in path.name]
+    (sender,) = [path for path in SENDERS if path.stem == "spark-daemon-logs"]
+    assert sender.name in unit(master)["Unit"]["Wants"].split()
+    assert master.name in unit(sender)["Unit"]["Before"].split()
+    assert master.name not in unit(sender)["Unit"]["PartOf"].split()
+    service = unit(sender)["Service"]
+    assert (service["Type"], service["RemainAfterExit"]) == ("oneshot", "yes")
+    assert "ExecStart" not in service
+
+
 def test_a_worker_s_disks_are_prepared_before_each_start_and_what_fails_is_tried_again() -> None:
     (worker,) = [path for path in SPARK if "worker" in path.name]
     lines = worker.read_text().splitlines()
@@ -257,27 +300,6 @@ def test_the_front_runs_as_nobody_and_as_no_unit_of_the_distribution_s() -> None
     assert service["DynamicUser"] == "yes"
     assert service["ExecStart"] == '/usr/sbin/nginx -e stderr -c /etc/spark-cluster/front.conf -g "daemon off;"'
     assert service["Restart"] == "always"
-
-
-FRONT = (USERDATA / "master/etc/spark-cluster/front.conf").read_text()
-
-
-@pytest.mark.skipif(shutil.which("nginx") is None, reason="needs nginx")
-def test_nginx_takes_the_front_s_configuration(tmp_path: Path) -> None:
-    (tmp_path / "front.conf").write_text(FRONT.replace("/run/spark-front", str(tmp_path)))
-    nginx = ["nginx", "-t", "-e", "stderr", "-c", str(tmp_path / "front.conf")]
-    done = subprocess.run(nginx, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 0, done.stderr
-    assert "warn" not in done.stderr
-
-
-def test_each_place_of_the_front_hands_on_the_name_that_the_browser_has() -> None:
-    """One with headers of its own gets none from above, and Spark then redirects to what only the master reaches."""
-    places = re.findall(r"location (/\S*) \{(.*?)\n    \}", FRONT, re.DOTALL)
-    assert [path for path, _ in places] == ["/", "/history/"]
-    for _, directives in places:
-        assert "proxy_set_header Host $http_host;" in directives
-    assert FRONT.count("proxy_set_header") == 3
 
 
 def test_a_new_master_looks_for_lost_drivers_as_long_as_a_worker_may_outlive_the_old_one() -> None:

@@ -29,6 +29,7 @@ MASTER_PORT = 7077
 EVENT_LOGS = "/var/lib/spark-events"
 HISTORY_PORT = 18080
 HISTORY_CONF = "/etc/spark-cluster/history"
+FRONT_BUCKET = "/etc/spark-cluster/front-bucket.conf"
 OF_HISTORY = ("spark.history.", "spark.hadoop.")
 SEVERAL_FOLDERS = [4, 2]
 GCM_WORKS = [4, 3]
@@ -258,6 +259,8 @@ def main() -> None:
         os.makedirs(settings.path(HISTORY_CONF), exist_ok=True)
         keep(f"{HISTORY_CONF}/spark-defaults.conf", lines_of(history(given)), mode=0o644)
         keep(f"{HISTORY_CONF}/spark-env.sh", history_environment(), mode=0o644)
+        # For nginx, where links to the logs of executors that are gone lead.
+        keep(FRONT_BUCKET, f"set $bucket {given['bucket']};\n", mode=0o644)
     keep("/etc/spark-cluster/node.env", f"MASTER_HOST={host}\nPRIVATE_IP={address}\n", mode=0o644)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import settings
 
 UI_PORT = 8082  # of the master itself: what the front shows at 8080 goes with the front
+WORKER_UI_PORT = 8081
 
 
 def page(host: str, port: int) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import glob
 import os
 import shutil
 import signal
+import stat
 import sys
 import time
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ def bucket() -> str:
 
 
 def logs() -> list[Log]:
-    """All that are there. What begins with a dot is Hadoop's own; a link is no log.
+    """All that are there. What begins with a dot is Hadoop's own; a link is no log, nor is a pipe.
 
     Left out is what another user has logged, which this one cannot read: root, who ran Spark as itself.
     """
@@ -88,11 +89,12 @@ def logs() -> list[Log]:
         stats = {}
         for path in files:
             with contextlib.suppress(FileNotFoundError):  # it has another name now, which the next look finds
-                if not os.path.basename(path).startswith(".") and not os.path.islink(local(path)):
-                    stats[path] = os.stat(local(path))
+                known = os.lstat(local(path))
+                if not os.path.basename(path).startswith(".") and stat.S_ISREG(known.st_mode):
+                    stats[path] = known
         if stats:
-            sizes = {path: stat.st_size for path, stat in stats.items()}
-            found.append(Log(top, sizes, max(stat.st_mtime for stat in stats.values())))
+            sizes = {path: known.st_size for path, known in stats.items()}
+            found.append(Log(top, sizes, max(known.st_mtime for known in stats.values())))
     return found
 
 
@@ -158,7 +160,8 @@ class Copier:
         s3, there = aws.client("s3"), self.copies(one)
         for path in sorted(one.sizes, key=lambda path: os.path.basename(path).startswith(STATUS)):
             if there.get(path) != one.sizes[path]:
-                with open(os.open(local(path), os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+                # Nothing waits for what became a pipe meanwhile.
+                with open(os.open(local(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
                     s3.upload_fileobj(file, bucket(), PREFIX + path)
                 there[path] = one.sizes[path]
         for former in [f"{path}{IN_PROGRESS}" for path in one.sizes if f"{path}{IN_PROGRESS}" in there]:

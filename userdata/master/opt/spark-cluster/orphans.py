@@ -22,15 +22,13 @@ import spark_state
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-
-WORKER_UI_PORT = 8081
 PAUSE_SECONDS = 5
 DRIVER = re.compile(r"spark://CoarseGrainedScheduler@([^,\s]+:\d+)")
 
 
 def executors(host: str) -> Iterator[tuple[str, str]]:
     """Application and driver of each executor that a worker has or had."""
-    state = spark_state.page(host, WORKER_UI_PORT)
+    state = spark_state.page(host, spark_state.WORKER_UI_PORT)
     for executor in state["executors"] + state["finishedexecutors"]:
         driver = DRIVER.search(executor["appdesc"]["command"])
         if driver:
