@@ -32,20 +32,26 @@ class _Account:
     def __init__(self) -> None:
         self._ec2 = boto3.client("ec2")
         self._route53 = boto3.client("route53")
-        self._seen: dict[str, float] = {}
-        """When a record was first there as it is, or before this began."""
+        self._seen: dict[tuple[str, ...], float] = {}
+        """When a record, its name and values, was first there as it is, or before this began."""
+        self._answered: dict[str, tuple[str, ...]] = {}
+        """The values of each name: while a change is pending, those before."""
 
     def hosts(self) -> str:
         """Return them in the format of `/etc/hosts`."""
         lines = [f"{SERVICES} {host}" for host in DOWNLOAD_HOSTS]
         lines += [f"{instance['PrivateIpAddress']} {instance['PrivateDnsName']}" for instance in self._instances()]
-        now = faults.read()
+        now, answered = faults.read(), {}
         for zone, record in self._address_records():
+            name = record["Name"].rstrip(".")
+            values = tuple(value["Value"] for value in record["ResourceRecords"])
             ripe = time.monotonic() - now.record_delay_seconds(zone)
-            for value in record["ResourceRecords"]:
-                line = f"{value['Value']} {record['Name'].rstrip('.')}"
-                if self._seen.setdefault(line, time.monotonic()) <= ripe:
-                    lines.append(line)
+            if self._seen.setdefault((name, *values), time.monotonic()) <= ripe:
+                answered[name] = values
+            elif name in self._answered:
+                answered[name] = self._answered[name]
+        self._answered = answered
+        lines += [f"{value} {name}" for name, values in answered.items() for value in values]
         return "".join(f"{line}\n" for line in lines)
 
     def _instances(self) -> list[dict[str, Any]]:
