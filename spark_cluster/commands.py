@@ -63,8 +63,8 @@ class Commands:
                 cluster's bucket.
             arguments: of the application.
             options: of spark-submit, such as `("--conf", "spark.cores.max=8")`.
-            requirements: a requirements file of pip's for its Python packages, or a folder with them, packed; an
-                `s3://` URL or a path, as `source` is. By default it gets none.
+            requirements: a requirements file of pip's for its Python packages, or such packages, packed; an `s3://`
+                URL or a path, as `source` is. By default it gets none.
             profile: of the AWS configuration.
         """
         checks.optional_text("source", source)

@@ -113,7 +113,7 @@ def submit(commands: Commands, profile: str | None) -> int:
     named = os.environ["REQUIREMENTS_AS_GIVEN"]
     if named and not Path(named).is_file():
         sys.exit(
-            f"there is no file {named}: REQUIREMENTS is a requirements file of pip's, or a packed folder (.tar.gz)"
+            f"there is no file {named}: REQUIREMENTS is a requirements file of pip's, or packages, packed (.tar.gz)"
         )
     arguments, options = words("ARGS"), words("OPTIONS")
     url = upload(job, commands, profile)

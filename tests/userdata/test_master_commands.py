@@ -395,12 +395,13 @@ def test_a_job_s_requirements_are_made_in_its_own_unit_before_spark(
     )
     scratch = people.scratch / "job-4f2a91"
     ours = f"{scratch}/.packages/python-packages.tar.gz#python-packages"
+    path = "python-packages:python-packages/lib/python3.11/site-packages"
     assert people.started()[1] == [
         *("/opt/spark-cluster/requirements.py", f"{scratch}/needs.txt", "/opt/spark/bin/spark-submit"),
         *("--archives", f"{scratch}/a.zip", "--name=x", "--archives", f"{ours},{scratch}/a.zip"),
         *(
             "--conf",
-            "spark.executorEnv.PYTHONPATH=python-packages",
+            f"spark.executorEnv.PYTHONPATH={path}",
             f"{scratch}/job.py",
             "--requirements",
             "of the job",
@@ -410,7 +411,7 @@ def test_a_job_s_requirements_are_made_in_its_own_unit_before_spark(
     assert pip == ["pip"]
 
 
-def test_requirements_may_come_from_the_bucket_and_a_packed_folder_needs_no_pip(
+def test_requirements_may_come_from_the_bucket_and_packed_ones_need_no_pip(
     people: Drivers, script: Path, pip: list[str]
 ) -> None:
     people.node.put_object("data/jobs/1/deps.tar.gz", b"packed")

@@ -122,10 +122,14 @@ def test_a_driver_finds_what_a_requirements_file_names(master: Master) -> None:
     packages = master.root / "var/lib/spark-driver/job-1/.packages"
     assert said.splitlines() == [
         "requirements: pip installs what requirements.txt names, within 1800 s",
-        f"says hello from {packages}/python-packages with proxy None",
+        f"says hello from {paths(f'{packages}/python-packages')} with proxy None",
     ]
     with tarfile.open(packages / "python-packages.tar.gz") as archive:
         assert "./greeting.py" in archive.getnames()
+
+
+def paths(folder: str) -> str:
+    return f"{folder}:{folder}/lib/python3.11/site-packages"
 
 
 def test_it_is_made_once_for_each_content(master: Master) -> None:
@@ -148,9 +152,10 @@ def test_hashes_are_held_against_what_comes(master: Master) -> None:
     assert "DO NOT MATCH THE HASHES" in said
 
 
-def test_a_packed_folder_needs_no_pip(master: Master) -> None:
-    (master.root / "deps").mkdir()
-    (master.root / "deps/greeting.py").write_text("WORD = 'packed'\n")
+@pytest.mark.parametrize("inside", ["", "lib/python3.11/site-packages"])
+def test_packed_packages_need_no_pip_whether_in_a_folder_or_in_an_environment(master: Master, inside: str) -> None:
+    (master.root / "deps" / inside).mkdir(parents=True)
+    (master.root / "deps" / inside / "greeting.py").write_text("WORD = 'packed'\n")
     packed = master.root / "python-packages.tar.gz"
     subprocess.run(["tar", "-czf", packed, "-C", master.root / "deps", "."], check=True)
     master.mock("python3.11", "exit 9")
@@ -266,7 +271,13 @@ def test_executors_get_them_beside_what_the_caller_gives_them(
 ) -> None:
     settle("master", spark_defaults=defaults)
     added = requirements.for_executors(options, SCRATCH)
-    assert added == [*options, "--archives", archives, "--conf", f"{PATH}={path}"]
+    assert added == [
+        *options,
+        "--archives",
+        archives,
+        "--conf",
+        f"{PATH}={path.replace('python-packages', paths('python-packages'))}",
+    ]
 
 
 # As root, before the driver begins.
@@ -320,7 +331,7 @@ def test_a_package_manager_that_cannot_says_what_needs_none(
     no_pip(master)
     master.mock("dnf", "echo no way out >&2; exit 1")
     with pytest.raises(
-        SystemExit, match=r"^requirements: dnf cannot install python3\.11-pip; a packed folder needs no"
+        SystemExit, match=r"^requirements: dnf cannot install python3\.11-pip; packed packages need none"
     ):
         requirements.install_pip()
     assert "no way out" in capfd.readouterr().err

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Python packages of a job's own, for its driver and its executors.
 
-They are named by a requirements file of pip's, or come as a packed folder: a .tar.gz or .tgz with the packages that pip
-installed elsewhere, at its top. What was made of one of them is kept, and found by its content.
+They are named by a requirements file of pip's, or come packed: a .tar.gz or .tgz with a folder of packages that pip
+installed elsewhere, or a virtual environment. What was made of one of them is kept, and found by its content.
 
 As a program: `requirements.py FILE PROGRAM [ARGUMENT...]`, in a driver's unit, as the drivers' user: makes them, or
 finds them, and becomes PROGRAM. All of it lies in that user's home: root follows no path in there.
@@ -70,22 +70,27 @@ def install_pip() -> None:
         say(f"{commands[-1][0]} installs {package}, this once")
         for command in commands:
             if subprocess.run([*WITHIN, str(INSTALL_SECONDS), *command], stdout=sys.stderr, check=False).returncode:
-                raise SystemExit(f"requirements: {command[0]} cannot install {package}; a packed folder needs no pip")
+                raise SystemExit(f"requirements: {command[0]} cannot install {package}; packed packages need none")
 
 
 def for_executors(options: list[str], scratch: str) -> list[str]:
     """Options of spark-submit by which executors get the packages, too, beside what the caller gives them.
 
-    Spark unpacks an archive in the folder that an executor runs in, before its first task
-    (https://spark.apache.org/docs/latest/api/python/user_guide/python_packaging.html).
+    Spark unpacks an archive in the folder that an executor runs in
+    (https://spark.apache.org/docs/latest/configuration.html: spark.archives), and before a task that needs it.
     """
     archives = asked(options, "spark.archives", "--archives")
     path = asked(options, "spark.executorEnv.PYTHONPATH")
     return [
         *options,
         *("--archives", ",".join(filter(None, [f"{scratch}/{LINKS}/{ARCHIVE}#{FOLDER}", archives]))),
-        *("--conf", "spark.executorEnv.PYTHONPATH={}".format(":".join(filter(None, [FOLDER, path])))),
+        *("--conf", "spark.executorEnv.PYTHONPATH={}".format(":".join(filter(None, [python_path(FOLDER), path])))),
     ]
+
+
+def python_path(folder: str) -> str:
+    """Where packages are in it: at its top, or where a virtual environment has them."""
+    return "{0}:{0}/lib/python{1}/site-packages".format(folder, settings.load()["python_version"])
 
 
 def asked(options: list[str], key: str, option: str = "") -> str:
@@ -225,7 +230,7 @@ def main(file: str, *program: str) -> None:
     os.mkdir(links)
     for name in (FOLDER, ARCHIVE):
         os.symlink(f"{made}/{name}", f"{links}/{name}")
-    environment["PYTHONPATH"] = f"{links}/{FOLDER}"
+    environment["PYTHONPATH"] = python_path(f"{links}/{FOLDER}")
     os.execve(program[0], program, environment)
 
 
