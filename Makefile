@@ -65,8 +65,9 @@ ui: setup ## forward the one port of all pages to http://localhost:8080; the his
 submit: export JOB_AS_GIVEN := $(value JOB)
 submit: export ARGS_AS_GIVEN := $(value ARGS)
 submit: export OPTIONS_AS_GIVEN := $(value OPTIONS)
-unexport JOB ARGS OPTIONS
-submit: setup ## run JOB=job.py on it with ARGS='2026-01-01' (OPTIONS of spark-submit), and end with the job's status
+submit: export REQUIREMENTS_AS_GIVEN := $(value REQUIREMENTS)
+unexport JOB ARGS OPTIONS REQUIREMENTS
+submit: setup ## run JOB=job.py on it with ARGS='2026-01-01' (OPTIONS, REQUIREMENTS=FILE), and end with the job's status
 	$(ON_MASTER) submit
 
 status: setup ## show the cluster's state on one screen

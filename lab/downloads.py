@@ -1,4 +1,4 @@
-"""The download hosts as nodes see them, by HTTPS: releases of Spark of the Apache Software Foundation, Maven Central.
+"""The download hosts as nodes see them, by HTTPS: Spark of the Apache Software Foundation, Maven Central, PyPI.
 
 Run as a program inside the enclosure. Each request leaves a line in a log; some are answered wrongly on purpose.
 """
@@ -12,8 +12,8 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from . import authority, faults, maven
-from .places import ARCHIVE_HOST, MAVEN_HOST, REQUEST_LOG, SERVICES
+from . import authority, faults, maven, pypi
+from .places import ARCHIVE_HOST, MAVEN_HOST, PYPI_FILES_HOST, PYPI_HOST, REQUEST_LOG, SERVICES
 
 _CHUNK = 1 << 20
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)$")
@@ -62,6 +62,8 @@ class _Handler(BaseHTTPRequestHandler):
         status = HTTPStatus.PARTIAL_CONTENT if asked else HTTPStatus.OK
         self.send_response(status)
         self.send_header("Accept-Ranges", "bytes")
+        if file.suffix == ".html":  # pip takes nothing else for an index
+            self.send_header("Content-Type", "text/html")
         self.send_header("Content-Length", str(end - start))
         if asked:
             self.send_header("Content-Range", f"bytes {start}-{end - 1}/{size}")
@@ -109,11 +111,14 @@ class _Server(ThreadingHTTPServer):
         super().__init__((SERVICES, 443), _Handler)
         self._files = files
         self._jars = maven.files()
+        self._wheels = pypi.files()
 
     def find(self, host: str, path: str) -> Path | None:
         """Return what a host has at a path: Apache's main site at the top, its archive below `/dist`."""
         if host == MAVEN_HOST:
             return self._jars.get(path)
+        if host in {PYPI_HOST, PYPI_FILES_HOST}:
+            return self._wheels.get(f"{host}{path}")
         prefix = "/dist" if host == ARCHIVE_HOST else ""
         return next((file for file in self._files if path == f"{prefix}/spark/{_release(file)}/{file.name}"), None)
 

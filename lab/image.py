@@ -32,7 +32,13 @@ _JAVA = "java"
 """The program that stands before the real one on every host."""
 _JAVA_RPM = "java-17-amazon-corretto-headless"
 _PYTHON_RPM = "python3.11"
-_RPM_PAYLOADS = {_JAVA_RPM: "openjdk-17-jre-headless", "python3-boto3": "python3-boto3", "nginx": "nginx"}
+_PIP_RPM = "python3.11-pip"
+_RPM_PAYLOADS = {
+    _JAVA_RPM: "openjdk-17-jre-headless",
+    "python3-boto3": "python3-boto3",
+    _PIP_RPM: "python3-pip",
+    "nginx": "nginx",
+}
 """Which Debian package, with all it needs, each RPM of the Amazon Linux stand-in carries."""
 _RPM_VERSIONS = {"system-release": "2023", _JAVA_RPM: "17.0", _PYTHON_RPM: "3.11", "python3": "3.9"}
 
@@ -170,6 +176,8 @@ def _build_rpms(tools: Image, installed: Iterable[str], target: Path) -> None:
             _run_over(tools, payload, "amazon_payload.sh", {"payload.packages": debian.encode()})
             if name == _JAVA_RPM:
                 _adapt_java(payload)
+            if name == _PIP_RPM:
+                _keep_pip_alone(payload)
             _build_rpm(name, payload, _added_files(payload, tools), target)
         payload = Path(scratch) / _PYTHON_RPM
         _copy_python(tools, payload)
@@ -188,6 +196,15 @@ def _adapt_java(payload: Path) -> None:
     shutil.copy(_RECIPES / _JAVA, home / "bin/java")
     for name in ("java-17-amazon-corretto", "java-17-amazon-corretto.x86_64", "jre-17", "jre"):
         (home.parent / name).symlink_to(home.name)
+
+
+def _keep_pip_alone(payload: Path) -> None:
+    """Give pip the folder that modules for Python 3.11 have there; what came with it the system's Python would see."""
+    modules, own = payload / "usr/lib/python3/dist-packages", payload / "usr/lib/python3.11/site-packages"
+    own.mkdir(parents=True)
+    for pip in modules.glob("pip*"):
+        pip.rename(own / pip.name)
+    shutil.rmtree(modules)
 
 
 def _copy_python(tools: Image, payload: Path) -> None:

@@ -19,7 +19,7 @@ import boto3
 
 from lab.deployment import ROOT, Deployment, missing
 
-from . import authority, maven, providers
+from . import authority, maven, providers, pypi
 from .enclosure import Enclosure, remove_cgroups
 from .hosts import Host, all_hosts, remove_files
 from .image import IMAGES
@@ -89,10 +89,12 @@ class Lab:
     Attributes:
         enclosure: what it runs in.
         without_maven: why it has not all jars that its releases of Spark need for `s3a://`; empty if it has.
+        without_pypi: why it has not the wheels that jobs may name; empty if it has.
     """
 
     enclosure: Enclosure
     without_maven: str = ""
+    without_pypi: str = ""
 
     @classmethod
     def create(
@@ -113,6 +115,8 @@ class Lab:
             archive.ensure()
         tell("jars for s3a://, from Maven Central")
         without_maven = maven.ensure(versions)
+        tell("wheels, from the package index of this machine")
+        without_pypi = pypi.ensure()
         for name in images:
             tell(f"image {name}")
             IMAGES[name]()
@@ -120,7 +124,7 @@ class Lab:
         providers.ensure()
         shutil.rmtree(RUN, ignore_errors=True)
         RUN.mkdir(parents=True)
-        lab = cls(Enclosure.create(outlives_us=kept), without_maven)
+        lab = cls(Enclosure.create(outlives_us=kept), without_maven, without_pypi)
         _STATE.write_text(json.dumps(asdict(lab)), encoding="utf-8")
         try:
             lab._prepare()
@@ -138,7 +142,7 @@ class Lab:
             state = json.loads(_STATE.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
-        return cls(Enclosure(**state["enclosure"]), state["without_maven"])
+        return cls(Enclosure(**state["enclosure"]), state["without_maven"], state["without_pypi"])
 
     @classmethod
     def running(cls) -> Self | None:

@@ -63,5 +63,9 @@ ARCHIVE_HOST = "archive.apache.org"
 MAVEN_HOST = "repo.maven.apache.org"
 """Maven Central."""
 
-DOWNLOAD_HOSTS = ("dlcdn.apache.org", "downloads.apache.org", ARCHIVE_HOST, MAVEN_HOST)
-"""The hosts that nodes fetch Spark and its jars from, all of them played by the lab."""
+PYPI_HOST = "pypi.org"
+PYPI_FILES_HOST = "files.pythonhosted.org"
+"""PyPI's index, and where that says its files are."""
+
+DOWNLOAD_HOSTS = ("dlcdn.apache.org", "downloads.apache.org", ARCHIVE_HOST, MAVEN_HOST, PYPI_HOST, PYPI_FILES_HOST)
+"""The hosts that nodes fetch Spark, its jars and packages of jobs from, all of them played by the lab."""

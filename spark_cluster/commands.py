@@ -50,6 +50,7 @@ class Commands:
         arguments: Sequence[str] = (),
         *,
         options: Sequence[str] = (),
+        requirements: str | None = None,
         profile: str | None = None,
     ) -> str:
         """Run an application on the cluster and show its output.
@@ -62,11 +63,16 @@ class Commands:
                 cluster's bucket.
             arguments: of the application.
             options: of spark-submit, such as `("--conf", "spark.cores.max=8")`.
+            requirements: a requirements file of pip's for its Python packages, or such packages, packed; an `s3://`
+                URL or a path, as `source` is. By default it gets none.
             profile: of the AWS configuration.
         """
         checks.optional_text("source", source)
         checks.words("arguments", arguments)
         checks.words("options", options)
+        checks.optional_text("requirements", requirements)
+        if requirements is not None:
+            options = ("--requirements", requirements, *options)
         job = f"s3://{self.bucket_name}/data/job.py" if source is None else self._quote(source)
         return self._on_the_master(
             ["spark-job", *map(self._quote, options), job, *map(self._quote, arguments)], profile

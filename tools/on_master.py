@@ -104,21 +104,35 @@ def outputs(stack: Path) -> dict[str, str]:
 
 
 def submit(commands: Commands, profile: str | None) -> int:
-    """Upload the file, run it, show its output, end with its status."""
+    """Upload the file, and that with its requirements; run it, show its output, end with its status."""
     job = Path(os.environ["JOB_AS_GIVEN"])
     if not job.is_file():
         sys.exit(
             f"there is no file {job}: JOB is a Python script or a jar, as in make submit JOB=job.py ARGS='2026-01-01'"
         )
+    named = os.environ["REQUIREMENTS_AS_GIVEN"]
+    if named and not Path(named).is_file():
+        sys.exit(
+            f"there is no file {named}: REQUIREMENTS is a requirements file of pip's, or packages, packed (.tar.gz)"
+        )
     arguments, options = words("ARGS"), words("OPTIONS")
-    digest = hashlib.sha256(job.read_bytes()).hexdigest()[:16]
-    url = f"s3://{commands.bucket_name}/data/jobs/{digest}/{job.name}"
-    upload = ["aws", "s3", "cp", "--only-show-errors", "--region", commands.region, str(job), url]
+    url = upload(job, commands, profile)
+    requirements = upload(Path(named), commands, profile) if named else None
+    command = commands.submit(url, arguments, options=options, requirements=requirements, profile=profile)
+    return follow(commands, command, profile)
+
+
+def upload(file: Path, commands: Commands, profile: str | None) -> str:
+    """Put a file into the bucket, and return where it is there, which is another place for another content."""
+    with file.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()[:16]
+    url = f"s3://{commands.bucket_name}/data/jobs/{digest}/{file.name}"
+    copy = ["aws", "s3", "cp", "--only-show-errors", "--region", commands.region, str(file), url]
     if profile:
-        upload += ["--profile", profile]
-    if subprocess.run(upload, check=False).returncode:
-        sys.exit(f"{job} could not be uploaded to {url}")
-    return follow(commands, commands.submit(url, arguments, options=options, profile=profile), profile)
+        copy += ["--profile", profile]
+    if subprocess.run(copy, check=False).returncode:
+        sys.exit(f"{file} could not be uploaded to {url}")
+    return url
 
 
 def words(variable: str) -> list[str]:

@@ -19,7 +19,7 @@ main() {
 }
 
 # A node that needs Python 3.11 has to install it: nothing answers to that name before. What it installs sees no module
-# of the system's Python, as there.
+# of the system's Python, and has a folder of its own for modules, as there.
 name_system_python() {
   mv /usr/bin/python3.11 /usr/bin/python3.9
   ln -sf python3.9 /usr/bin/python3
@@ -28,6 +28,7 @@ import sys
 
 if sys.executable.endswith("/python3.11"):
     sys.path = [folder for folder in sys.path if not folder.endswith("/dist-packages")]
+    sys.path.append("/usr/lib/python3.11/site-packages")
 PYTHON
 }
 

@@ -30,10 +30,12 @@ OLDER_SPARK_VERSION = "3.5.9"
 ORDER = [
     "test_cluster",
     "test_people",
+    "test_first_job",
     "test_reboots",
     "test_lab",
     "test_choices",
     "test_s3a",
+    "test_submitting",
     "test_history",
     "test_logs",
     "test_failures",

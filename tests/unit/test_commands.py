@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pty
@@ -115,6 +116,12 @@ def test_a_job_gets_what_it_was_given(machine: Path) -> None:
     assert on_the_master(printed) == ["/usr/local/bin/spark-job", *options, "s3://demo-bucket/data/a job.py", *HARD]
 
 
+def test_a_job_may_have_requirements(machine: Path) -> None:
+    printed = run(COMMANDS.submit("s3://demo-bucket/data/job.py", options=["-v"], requirements="s3://b/my needs.txt"))
+    expected = ["/usr/local/bin/spark-job", "--requirements", "s3://b/my needs.txt", "-v"]
+    assert on_the_master(printed) == [*expected, "s3://demo-bucket/data/job.py"]
+
+
 def test_without_a_source_it_is_the_job_in_the_bucket(machine: Path) -> None:
     assert on_the_master(run(COMMANDS.submit())) == ["/usr/local/bin/spark-job", "s3://demo-bucket/data/job.py"]
 
@@ -192,6 +199,17 @@ def test_make_submit_uploads_the_file_runs_it_and_ends_with_its_status(machine: 
     assert on_the_master(done.stdout) == [*expected, *arguments]
 
 
+def test_make_submit_uploads_the_requirements_too(machine: Path, make: Callable[..., Any]) -> None:
+    (machine / "deployed/my $needs.txt").write_text("msgpack==1.1.0\n")
+    done = make("submit", "JOB=job.py", "REQUIREMENTS=my $needs.txt", answers=ended(0))
+    assert done.returncode == 0, done.stderr
+    job, needs, _ = calls(machine)
+    assert (job[-4:-2], needs[-4]) == (["job.py", job[-3]], "my $needs.txt")
+    digest = hashlib.sha256(b"msgpack==1.1.0\n").hexdigest()[:16]
+    assert needs[-3] == f"s3://demo-bucket/data/jobs/{digest}/my $needs.txt"
+    assert on_the_master(done.stdout) == ["/usr/local/bin/spark-job", "--requirements", needs[-3], job[-3]]
+
+
 def test_make_submit_is_content_with_a_job_that_is(make: Callable[..., Any]) -> None:
     done = make("submit", "JOB=job.py", answers=ended(0))
     assert done.returncode == 0, done.stderr
@@ -209,6 +227,7 @@ def test_a_session_has_a_terminal_even_in_ci(make: Callable[..., Any]) -> None:
         (["JOB=job.py", "ARGS=it's"], "", "ARGS must be quoted as for a shell, got it's: No closing quotation"),
         (["JOB=no.py"], "", "there is no file no.py"),
         ([], "", "JOB is a Python script or a jar"),
+        (["JOB=job.py", "REQUIREMENTS=no.txt"], "", "there is no file no.txt: REQUIREMENTS is a requirements file"),
     ],
 )
 def test_make_submit_says_what_went_wrong(
@@ -391,6 +410,7 @@ def test_make_says_where_there_is_no_cluster(machine: Path, make: Callable[..., 
     [
         ("submit", {"arguments": "2026-01-01"}, "arguments must be a literal list of strings"),
         ("submit", {"options": ["--conf", 1]}, "options[1] must be a string, got 1"),
+        ("submit", {"requirements": ""}, "requirements must be a string that is not empty, got ''"),
         ("submit", {"source": ""}, "source must be a string that is not empty, got ''"),
         ("submit", {"arguments": ["a" * 65_536]}, "what a session runs must be at most 65535 characters long"),
         ("shell", {"profile": "a\0"}, "profile must hold no NUL character"),

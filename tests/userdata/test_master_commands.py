@@ -22,11 +22,12 @@ import aws
 import drivers
 import polling
 import pytest
+import requirements
 import settings
 import spark_state
 import worker_group
 
-from tests.userdata.node import LIB, USERDATA, Node
+from tests.userdata.node import LIB, USERDATA, Node, node_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -408,6 +409,82 @@ def test_a_script_may_come_from_the_bucket(people: Drivers) -> None:
     copy = "etl-v2-4f2a91/etl v2.py"
     assert people.started()[1] == ["/opt/spark/bin/spark-submit", f"{people.scratch}/{copy}", "1"]
     assert (people.at_start / copy).read_text() == "print('from the bucket')\n"
+
+
+@pytest.fixture
+def pip(master: Node, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Gets a word each time that pip was asked for."""
+    master.write("etc/spark-cluster/settings.json", json.dumps(node_settings("master")))
+    asked: list[str] = []
+    monkeypatch.setattr(requirements, "install_pip", lambda: asked.append("pip"))
+    return asked
+
+
+@pytest.mark.parametrize("given", [["--requirements", "needs.txt"], ["--requirements=needs.txt"]])
+def test_a_job_s_requirements_are_made_in_its_own_unit_before_spark(
+    people: Drivers, script: Path, monkeypatch: pytest.MonkeyPatch, pip: list[str], given: list[str]
+) -> None:
+    monkeypatch.setenv("RUNUSER", "1")
+    monkeypatch.chdir(script.parent)
+    (script.parent / "needs.txt").write_text("msgpack==1.1.0\n")
+    (script.parent / "a.zip").write_text("a")
+    people.put("job-4f2a91", ENDED)
+    assert (
+        people.job.main(["--archives", "a.zip", *given, "--name=x", str(script), "--requirements", "of the job"]) == 0
+    )
+    scratch = people.scratch / "job-4f2a91"
+    ours = f"{scratch}/.packages/python-packages.tar.gz#python-packages"
+    path = "python-packages:python-packages/lib/python3.11/site-packages"
+    assert people.started()[1] == [
+        *("/opt/spark-cluster/requirements.py", f"{scratch}/needs.txt", "/opt/spark/bin/spark-submit"),
+        *("--archives", f"{scratch}/a.zip", "--name=x", "--archives", f"{ours},{scratch}/a.zip"),
+        *(
+            "--conf",
+            f"spark.executorEnv.PYTHONPATH={path}",
+            f"{scratch}/job.py",
+            "--requirements",
+            "of the job",
+        ),
+    ]
+    assert (people.at_start / "job-4f2a91/needs.txt").read_text() == "msgpack==1.1.0\n"
+    assert pip == ["pip"]
+
+
+def test_requirements_may_come_from_the_bucket_and_packed_ones_need_no_pip(
+    people: Drivers, script: Path, pip: list[str]
+) -> None:
+    people.node.put_object("data/jobs/1/deps.tar.gz", b"packed")
+    people.put("job-4f2a91", ENDED)
+    assert people.job.main(["--requirements", "s3://demo-bucket/data/jobs/1/deps.tar.gz", str(script)]) == 0
+    assert people.started()[1][1] == f"{people.scratch}/job-4f2a91/deps.tar.gz"
+    assert (people.at_start / "job-4f2a91/deps.tar.gz").read_text() == "packed"
+    assert pip == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--requirements", "/no/such.txt"], "there is no file /no/such.txt"),
+        (["--requirements", "s3://demo-bucket/data/no.txt"], "there is no s3://demo-bucket/data/no.txt"),
+        (["--requirements="], "--requirements takes one FILE, of this host or s3://BUCKET/KEY, got "),
+        (["--requirements", "https://example.com/x.txt"], "s3://BUCKET/KEY, got https://example.com/x.txt"),
+        (["--requirements", "a.txt", "--requirements=b.txt"], "--requirements takes one FILE, of this host"),
+    ],
+)
+def test_requirements_that_are_not_there_are_named_before_anything_runs(
+    people: Drivers,
+    script: Path,
+    capfd: pytest.CaptureFixture[str],
+    pip: list[str],
+    options: list[str],
+    message: str,
+) -> None:
+    with pytest.raises(SystemExit):
+        people.job.main([*options, str(script)])
+    assert message in capfd.readouterr().err
+    assert not people.arguments.exists()
+    assert pip == []
+    assert list(people.scratch.iterdir()) == []
 
 
 @pytest.mark.parametrize("source", ["local:/opt/spark/examples/src/main/python/pi.py", "https://example.com/a.jar"])

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import spark_conf
 
+from tests.userdata.node import node_settings
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 SECRET = "the cluster's secret"  # noqa: S105
 
@@ -387,3 +390,62 @@ def test_an_instance_without_an_ipv4_address_fails_and_says_so(
     monkeypatch.setattr(spark_conf, "metadata", lambda _: None)
     with pytest.raises(SystemExit, match="this instance has no private IPv4 address"):
         spark_conf.main()
+
+
+def test_what_the_docs_give_a_submitter_elsewhere_is_what_the_cluster_has(tmp_path: Path) -> None:
+    """docs/submitting.md, run as it stands there."""
+    text = (Path(__file__).parents[2] / "docs/submitting.md").read_text()
+    (block,) = [one for one in re.findall(r"(?ms)^```bash\n(.*?)^```$", text) if "spark-defaults.conf" in one]
+    home = tmp_path / "spark"
+    for name in ("conf", "bin"):
+        (home / name).mkdir(parents=True)
+    programs = {
+        "aws": f'[[ "$*" == *"--name /spark-cluster/analytics/spark-secret "* ]] && echo "{SECRET}"',
+        "hostname": "echo 10.0.0.9 10.0.1.9",
+        "spark-submit": 'echo "runs $*"',
+    }
+    for name, program in programs.items():
+        (home / "bin" / name).write_text(f"#!/bin/bash\n{program}\n")
+        (home / "bin" / name).chmod(0o755)
+    environment = {"PATH": f"{home}/bin:{os.environ['PATH']}", "SPARK_HOME": str(home)}
+    done = subprocess.run(["bash", "-euc", block], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "runs job.py\n"
+    file = home / "conf/spark-defaults.conf"
+    assert file.stat().st_mode & 0o777 == 0o600
+    said = dict(line.split(None, 1) for line in file.read_text().splitlines())
+
+    told = {
+        "spark_version": "4.3.0",
+        "bucket": "BUCKET",
+        "region": "eu-central-1",
+        "s3_endpoint": "s3",
+        "s3a_sdk": "slim",
+    }
+    given = node_settings("master", **told)
+    ours = spark_conf.defaults("master.analytics-spark", "4.3.0") | spark_conf.s3a(given)
+    ours = {key: value for key, value in ours.items() if not key.startswith(OF_DAEMONS) and key not in OF_NODES}
+    own = {
+        "spark.authenticate.secret": SECRET,
+        "spark.driver.host": "10.0.0.9",
+        "spark.driver.port": "40000",
+        "spark.driver.blockManager.port": "40040",
+        "spark.blockManager.port": "40100",
+        "spark.pyspark.python": "python3.11",
+        "spark.executor.memory": "12g",
+        "spark.hadoop.fs.s3a.buffer.dir": "${env.SPARK_LOCAL_DIRS:-/tmp}",
+        "spark.eventLog.enabled": "true",
+        "spark.eventLog.dir": "s3a://BUCKET/spark-events",
+        "spark.eventLog.rolling.enabled": "true",
+        "spark.eventLog.rolling.maxFileSize": "2m",
+    }
+    assert said == ours | own
+
+
+OF_DAEMONS = ("spark.master.", "spark.deploy.", "spark.worker.", "spark.ui.", "spark.executor.logs.")
+# How soon a host is taken for lost, which each side has for itself.
+OF_NODES = {
+    "spark.network.timeout",
+    "spark.network.timeoutInterval",
+    "spark.rpc.io.connectionCreationTimeout",
+    "spark.storage.decommission.replicationReattemptInterval",
+}
