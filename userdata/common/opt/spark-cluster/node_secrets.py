@@ -44,17 +44,20 @@ def wait_for_parameter(name: str, seconds: int) -> str:
     raise SystemExit(f"node_secrets: the master did not fill {name} within {seconds} s")
 
 
+def random_secret(name: str) -> str:
+    """The random text that a parameter of the master's holds; made if nobody has."""
+    value = get_parameter(name)
+    if not is_filled(value):
+        value = secrets.token_urlsafe(32)
+        put_parameter(name, value, secret=True)
+    return value
+
+
 def spark_secret(seconds: str) -> None:
     """Keep the secret of spark.authenticate for spark_conf.py; the master makes it if nobody has."""
     given = settings.load()
     name = given["secret_parameter"]
-    if given["role"] == "worker":
-        value = wait_for_parameter(name, int(seconds))
-    else:
-        value = get_parameter(name)
-        if not is_filled(value):
-            value = secrets.token_urlsafe(32)
-            put_parameter(name, value, secret=True)
+    value = wait_for_parameter(name, int(seconds)) if given["role"] == "worker" else random_secret(name)
     files.keep("/etc/spark-cluster/spark-secret", value)
 
 
