@@ -54,12 +54,15 @@ destroy: setup ## destroy the cluster
 DEMO ?=
 ON_MASTER = python $(if $(DEMO),-m lab.demo on-master,tools/on_master.py)
 
-.PHONY: shell ui submit status wait
+.PHONY: shell ui connect submit status wait
 shell: setup ## open a shell on the master of the deployed cluster
 	$(ON_MASTER) shell
 
 ui: setup ## forward the one port of all pages to http://localhost:8080; the history is at /history/
 	$(ON_MASTER) ui
+
+connect: setup ## forward the port of Spark Connect, if the cluster has it, to sc://localhost:15002
+	$(ON_MASTER) connect
 
 # As they were typed: make would take a $ in them for a variable of its own.
 submit: export JOB_AS_GIVEN := $(value JOB)

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
+import connect
 import drivers
 import pytest
 import spark_conf
@@ -171,6 +172,7 @@ def test_every_variable_of_a_unit_is_in_a_file_that_the_node_writes(path: Path) 
     written = {
         "/etc/spark-cluster/node.env": {"MASTER_HOST", "PRIVATE_IP"},
         "/run/spark-cluster/local-dirs.env": {"SPARK_LOCAL_DIRS", "SPARK_WORKER_DIR"},
+        "/etc/spark-cluster/connect.env": {"SPARK_CONNECT_AUTHENTICATE_TOKEN"},
     }
     assert used <= set().union(*(written[file] for file in files))
 
@@ -241,6 +243,43 @@ def test_the_history_server_may_write_nothing_and_has_a_user_and_a_configuration
     master, *_ = [unit(path)["Service"] for path in SERVICES if path.name == "spark-master.service"]
     of_drivers = int(drivers.PROPERTIES["OOMScoreAdjust"])
     assert int(master["OOMScoreAdjust"]) < int(service["OOMScoreAdjust"]) < of_drivers
+
+
+CONNECT = USERDATA / "master/etc/systemd/system/spark-connect.service"
+
+
+def test_the_connect_server_is_a_driver_like_others_that_is_bounded_and_started_again() -> None:
+    service = unit(CONNECT)["Service"]
+    assert (service["User"], service["Group"]) == (drivers.USER, drivers.GROUP)
+    assert service["SupplementaryGroups"] == drivers.PROPERTIES["SupplementaryGroups"]
+    assert service["Slice"] == drivers.SLICE
+    history, *_ = [unit(path)["Service"] for path in SERVICES if path.name == "spark-history.service"]
+    of_drivers = int(drivers.PROPERTIES["OOMScoreAdjust"])
+    assert int(history["OOMScoreAdjust"]) < int(service["OOMScoreAdjust"]) < of_drivers
+    assert service["MemoryMax"] == "2G"
+    assert service["Restart"] == "always"
+    assert int(service["RestartSec"]) > 0
+    assert unit(CONNECT)["Unit"]["StartLimitIntervalSec"] == "0", "it is never given up"
+    assert "IPAddressDeny" not in service, "a query reads the bucket with the instance's role"
+
+
+def test_the_connect_server_s_scratch_is_its_own_on_disk_and_empty_at_each_start() -> None:
+    """What is in the two folders of PrivateTmp= goes with each stop, and /tmp may be memory."""
+    service = unit(CONNECT)["Service"]
+    assert service["PrivateTmp"] == "yes"
+    assert service["WorkingDirectory"] == "/var/tmp"  # noqa: S108 - its own, by PrivateTmp=
+    scratch = drivers.command("x", ["true"])
+    for variable in ("TMPDIR", "SPARK_LOCAL_DIRS"):
+        assert f"{variable}=/var/tmp" in CONNECT.read_text()
+        assert any(option.startswith(f"--setenv={variable}=") for option in scratch), "as other drivers"
+    assert "-Djava.io.tmpdir=/var/tmp -Dderby.system.home=/var/tmp" in CONNECT.read_text()
+
+
+def test_the_connect_server_s_token_is_in_no_command_line() -> None:
+    service = unit(CONNECT)["Service"]
+    assert service["EnvironmentFile"] == "/etc/spark-cluster/connect.env"
+    assert service["ExecStart"] == "/opt/spark-cluster/connect.py"
+    assert not [word for word in (*connect.COMMAND, CONNECT.read_text()) if "token=" in word.lower()]
 
 
 def test_what_a_driver_writes_has_the_group_of_the_history_server_and_it_reads_the_configuration_by_its_own() -> None:
