@@ -12,6 +12,7 @@ import connect
 import drivers
 import pytest
 import spark_conf
+import tick
 
 from tests.userdata.node import USERDATA
 
@@ -243,6 +244,34 @@ def test_the_history_server_may_write_nothing_and_has_a_user_and_a_configuration
     master, *_ = [unit(path)["Service"] for path in SERVICES if path.name == "spark-master.service"]
     of_drivers = int(drivers.PROPERTIES["OOMScoreAdjust"])
     assert int(master["OOMScoreAdjust"]) < int(service["OOMScoreAdjust"]) < of_drivers
+
+
+def mebibytes(limit: str) -> float:
+    return int(limit[:-1]) * {"M": 1, "G": 1024}[limit[-1]]
+
+
+def test_the_docs_sum_up_the_master_s_memory_and_its_default_type_has_that_much() -> None:
+    """By what Linux shows of 8 GiB at the least."""
+    checkout = USERDATA.parent
+    text = (checkout / "docs/architecture.md").read_text().partition("### The master's memory\n")[2]
+    rows = re.findall(r"(?m)^\| ([^|]+) \| (?:`([\w.-]+)` )?\|[^|]*\| ([\d,]+)", text.partition("\n\nOn a host")[0])
+    shown = {name or part: int(most.replace(",", "")) for part, name, most in rows}
+
+    master = [path for path in SERVICES if path.parts[-5] == "master"]
+    limits = {path.name: unit(path)["Service"].get("MemoryMax") for path in master}
+    expected = {name: mebibytes(limit) for name, limit in limits.items() if limit}
+    conf = (USERDATA / "common/opt/spark-cluster/spark_conf.py").read_text()
+    (heap,) = re.findall(r'"SPARK_DAEMON_MEMORY=(\d+)g"', conf)
+    expected["spark-master.service"] = int(heap) * 1280
+    visible = 8192 - min(8192 * tick.HIDDEN_SHARE, tick.HIDDEN_MIB + 8192 * tick.HIDDEN_SHARE_BEYOND)
+    share = unit(USERDATA / "master/etc/systemd/system/spark-drivers.slice")["Slice"]["MemoryMax"]
+    expected["spark-drivers.slice"] = round(visible * int(share.rstrip("%")) / 100)
+    total = sum(expected.values()) - expected[CONNECT.name]  # which is in the slice
+    left = round(visible) - total
+    assert shown == {**expected, "all of it": total, f"left of {round(visible):,}": left}
+    assert left > 400, "for the system and the agent"
+    assert expected[CONNECT.name] < expected["spark-drivers.slice"], "other drivers have room beside it"
+    assert 'instance_type: str = "m6i.large"' in (checkout / "spark_cluster/master.py").read_text()
 
 
 CONNECT = USERDATA / "master/etc/systemd/system/spark-connect.service"
