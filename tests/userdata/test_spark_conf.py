@@ -291,6 +291,8 @@ def test_a_connect_server_listens_on_this_host_alone_gives_back_what_is_idle_and
         "spark.dynamicAllocation.enabled": "true",
         "spark.dynamicAllocation.shuffleTracking.timeout": "30min",
         "spark.dynamicAllocation.cachedExecutorIdleTimeout": "30min",
+        "spark.sql.execution.pythonUDF.arrow.enabled": "false",
+        "spark.sql.execution.pythonUDTF.arrow.enabled": "false",
         "spark.port.maxRetries": "16",
     }
     assert not of_drivers.keys() & connect(root).keys(), "other drivers have none of it"
@@ -302,13 +304,18 @@ def test_the_caller_s_settings_win_over_the_connect_server_s_but_for_its_bounds(
     caller = {
         "spark.dynamicAllocation.enabled": "false",
         "spark.port.maxRetries": "32",
+        "spark.sql.execution.pythonUDF.arrow.enabled": "true",
         "spark.cores.max": "2",
         "spark.driver.memory": "6g",
         "spark.sql.shuffle.partitions": "64",
     }
     of_drivers = configure("master", **CONNECT, spark_defaults=caller)
     found = connect(root)
-    assert (found["spark.dynamicAllocation.enabled"], found["spark.port.maxRetries"]) == ("false", "32")
+    assert {key: found[key] for key in caller if key not in BOUNDED and key in found} == {
+        "spark.dynamicAllocation.enabled": "false",
+        "spark.port.maxRetries": "32",
+        "spark.sql.execution.pythonUDF.arrow.enabled": "true",
+    }
     assert BOUNDED.items() <= found.items()
     assert of_drivers["spark.sql.shuffle.partitions"] == "64", "which the server reads, too"
 

@@ -136,6 +136,9 @@ def connect(given: Mapping[str, Any]) -> dict[str, str]:
         # By default executors that hold shuffle data or a cached table stay for ever, whoever has long left.
         "spark.dynamicAllocation.shuffleTracking.timeout": "30min",
         "spark.dynamicAllocation.cachedExecutorIdleTimeout": "30min",
+        # Clients have pyarrow, by which Spark 4.2 then takes functions in Python to have it, too; nodes have none.
+        "spark.sql.execution.pythonUDF.arrow.enabled": "false",
+        "spark.sql.execution.pythonUDTF.arrow.enabled": "false",
         # What spark-env.sh says to daemons, Spark says to this one, too; but its page may be on the next free port.
         "spark.port.maxRetries": "16",
     }
