@@ -32,6 +32,7 @@ ORDER = [
     "test_reboots",
     "test_lab",
     "test_choices",
+    "test_connect",
     "test_s3a",
     "test_history",
     "test_failures",
