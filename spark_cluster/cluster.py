@@ -135,7 +135,7 @@ class SparkCluster(Construct):
             s3a: whether nodes get the jars for `s3a://`. Default: `s3a.On()` for the releases whose Hadoop is known;
                 for others `s3a.Off()`, with a warning. Changing it: replaces the master and refreshes the workers.
             spark_connect: a Spark Connect server on the master, such as `SparkConnect(cores_max=8)` (docs/connect.md).
-                Default: none. Changing it: replaces the master and refreshes the workers.
+                Default: none. Changing it: replaces the master.
             spark_defaults: Spark properties that win over the cluster's (docs/spark-defaults.md lists those, and the
                 few that would open or break the cluster and are refused).
                 Default: none. Changing it: replaces the master and refreshes the workers.

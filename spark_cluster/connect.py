@@ -28,7 +28,7 @@ class SparkConnect:
     Attributes:
         cores_max: how many cores of the cluster its application takes at most (`spark.cores.max`). Default: 8, half of
             those of four workers of the default types.
-            Changing it: replaces the master and refreshes the workers.
+            Changing it: replaces the master.
 
     Raises:
         ValueError: a value is wrong; the message names it and the rule.

@@ -52,7 +52,7 @@ def test_its_token_is_kept_like_spark_s_secret(synthesize: Synthesize) -> None:
     assert (token["type"], token["value_wo"], token["key_id"]) == ("SecureString", "unset", key)
 
 
-def test_the_master_fills_it_and_a_worker_knows_nothing_of_it(synthesize: Synthesize) -> None:
+def test_the_master_fills_it_and_a_worker_knows_nothing_of_it(default: Synthesized, synthesize: Synthesize) -> None:
     found = synthesize(spark_connect=SparkConnect(cores_max=12))
     parameter = found.address("aws_ssm_parameter", TOKEN)
     holders = {
@@ -68,6 +68,7 @@ def test_the_master_fills_it_and_a_worker_knows_nothing_of_it(synthesize: Synthe
     assert settings["connect_parameter"] == f"${{{parameter}.name}}"
     assert settings["connect_cores"] == 12
     assert not [key for key in found.settings("worker") if "connect" in key]
+    assert found.settings("worker") == default.settings("worker"), "whose template does not change"
 
 
 def test_the_master_boots_once_it_is_there(synthesize: Synthesize) -> None:

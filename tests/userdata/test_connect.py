@@ -74,7 +74,7 @@ def test_a_server_whose_application_was_ended_is_started_again(run: Callable[...
 
 
 def test_a_server_that_never_registers_is_started_again(run: Callable[..., tuple[int, float]]) -> None:
-    assert run(lambda _: UNLISTED) == (1, 125)
+    assert run(lambda _: UNLISTED) == (1, 130)
 
 
 def test_a_server_that_starts_slowly_is_left_alone(run: Callable[..., tuple[int, float]]) -> None:
@@ -103,7 +103,7 @@ def test_the_server_starts_once_it_is_known_how_much_memory_an_executor_has(
             executor.touch()
 
     monkeypatch.setattr(clock, "sleep", sleep)
-    assert run(lambda _: LISTED, ends_after=10) == (3, 35 + 10)
+    assert run(lambda _: LISTED, ends_after=10) == (3, 70 + 10)
 
 
 def test_the_server_has_its_own_properties_over_those_of_all_drivers() -> None:

@@ -23,7 +23,7 @@ COMMAND = (
     *("--name", NAME, "--load-spark-defaults", "--properties-file", spark_conf.CONNECT_CONF),
 )
 UNLISTED_SECONDS = 120  # from the start on, which takes 10 to 60 s
-PAUSE_SECONDS = 5
+PAUSE_SECONDS = 10
 
 
 def log(message: str) -> None:
