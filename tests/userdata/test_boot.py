@@ -860,7 +860,7 @@ def test_a_master_does_not_share_again_what_it_took_from_the_bucket(master: Node
 # Secrets, configuration, services
 
 
-NO_SECRETS = "cannot get the spark.authenticate secret or the fleet key"
+NO_SECRETS = "cannot get the spark.authenticate secret, the fleet key or the Spark Connect token"
 
 
 def test_fails_without_its_secrets(worker: Node) -> None:
