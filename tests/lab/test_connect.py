@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import platform
 import re
 import socket
 import subprocess
@@ -20,17 +18,15 @@ import pytest
 from lab.cluster import until
 from lab.deployment import ROOT
 from lab.lab import refused, run
-from lab.places import CACHE, REGION
+from lab.places import REGION
 from spark_cluster.commands import CONNECT_PORT, Commands
+from tests.lab import connect_packages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from lab.cluster import Cluster
     from lab.lab import Lab
-
-REQUIREMENTS = Path(__file__).with_name("connect_client.txt")
-"""What pyspark-client needs besides Python, as its own metadata say, for the Python and the machine of the tests."""
 
 START_SECONDS = 120
 """A server's start, on a machine that is busy."""
@@ -60,17 +56,15 @@ print("rows", spark.read.parquet(sys.argv[1]).count())
 
 
 @pytest.fixture(scope="module")
-def client(baked: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.CompletedProcess[str]]:
+def connect_client(
+    baked: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs a script with the Connect client of the cluster's own Spark, in an environment that has the token or not."""
-    if (sys.version_info[:2], platform.machine()) != ((3, 11), "x86_64"):
-        pytest.skip("what the client needs is pinned for Python 3.11, which the cluster's is, on x86_64")
-    needed = CACHE / f"connect-client-{hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:12]}"
-    if not (needed / "made").exists():
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
-        options = ["--no-deps", "--require-hashes", "--target", str(needed), "--requirement", str(REQUIREMENTS)]
-        subprocess.run([*pip, *options], check=True)
-        (needed / "made").touch()
-    places = [needed]
+    if reason := connect_packages.problem():
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    places = [connect_packages.FOLDER]
     for name in run(baked.master(), "ls", "/opt/spark/python/lib").stdout.split():
         place = tmp_path_factory.mktemp("spark") / name
         with place.open("wb") as file:
@@ -143,13 +137,13 @@ def cores(cluster: Cluster) -> int:
 @pytest.mark.usefixtures("forward")
 def test_a_laptop_with_the_token_gets_right_answers_and_gives_its_cores_back(
     baked: Cluster,
-    client: Callable[..., subprocess.CompletedProcess[str]],
+    connect_client: Callable[..., subprocess.CompletedProcess[str]],
     token: str,
     record_property: Callable[[str, object], None],
 ) -> None:
     before = len(refused())
     assert cores(baked) == 0, "until somebody asks for something"
-    done = client(QUERY + MORE, token=token)
+    done = connect_client(QUERY + MORE, token=token)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.splitlines() == ["sum 499999500000", "twice 90", "no secret SparkNoSuchElementException"]
     assert 0 < cores(baked) <= 2
@@ -159,12 +153,15 @@ def test_a_laptop_with_the_token_gets_right_answers_and_gives_its_cores_back(
 
 @pytest.mark.usefixtures("forward")
 def test_a_laptop_writes_into_the_bucket_with_the_nodes_roles(
-    lab: Lab, baked: Cluster, client: Callable[..., subprocess.CompletedProcess[str]], token: str
+    lab: Lab,
+    baked: Cluster,
+    connect_client: Callable[..., subprocess.CompletedProcess[str]],
+    token: str,
 ) -> None:
     if lab.without_maven:
         pytest.skip(lab.without_maven)
     before = len(refused())
-    done = client(QUERY + ROWS, f"s3a://{baked.bucket()}/data/connect", token=token)
+    done = connect_client(QUERY + ROWS, f"s3a://{baked.bucket()}/data/connect", token=token)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.splitlines()[-1] == "rows 100"
     assert refused()[before:] == []
@@ -175,9 +172,9 @@ def test_a_laptop_writes_into_the_bucket_with_the_nodes_roles(
     ("wrong", "message"), [("wrong", "Invalid authentication token"), (None, "No authentication token provided")]
 )
 def test_without_the_token_nobody_gets_in(
-    client: Callable[..., subprocess.CompletedProcess[str]], wrong: str | None, message: str
+    connect_client: Callable[..., subprocess.CompletedProcess[str]], wrong: str | None, message: str
 ) -> None:
-    done = client(QUERY, token=wrong)
+    done = connect_client(QUERY, token=wrong)
     assert done.returncode != 0
     assert "sum" not in done.stdout
     assert message in done.stderr
