@@ -72,7 +72,9 @@ def connect_client(
         places.append(place)
 
     def query(script: str, *arguments: str, token: str | None) -> subprocess.CompletedProcess[str]:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("SPARK_", "PYTHON"))}
+        # Nor a proxy, which gRPC would ask for localhost, too.
+        others = (name for name in os.environ if not re.match(r"SPARK_|PYTHON|.*_proxy$", name, re.IGNORECASE))
+        environment = {name: os.environ[name] for name in others}
         environment["PYTHONPATH"] = os.pathsep.join(map(str, places))
         if token is not None:
             environment["SPARK_CONNECT_AUTHENTICATE_TOKEN"] = token
