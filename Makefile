@@ -54,12 +54,15 @@ destroy: setup ## destroy the cluster
 DEMO ?=
 ON_MASTER = python $(if $(DEMO),-m lab.demo on-master,tools/on_master.py)
 
-.PHONY: shell ui submit status wait
+.PHONY: shell ui connect submit status wait
 shell: setup ## open a shell on the master of the deployed cluster
 	$(ON_MASTER) shell
 
 ui: setup ## forward the one port of all pages to http://localhost:8080; the history is at /history/
 	$(ON_MASTER) ui
+
+connect: setup ## forward the port of Spark Connect, if the cluster has it, to sc://localhost:15002
+	$(ON_MASTER) connect
 
 # As they were typed: make would take a $ in them for a variable of its own.
 submit: export JOB_AS_GIVEN := $(value JOB)
@@ -122,7 +125,7 @@ test-lab: setup ## real deploys into an AWS on this machine that boots real host
 	pytest tests/lab $(ARGS)
 
 test-long: setup ## all cases of those lab tests of which test-lab leaves some out
-	LONG=yes pytest tests/lab/test_reboots.py tests/lab/test_s3a.py tests/lab/test_downloads.py $(ARGS)
+	LONG=yes pytest tests/lab/test_reboots.py tests/lab/test_connect.py tests/lab/test_s3a.py tests/lab/test_downloads.py $(ARGS)
 
 # The locked bindings of the AWS provider are the newest; these are others that pyproject.toml allows.
 BINDINGS := $(patsubst tests/bindings/%.txt,.tools/bindings-%/.made,$(wildcard tests/bindings/*.txt))

@@ -40,7 +40,7 @@ from cdktf_cdktf_provider_aws.data_aws_subnets import DataAwsSubnets, DataAwsSub
 from cdktf_cdktf_provider_aws.data_aws_vpcs import DataAwsVpcs, DataAwsVpcsFilter
 from cdktf_cdktf_provider_aws.provider import AwsProvider
 
-from spark_cluster import Master, SparkCluster, Workers, checks, s3a
+from spark_cluster import Master, SparkCluster, SparkConnect, Workers, checks, s3a
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -51,6 +51,7 @@ DEFAULTS: dict[str, Any] = {
     "profile": None,
     "spark_version": "4.3.0",
     "s3a": True,
+    "spark_connect": False,
     "state_bucket": None,
     "master_instance_type": "m6i.large",
     "worker_instance_types": ["m6i.xlarge", "m6a.xlarge", "m5.xlarge", "m5a.xlarge"],
@@ -120,9 +121,10 @@ class SparkStack(TerraformStack):
             ),
             spark_version=settings["spark_version"],
             s3a=None if settings["s3a"] else s3a.Off(),
+            spark_connect=SparkConnect() if settings["spark_connect"] else None,
             force_destroy=settings["force_destroy"],
         )
-        self._outputs(cluster, settings["profile"])
+        self._outputs(cluster, settings)
 
     def _default_vpc(self) -> str:
         one = Postcondition(
@@ -184,8 +186,17 @@ class SparkStack(TerraformStack):
         )
         return str(chosen.get_string_attribute("output.id"))
 
-    def _outputs(self, cluster: SparkCluster, profile: str | None) -> None:
-        commands = cluster.commands
+    def _outputs(self, cluster: SparkCluster, settings: Mapping[str, Any]) -> None:
+        commands, profile = cluster.commands, settings["profile"]
+        of_connect = (
+            {
+                "connect_parameter": cluster.connect.token_parameter_name,
+                "connect_command": commands.connect(profile),
+                "connect_token_command": commands.connect_token(profile),
+            }
+            if settings["spark_connect"]
+            else {}
+        )
         for name, value in {
             "region": cluster.location.region,
             "master_url": cluster.master_url,
@@ -199,6 +210,7 @@ class SparkStack(TerraformStack):
             "submit_command": commands.submit(profile=profile),
             "status_command": commands.status(profile),
             "wait_command": commands.wait(profile),
+            **of_connect,
         }.items():
             TerraformOutput(self, name, value=value, static_id=True)
 
@@ -263,6 +275,7 @@ _CHECKS = {
     "profile": checks.text,
     "spark_version": checks.text,
     "s3a": checks.literal_flag,
+    "spark_connect": checks.literal_flag,
     "state_bucket": _bucket,
     "master_instance_type": checks.instance_type,
     "worker_instance_types": _types,

@@ -90,10 +90,7 @@ class Enclosure:
 
     def join_network(self) -> None:
         """Move this thread into the enclosure's network, so that it may talk to the services there."""
-        with Path(f"/proc/{self.pid}/ns/net").open("rb") as network:
-            libc = ctypes.CDLL(None, use_errno=True)
-            if libc.setns(network.fileno(), _CLONE_NEWNET) != 0:
-                raise OSError(ctypes.get_errno(), "cannot join the lab's network")
+        join_network_of(self.pid)
 
     def end(self) -> None:
         """End everything inside."""
@@ -103,6 +100,14 @@ class Enclosure:
             time.sleep(0.05)
         while _ours:
             _ours.pop().wait()
+
+
+def join_network_of(pid: int) -> None:
+    """Move this thread into a process's network."""
+    with Path(f"/proc/{pid}/ns/net").open("rb") as network:
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.setns(network.fileno(), _CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), f"cannot join the network of process {pid}")
 
 
 def host_cgroups(name: str) -> list[Path]:

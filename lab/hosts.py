@@ -18,7 +18,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .enclosure import first_process, host_cgroups
+from .enclosure import first_process, host_cgroups, join_network_of
 from .image import IMAGES
 from .moto_changes import replaces
 from .places import IMAGE_NAME_PREFIX, RUN, SERVICES
@@ -80,10 +80,7 @@ class Host:
 
     def cut_power(self) -> None:
         """End all its processes at once, and give it back its power."""
-        pid = self.first_process
-        if pid is None:
-            message = f"the host of {self.instance_id} is not running"
-            raise RuntimeError(message)
+        pid = self._running_process()
         (self.folder / "power-cut").touch()
         os.kill(pid, signal.SIGKILL)
 
@@ -93,12 +90,20 @@ class Host:
 
     def command(self, *command: str) -> tuple[str, ...]:
         """Return `command` as one that root runs inside the host, with nothing of our own environment."""
+        pid = self._running_process()
+        environment = (f"PATH={_PATH}", "HOME=/root", "LANG=C.UTF-8", "TERM=xterm")
+        return ("nsenter", f"--target={pid}", "--all", "--", "env", "--ignore-environment", *environment, *command)
+
+    def join_network(self) -> None:
+        """Move this thread into the host, as far as the network goes: its loopback is then this thread's."""
+        join_network_of(self._running_process())
+
+    def _running_process(self) -> int:
         pid = self.first_process
         if pid is None:
             message = f"the host of {self.instance_id} is not running"
             raise RuntimeError(message)
-        environment = (f"PATH={_PATH}", "HOME=/root", "LANG=C.UTF-8", "TERM=xterm")
-        return ("nsenter", f"--target={pid}", "--all", "--", "env", "--ignore-environment", *environment, *command)
+        return pid
 
 
 @dataclass

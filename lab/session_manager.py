@@ -1,4 +1,4 @@
-"""An `aws` for people on a lab: what `make shell`, `ui`, `submit`, `status` and `wait` ask of the AWS command line.
+"""An `aws` for people on a lab: what the commands of a cluster ask of the AWS command line.
 
 In place of Session Manager it runs on the host what that would run there, as root, in a terminal. Like Session Manager
 it hands no status on (https://github.com/aws/session-manager-plugin/issues/59), needs a terminal for its input
@@ -33,18 +33,26 @@ if TYPE_CHECKING:
 
 
 def main(args: Sequence[str]) -> int:
-    """Run `aws ssm start-session` or `aws s3 cp`, with the options that the commands for people have."""
+    """Run `aws ssm start-session` or `get-parameter`, or `s3 cp`, with the options that people's commands have."""
     parser = argparse.ArgumentParser(prog="aws", description=__doc__)
     services = parser.add_subparsers(required=True)
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--region")
     common.add_argument("--profile")
 
-    session = services.add_parser("ssm").add_subparsers(required=True).add_parser("start-session", parents=[common])
+    ssm = services.add_parser("ssm").add_subparsers(required=True)
+    session = ssm.add_parser("start-session", parents=[common])
     session.set_defaults(run=_start_session)
     session.add_argument("--target", required=True)
     session.add_argument("--document-name")
     session.add_argument("--parameters", type=json.loads)
+
+    parameter = ssm.add_parser("get-parameter", parents=[common])
+    parameter.set_defaults(run=_get_parameter)
+    parameter.add_argument("--name", required=True)
+    parameter.add_argument("--with-decryption", action="store_true")
+    parameter.add_argument("--query", choices=["Parameter.Value"], required=True)
+    parameter.add_argument("--output", choices=["text"], required=True)
 
     copy = services.add_parser("s3").add_subparsers(required=True).add_parser("cp", parents=[common])
     copy.set_defaults(run=_copy)
@@ -63,7 +71,7 @@ def main(args: Sequence[str]) -> int:
 def _start_session(lab: Lab, options: argparse.Namespace) -> None:
     if options.document_name == "AWS-StartPortForwardingSession":
         (port,), (local_port,) = options.parameters["portNumber"], options.parameters["localPortNumber"]
-        _forward(lab, options.target, int(port), int(local_port))
+        _forward(Host(options.target), int(port), int(local_port))
         return
     if options.document_name is None:
         pty.spawn(Host(options.target).command("bash", "--login"), _read_in_the_same_size)
@@ -104,12 +112,22 @@ def _copy(lab: Lab, options: argparse.Namespace) -> None:
     lab.client("s3").upload_file(options.file, bucket, key)
 
 
-def _forward(lab: Lab, instance_id: str, port: int, local_port: int) -> None:
+def _get_parameter(lab: Lab, options: argparse.Namespace) -> None:
+    lab.enclosure.join_network()
+    found = lab.client("ssm").get_parameter(Name=options.name, WithDecryption=options.with_decryption)
+    sys.stdout.write(f"{found['Parameter']['Value']}\n")
+
+
+def _forward(host: Host, port: int, local_port: int) -> None:
+    """To the host's loopback, as the agent there does.
+
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/session-manager-working-with-sessions-start.html
+    """
+
     class Connection(BaseRequestHandler):
         def handle(self) -> None:
-            lab.enclosure.join_network()  # of this thread alone
-            (found,) = lab.client("ec2").describe_instances(InstanceIds=[instance_id])["Reservations"]
-            with socket.create_connection((found["Instances"][0]["PrivateIpAddress"], port)) as there:
+            host.join_network()  # of this thread alone
+            with socket.create_connection(("127.0.0.1", port)) as there:
                 back = threading.Thread(target=_pump, args=(there, self.request))
                 back.start()
                 _pump(self.request, there)
@@ -118,7 +136,7 @@ def _forward(lab: Lab, instance_id: str, port: int, local_port: int) -> None:
     ThreadingTCPServer.allow_reuse_address = True
     with ThreadingTCPServer(("127.0.0.1", local_port), Connection) as server:
         server.daemon_threads = True
-        sys.stdout.write(f"Port {local_port} opened for {instance_id}. Waiting for connections...\n")
+        sys.stdout.write(f"Port {local_port} opened for {host.instance_id}. Waiting for connections...\n")
         sys.stdout.flush()
         server.serve_forever()
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from spark_cluster import fleet_key, s3a, scaling
     from spark_cluster.cluster import SparkCluster
+    from spark_cluster.connect import SparkConnect
     from spark_cluster.existing import ExistingCluster
     from spark_cluster.identity import Allow, CallerRole
     from spark_cluster.master import Master
@@ -27,6 +28,7 @@ __all__ = [
     "PrivateZone",
     "SparkArchive",
     "SparkCluster",
+    "SparkConnect",
     "Workers",
     "fleet_key",
     "s3a",
@@ -41,6 +43,7 @@ _HOMES = {
     "SparkCluster": "cluster",
     "Master": "master",
     "SparkArchive": "spark_release",
+    "SparkConnect": "connect",
     "Workers": "workers",
 }
 

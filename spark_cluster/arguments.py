@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from cdktf import TerraformProvider
 
-from spark_cluster import checks, limits
+from spark_cluster import checks, connect, limits
+from spark_cluster.connect import SparkConnect
 from spark_cluster.fleet_key import FleetKey
 from spark_cluster.instance_types import check_one_architecture
 from spark_cluster.master import Master
@@ -30,6 +31,8 @@ def check(
     scaling: Scaling,
     fleet_key: FleetKey,
     s3a: S3a | None,
+    spark_version: str,
+    spark_connect: SparkConnect | None,
     spark_defaults: Mapping[str, str],
     setup_script: str | None,
     http_proxy: str | None,
@@ -85,6 +88,8 @@ def check(
     checks.flag("force_destroy", force_destroy)
     checks.whole("log_retention_days", log_retention_days, 1)
     checks.spark_defaults("spark_defaults", spark_defaults)
+    if spark_connect is not None:
+        connect.check(spark_connect, spark_version, spark_defaults)
     checks.script("setup_script", setup_script)
     checks.proxy("http_proxy", http_proxy)
     checks.no_proxy("no_proxy", no_proxy)

@@ -10,6 +10,7 @@ from constructs import Construct
 
 from spark_cluster import arguments, checks, plan_checks, references, userdata
 from spark_cluster.commands import Commands
+from spark_cluster.connect import ClusterConnect, SparkConnect
 from spark_cluster.existing import About
 from spark_cluster.fleet_key import ClusterFleetKey, FleetKey, Generated
 from spark_cluster.grants import Grantee, Grants
@@ -42,13 +43,15 @@ class SparkCluster(Construct):
         network: the security group and the private zone.
         spark_secret: the parameter with the secret of `spark.authenticate`.
         fleet_key: the parameters with the SSH key of the fleet.
+        connect: the parameter with the token of the Spark Connect server, if there is one.
         image: the AMI.
         master: the master's instance and record.
         workers: the launch template, the group and its scaling.
         master_url: what `spark-submit --master` takes, from inside the VPC.
         master_ui_url: the master's web page, from inside the VPC; the history is below it, at `/history/`.
         master_instance_id: the master's id, for Session Manager.
-        commands: what a person runs on their own machine: a shell on the master, its page, a job, its status.
+        commands: what a person runs on their own machine: a shell on the master, its page, a job, its status, Spark
+            Connect.
         name: the cluster's name.
         bucket_name: the bucket.
         bucket_arn: its ARN.
@@ -76,6 +79,7 @@ class SparkCluster(Construct):
         spark_checksum: str | None = None,
         spark_archive: SparkArchive | None = None,
         s3a: S3a | None = None,
+        spark_connect: SparkConnect | None = None,
         spark_defaults: Mapping[str, str] | None = None,
         python_version: str = PYTHON_VERSION,
         setup_script: str | None = None,
@@ -130,6 +134,8 @@ class SparkCluster(Construct):
                 Changing it: replaces the master and refreshes the workers.
             s3a: whether nodes get the jars for `s3a://`. Default: `s3a.On()` for the releases whose Hadoop is known;
                 for others `s3a.Off()`, with a warning. Changing it: replaces the master and refreshes the workers.
+            spark_connect: a Spark Connect server on the master, such as `SparkConnect(cores_max=8)` (docs/connect.md).
+                Default: none. Changing it: replaces the master.
             spark_defaults: Spark properties that win over the cluster's (docs/spark-defaults.md lists those, and the
                 few that would open or break the cluster and are refused).
                 Default: none. Changing it: replaces the master and refreshes the workers.
@@ -196,6 +202,8 @@ class SparkCluster(Construct):
             scaling=scaling,
             fleet_key=fleet_key,
             s3a=s3a,
+            spark_version=distribution.version,
+            spark_connect=spark_connect,
             spark_defaults=defaults,
             setup_script=setup_script,
             http_proxy=http_proxy,
@@ -290,6 +298,7 @@ class SparkCluster(Construct):
                 "no_proxy": no_proxy,
                 "private_zone.zone_id": private_zone and private_zone.zone_id,
                 "private_zone.name": private_zone and private_zone.name,
+                "spark_connect.cores_max": spark_connect and spark_connect.cores_max,
             },
         )
         self.fleet_key = ClusterFleetKey(
@@ -301,6 +310,16 @@ class SparkCluster(Construct):
             location=self.location,
             master_role=self.master_role,
             worker_role=self.worker_role,
+            tags=tags,
+        )
+        self.connect = ClusterConnect(
+            self,
+            "connect",
+            connect=spark_connect,
+            name=name,
+            location=self.location,
+            master_role=self.master_role,
+            kms_key_arn=parameter_kms_key_arn,
             tags=tags,
         )
         self._grant(name, distribution)
@@ -361,6 +380,7 @@ class SparkCluster(Construct):
                 *self.storage.ready,
                 *self.spark_secret.address.ready,
                 *self.fleet_key.ready,
+                *self.connect.ready,
                 *self.setup_script.ready,
                 *self.master_role.policies,
                 *self.worker_role.policies,
@@ -377,6 +397,8 @@ class SparkCluster(Construct):
                 fleet_private_key_parameter=self.fleet_key.private_name or "",
                 parameter_kms_key=parameter_kms_key_arn or "",
                 history_server=history_server_of(self, distribution),
+                connect_parameter=self.connect.token_parameter_name,
+                connect_cores=self.connect.cores_max,
             ),
         )
         self.workers = WorkerFleet(
@@ -396,7 +418,11 @@ class SparkCluster(Construct):
         self.master_ui_url = master_ui_url(self.network.master_host)
         self.master_instance_id = self.master.instance_id
         self.commands = Commands(
-            self.location.region, self.master_instance_id, self.storage.bucket_name, userdata.escape
+            self.location.region,
+            self.master_instance_id,
+            self.storage.bucket_name,
+            userdata.escape,
+            self.connect.token_parameter_name,
         )
         self.bucket_name = self.storage.bucket_name
         self.bucket_arn = self.storage.bucket_arn

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from spark_cluster import checks, limits
 
 MASTER_UI_PORT = 8080
+CONNECT_PORT = 15002
 PROGRAMS = "/usr/local/bin"  # which is not always on the path that sudo sets
 
 
@@ -27,12 +28,14 @@ class Commands:
         bucket_name: the cluster's bucket.
         escape: what is done to what a caller gives; in `SparkCluster.commands` what Terraform would take for a template
             becomes text.
+        connect_parameter: the parameter with the token of the Spark Connect server; empty if there is no such server.
     """
 
     region: str
     master_instance_id: str
     bucket_name: str
     escape: Callable[[str], str] = str
+    connect_parameter: str = ""
 
     def shell(self, profile: str | None = None) -> str:
         """Open a shell on the master: `pyspark`, `spark-job`, `spark-status` and the others are on its path."""
@@ -40,9 +43,18 @@ class Commands:
 
     def ui(self, profile: str | None = None, *, local_port: int = MASTER_UI_PORT) -> str:
         """Forward the one port of all pages to one of this machine: http://localhost:8080, and there /history/."""
-        checks.literal_whole("local_port", local_port, 1, limits.HIGHEST_PORT)
-        ports = {"portNumber": [str(MASTER_UI_PORT)], "localPortNumber": [str(local_port)]}
-        return self._document("AWS-StartPortForwardingSession", ports, profile)
+        return self._forward(MASTER_UI_PORT, local_port, profile)
+
+    def connect(self, profile: str | None = None, *, local_port: int = CONNECT_PORT) -> str:
+        """Forward the Spark Connect server's port to one of this machine: `sc://localhost:15002`."""
+        self._require_connect()
+        return self._forward(CONNECT_PORT, local_port, profile)
+
+    def connect_token(self, profile: str | None = None) -> str:
+        """Print the token that the Spark Connect server wants, which the caller must have the right to read."""
+        self._require_connect()
+        get = f"aws ssm get-parameter --region {self.region} --name {self.connect_parameter} --with-decryption"
+        return self._with_profile(f"{get} --query Parameter.Value --output text", profile)
 
     def submit(
         self,
@@ -105,10 +117,22 @@ class Commands:
             checks.literal_whole("seconds", seconds, 1)
         return self._on_the_master(["spark-wait", *([] if seconds is None else [str(seconds)])], profile)
 
+    def _require_connect(self) -> None:
+        if not self.connect_parameter:
+            raise checks.fail("spark_connect", "be an object such as SparkConnect() to have this command", None)
+
+    def _forward(self, port: int, local_port: int, profile: str | None) -> str:
+        checks.literal_whole("local_port", local_port, 1, limits.HIGHEST_PORT)
+        ports = {"portNumber": [str(port)], "localPortNumber": [str(local_port)]}
+        return self._document("AWS-StartPortForwardingSession", ports, profile)
+
     def _session(self, profile: str | None) -> str:
-        checks.optional_text("profile", profile)
         session = f"aws ssm start-session --region {self.region} --target {self.master_instance_id}"
-        return session if profile is None else f"{session} --profile {self._quote(profile)}"
+        return self._with_profile(session, profile)
+
+    def _with_profile(self, command: str, profile: str | None) -> str:
+        checks.optional_text("profile", profile)
+        return command if profile is None else f"{command} --profile {self._quote(profile)}"
 
     def _document(self, name: str, parameters: dict[str, list[str]], profile: str | None) -> str:
         quoted = shlex.quote(json.dumps(parameters, ensure_ascii=False))

@@ -76,12 +76,16 @@ class NodeSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class MasterSettings(NodeSettings):
-    """What the master is given besides: the private half of the fleet key, and the key to encrypt with."""
+    """What the master is given besides: what it makes for itself and for others, and what it runs."""
 
     role: Annotated[str, _ROLE] = field(init=False, default="master")
     fleet_private_key_parameter: Annotated[str, 'name of the parameter with the private half, or `""`: there is none']
     parameter_kms_key: Annotated[str, 'the key with which it writes SecureStrings, or `""`: `aws/ssm`']
     history_server: Annotated[str, '`yes`, or `""`: it runs none, since that of this Spark has a flaw']
+    connect_parameter: Annotated[
+        str, 'name of the parameter with the token of the Spark Connect server, or `""`: there is no such server'
+    ]
+    connect_cores: Annotated[checks.Whole, "how many cores the server's application takes at most, or 0"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -182,6 +182,8 @@ KEPT: Mapping[str, tuple[str, str]] = MappingProxyType(
         "spark.master.ui.port": ("8082", "where the node's programs and the front of all pages look for it"),
         "spark.history.ui.port": ("18080", "where the front of all pages looks for it"),
         "spark.worker.ui.port": ("8081", "by which the node's programs go"),
+        "spark.connect.grpc.binding.address": ("127.0.0.1", "or a Spark Connect server is open to the whole network"),
+        "spark.connect.grpc.binding.port": ("15002", "which cluster.commands.connect forwards"),
     }
 )
 """Properties with the one value that leaves the cluster working and closed, and why."""

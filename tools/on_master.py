@@ -1,4 +1,4 @@
-"""`make shell`, `ui`, `submit`, `status` and `wait`: the commands of `cluster.commands`, for the deployed cluster.
+"""`make shell`, `ui`, `connect`, `submit`, `status`, `wait`: commands of `cluster.commands`, for the deployed cluster.
 
 Session Manager hands no status on, so what the command says is read: its last words tell how it went. And it ends a
 session after 20 minutes without input, which a job may outlast
@@ -52,7 +52,12 @@ def main(what: str) -> int:
     """Run one of them, and end with the status that it had on the master."""
     context = json.loads(Path("cdktf.json").read_text(encoding="utf-8")).get("context", {})
     values = outputs(Path(os.environ.get("STACK") or stack_folder(context)))
-    commands = Commands(values["region"], values["master_instance_id"], values["bucket_name"])
+    connect_parameter = values.get("connect_parameter", "")
+    if what == "connect" and not connect_parameter:
+        sys.exit("the cluster has no Spark Connect server: spark_connect in cdktf.json's context gives it one")
+    commands = Commands(
+        values["region"], values["master_instance_id"], values["bucket_name"], connect_parameter=connect_parameter
+    )
     profile = context.get("profile")
     if what == "submit":
         return submit(commands, profile)

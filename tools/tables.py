@@ -62,7 +62,7 @@ def of_cluster() -> str:
 
 def of_values() -> str:
     """The arguments of each class whose objects are arguments of SparkCluster."""
-    from spark_cluster import Master, SparkArchive, Workers, fleet_key, s3a, scaling  # noqa: PLC0415
+    from spark_cluster import Master, SparkArchive, SparkConnect, Workers, fleet_key, s3a, scaling  # noqa: PLC0415
 
     classes = {
         "Master": Master,
@@ -76,6 +76,7 @@ def of_values() -> str:
         "SparkArchive": SparkArchive,
         "s3a.On": s3a.On,
         "s3a.Off": s3a.Off,
+        "SparkConnect": SparkConnect,
     }
     return "\n\n".join(f"## `{name}`\n\n{_about(one)}{_arguments(one)}".rstrip() for name, one in classes.items())
 

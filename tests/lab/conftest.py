@@ -20,6 +20,7 @@ from lab.deployment import ROOT, Deployment, Done
 from lab.hosts import Host
 from lab.lab import Lab, none_before, problems, run
 from lab.places import SPARK_VERSION
+from tests.lab import connect_packages
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -34,6 +35,7 @@ ORDER = [
     "test_reboots",
     "test_lab",
     "test_choices",
+    "test_connect",
     "test_s3a",
     "test_submitting",
     "test_history",
@@ -56,8 +58,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: ORDER.index(item.path.stem) if item.path.stem in ORDER else -1)
 
 
+def asked_for(request: pytest.FixtureRequest) -> set[str]:
+    """The fixtures that some test of this run wants."""
+    return {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+
+
 @pytest.fixture(scope="session")
-def lab() -> Iterator[Lab]:
+def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """The lab, or a skip that says what this machine has not; CI on a machine that has the provider must not skip."""
     if found := problems():
         reason = "; ".join(found)
@@ -65,6 +72,8 @@ def lab() -> Iterator[Lab]:
             pytest.fail(f"this machine should run the lab: {reason}")
         pytest.skip(reason)
     with none_before():
+        if "connect_client" in asked_for(request):
+            connect_packages.fetch()  # while there is a way to the package index
         lab = Lab.create(kept=False, versions=(SPARK_VERSION, NEXT_SPARK_VERSION, OLDER_SPARK_VERSION))
         try:
             yield lab
@@ -137,12 +146,11 @@ def background(
             return deployments["choices"].deploy()
 
     deploys = {"choices": deploy_into_a_slow_aws, "broken": deployments["broken"].deploy}
-    asked_for = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
     with ThreadPoolExecutor() as pool:
         yield {
             name: (deployments[name], pool.submit(deploy))
             for name, deploy in deploys.items()
-            if f"{name}_deployment" in asked_for
+            if f"{name}_deployment" in asked_for(request)
         }
 
 

@@ -216,7 +216,7 @@ def test_a_driver_outlives_its_session_and_the_machine_outlives_the_driver(maste
     assert said["ControlGroup"].endswith(f"/spark-drivers.slice/{unit}")
     limit = run(master, "systemctl", "show", "--property=MemoryMax", "--value", "spark-drivers.slice").stdout.strip()
     memory = run(master, "awk", "/^MemTotal/ {print $2 * 1024}", "/proc/meminfo").stdout.strip()
-    assert 0.74 < int(limit) / float(memory) < 0.76
+    assert 0.49 < int(limit) / float(memory) < 0.51
     java = run(master, "pgrep", "--oldest", "--full", "SparkSubmit.*stay.py").stdout.strip()
     assert run(master, "cat", f"/proc/{java}/oom_score_adj").stdout.strip() == "500"
     # Not of its process: the machine under the lab may let nobody set it below zero.

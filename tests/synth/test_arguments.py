@@ -38,6 +38,7 @@ from spark_cluster import (
     PrivateZone,
     SparkArchive,
     SparkCluster,
+    SparkConnect,
     Workers,
     fleet_key,
     scaling,
@@ -70,11 +71,12 @@ OBJECTS: Mapping[str, tuple[type, dict[str, Any], str]] = {
     "fleet_key.SsmParameter": (fleet_key.SsmParameter, {"name": "/team/key"}, "fleet_key"),
     "fleet_key.PrivateKey": (fleet_key.PrivateKey, {"private_key": "${TfToken[TOKEN.0]}"}, "fleet_key"),
     "fleet_key.NoKey": (fleet_key.NoKey, {}, "fleet_key"),
+    "SparkConnect": (SparkConnect, {}, "spark_connect"),
     "PrivateZone": (PrivateZone, {"zone_id": "Z1", "name": "data.internal"}, "private_zone"),
 }
 """Each class whose objects are arguments: with what it needs, and as which argument of the cluster."""
 
-COMMANDS = ("shell", "ui", "submit", "follow", "status", "wait")
+COMMANDS = ("shell", "ui", "connect", "connect_token", "submit", "follow", "status", "wait")
 
 
 def arguments(called: Callable[..., Any]) -> list[str]:
@@ -370,7 +372,7 @@ COMMAND_NEEDS: Mapping[str, dict[str, Any]] = {"follow": {"name": "app-1"}}
     [(command, argument) for command in COMMANDS for argument in arguments(getattr(Commands, command))],
 )
 def test_a_command_takes_or_refuses_any_value(command: str, argument: str, shared: TerraformStack) -> None:
-    commands = Commands("us-east-1", "i-1", "bucket")
+    commands = Commands("us-east-1", "i-1", "bucket", connect_parameter="/spark-cluster/demo/connect-token")
 
     def judge(value: object) -> None:
         message = refusal(getattr(commands, command), {**COMMAND_NEEDS.get(command, {}), argument: value})
@@ -567,6 +569,7 @@ TAKES = {
         "cluster": "boot_timeout_seconds log_retention_days",
         "Master": "root_volume_gib",
         "Workers": "min_size max_size desired_size on_demand_base_capacity root_volume_gib",
+        "SparkConnect": "cores_max",
         "scaling.Cpu": "scale_out_above_percent scale_out_workers scale_in_below_percent scale_in_workers "
         "evaluation_periods cooldown_seconds",
     },

@@ -148,6 +148,20 @@ def test_outputs_are_addresses_and_commands_that_can_be_pasted(default_app: Synt
     }
 
 
+def test_spark_connect_adds_its_commands(default_app: Synthesized, tmp_path: Path) -> None:
+    stack = synthesize(tmp_path, spark_connect=True)
+    outputs = {name: body["value"] for name, body in stack.json["output"].items()}
+    parameter = f"${{{stack.address('aws_ssm_parameter', 'spark_connect_token_parameter')}.name}}"
+    page = '{"portNumber": ["15002"], "localPortNumber": ["15002"]}'
+    get = f"aws ssm get-parameter --region {outputs['region']} --name {parameter} --with-decryption"
+    assert {name: value for name, value in outputs.items() if name not in default_app.json["output"]} == {
+        "connect_parameter": parameter,
+        "connect_command": f"{outputs['shell_command']} --document-name AWS-StartPortForwardingSession "
+        f"--parameters '{page}'",
+        "connect_token_command": f"{get} --query Parameter.Value --output text",
+    }
+
+
 def test_context_sets_what_a_deploy_wants_otherwise(tmp_path: Path) -> None:
     stack = synthesize(
         tmp_path,
@@ -203,7 +217,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "like none": (
         {"vpc": "vpc-1"},
         (
-            "vpc is unknown, it may have name, region, profile, spark_version, s3a, state_bucket, "
+            "vpc is unknown, it may have name, region, profile, spark_version, s3a, spark_connect, state_bucket, "
             "master_instance_type, worker_instance_types, min_size, max_size, desired_size, force_destroy"
         ),
     ),

@@ -235,6 +235,8 @@ def test_what_the_master_is_given(default: Synthesized) -> None:
         "parameter_placeholder": "unset",
         "parameter_kms_key": "",
         "history_server": "yes",
+        "connect_parameter": "",
+        "connect_cores": 0,
         "setup_script_key": "",
         "setup_script_sha256": "",
         "http_proxy": "",
@@ -245,7 +247,8 @@ def test_what_the_master_is_given(default: Synthesized) -> None:
 def test_a_worker_is_given_its_hook_and_nothing_of_the_private_key(default: Synthesized) -> None:
     master, worker = default.settings("master"), default.settings("worker")
     assert worker.keys() - master.keys() == {"launch_hook"}
-    assert master.keys() - worker.keys() == {"fleet_private_key_parameter", "parameter_kms_key", "history_server"}
+    of_master = {"fleet_private_key_parameter", "parameter_kms_key", "history_server"}
+    assert master.keys() - worker.keys() == {*of_master, "connect_parameter", "connect_cores"}
     differ = {key for key in worker.keys() & master.keys() if worker[key] != master[key]}
     assert differ == {"role", "programs_key", "programs_sha256"}
 

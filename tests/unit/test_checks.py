@@ -562,6 +562,8 @@ def test_a_property_is_of_the_form_that_spark_reads(key: str, right: list[str], 
         ("spark.master.ui.port", "8080", "8082"),
         ("spark.history.ui.port", "80", "18080"),
         ("spark.worker.ui.port", "80", "8081"),
+        ("spark.connect.grpc.binding.address", "0.0.0.0", "127.0.0.1"),  # noqa: S104 - a wrong value
+        ("spark.connect.grpc.binding.port", "15003", "15002"),
     ],
 )
 def test_a_property_that_would_open_or_break_the_cluster_is_refused(key: str, value: str, kept: str) -> None:
@@ -655,8 +657,9 @@ def test_the_clusters_own_properties_are_right_by_the_same_rules() -> None:
         "bucket": "demo",
         "s3a_sdk": "",
         "spark_defaults": {},
+        "connect_cores": 8,
     }
-    of_master = {**spark_conf.of_master(given), **spark_conf.history(given)}
+    of_master = {**spark_conf.of_master(given), **spark_conf.history(given), **spark_conf.connect(given)}
     own = {**spark_conf.defaults("master.demo-spark", "4.3.0"), **of_master}
     assert own["spark.network.timeout"] == spark_properties.NETWORK_TIMEOUT
     kept = {key: value for key, (value, _) in spark_properties.KEPT.items() if key in own}

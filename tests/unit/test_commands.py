@@ -132,9 +132,32 @@ def test_status_and_wait_run_on_the_master(machine: Path) -> None:
     assert on_the_master(run(COMMANDS.wait(seconds=60))) == ["/usr/local/bin/spark-wait", "60"]
 
 
-@pytest.mark.parametrize("command", ["shell", "ui", "status", "wait", "submit"])
+WITH_CONNECT = Commands("eu-central-1", "i-0abc", "demo-bucket", connect_parameter="/spark-cluster/demo/connect-token")
+
+
+def test_spark_connect_is_one_more_forward_and_its_token_a_parameter(machine: Path) -> None:
+    run(WITH_CONNECT.connect())
+    run(WITH_CONNECT.connect(local_port=15003))
+    run(WITH_CONNECT.connect_token())
+    usual, other, token = calls(machine)
+    assert usual[:-1] == [*SESSION, "--document-name", "AWS-StartPortForwardingSession", "--parameters"]
+    assert json.loads(usual[-1]) == {"portNumber": ["15002"], "localPortNumber": ["15002"]}
+    assert json.loads(other[-1]) == {"portNumber": ["15002"], "localPortNumber": ["15003"]}
+    asked = ["--name", "/spark-cluster/demo/connect-token", "--with-decryption"]
+    shown = ["--query", "Parameter.Value", "--output", "text"]
+    assert token == ["ssm", "get-parameter", "--region", "eu-central-1", *asked, *shown]
+
+
+@pytest.mark.parametrize("command", ["connect", "connect_token"])
+def test_a_cluster_without_spark_connect_has_no_command_for_it(command: str) -> None:
+    rule = "spark_connect must be an object such as SparkConnect() to have this command, got None"
+    with pytest.raises(ValueError, match=f"^{re.escape(rule)}$"):
+        getattr(COMMANDS, command)()
+
+
+@pytest.mark.parametrize("command", ["shell", "ui", "status", "wait", "submit", "connect", "connect_token"])
 def test_each_takes_a_profile(machine: Path, command: str) -> None:
-    run(getattr(COMMANDS, command)(profile="my work's"))
+    run(getattr(WITH_CONNECT, command)(profile="my work's"))
     (call,) = calls(machine)
     assert call[call.index("--profile") + 1] == "my work's"
 
@@ -379,6 +402,18 @@ def test_make_shell_opens_a_session(machine: Path, make: Callable[..., Any]) -> 
     assert make("shell").returncode == 0
     assert make("ui").returncode == 0
     assert calls(machine)[0] == [*SESSION, "--profile", "work"]
+
+
+def test_make_connect_opens_a_session_if_the_cluster_has_such_a_server(machine: Path, make: Callable[..., Any]) -> None:
+    done = make("connect")
+    assert done.returncode != 0
+    assert "the cluster has no Spark Connect server: spark_connect in cdktf.json's context gives it one" in done.stderr
+    outputs = json.loads((machine / "outputs").read_text())
+    outputs["connect_parameter"] = {"value": "/spark-cluster/demo/connect-token"}
+    (machine / "outputs").write_text(json.dumps(outputs))
+    assert make("connect").returncode == 0
+    (call,) = calls(machine)
+    assert json.loads(call[call.index("--parameters") + 1])["portNumber"] == ["15002"]
 
 
 @pytest.mark.parametrize("target", ["shell", "ui", "status", "wait", "submit"])

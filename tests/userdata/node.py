@@ -186,7 +186,12 @@ def node_settings(role: str, **more: Any) -> dict[str, Any]:
     private = "/spark-cluster/demo/fleet-private-key"
     roles: dict[str, NodeSettings] = {
         "master": MasterSettings(
-            **vars(both), fleet_private_key_parameter=private, parameter_kms_key="", history_server="yes"
+            **vars(both),
+            fleet_private_key_parameter=private,
+            parameter_kms_key="",
+            history_server="yes",
+            connect_parameter="",
+            connect_cores=0,
         ),
         "worker": WorkerSettings(**vars(both), launch_hook="demo-spark-ready"),
     }

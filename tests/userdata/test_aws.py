@@ -6,6 +6,7 @@ import gc
 import json
 import os
 import pwd
+import re
 import runpy
 import shutil
 import subprocess
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from tests.userdata.conftest import Clock
 
 SECRET = "/spark-cluster/demo/spark-secret"  # noqa: S105 - a name
+TOKEN = "/spark-cluster/demo/connect-token"  # noqa: S105 - a name
 PRIVATE = "/spark-cluster/demo/fleet-private-key"
 PUBLIC = "/spark-cluster/demo/fleet-public-key"
 
@@ -396,6 +398,38 @@ def test_a_worker_never_makes_the_secret_and_gives_up_in_time(
     assert not (root / "etc/spark-cluster/spark-secret").exists()
 
 
+# The token of the Spark Connect server
+
+
+def token_of(root: Path) -> str:
+    file = root / "etc/spark-cluster/connect.env"
+    assert file.stat().st_mode & 0o777 == 0o600
+    name, _, token = file.read_text().rstrip("\n").partition("=")
+    assert name == "SPARK_CONNECT_AUTHENTICATE_TOKEN"
+    return token
+
+
+def test_the_master_makes_a_token_for_its_server_and_another_master_keeps_it(
+    root: Path, settle: Callable[..., None], ssm: Any
+) -> None:
+    settle("master", connect_parameter=TOKEN, fleet_public_key_parameter="")
+    ssm.put_parameter(Name=TOKEN, Value=PLACEHOLDER, Type="SecureString")
+    node_secrets.node_secrets("60")
+    token = value(ssm, TOKEN)
+    assert re.fullmatch(r"[\w-]{43}", token), "nothing in it that an environment file or a shell would read otherwise"
+    assert token == token_of(root) != value(ssm, SECRET)
+    assert described(ssm, TOKEN)["Type"] == "SecureString"
+    (root / "etc/spark-cluster/connect.env").unlink()
+    node_secrets.node_secrets("60")
+    assert token_of(root) == token == value(ssm, TOKEN)
+
+
+def test_a_master_without_a_server_makes_no_token(root: Path, settle: Callable[..., None], ssm: Any) -> None:
+    settle("master", fleet_public_key_parameter="")
+    node_secrets.node_secrets("60")
+    assert not (root / "etc/spark-cluster/connect.env").exists()
+
+
 # The fleet key
 
 
@@ -519,14 +553,16 @@ def test_no_secret_is_printed_or_given_to_a_process(
     commands: list[list[str]],
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    settle("master")
-    node_secrets.spark_secret("60")
-    node_secrets.fleet_key("60")
+    settle("master", connect_parameter=TOKEN)
+    ssm.put_parameter(Name=TOKEN, Value=PLACEHOLDER, Type="SecureString")
+    node_secrets.node_secrets("60")
     said = "".join(capfd.readouterr())
     assert f"wrote parameter {SECRET}" in said
+    assert f"wrote parameter {TOKEN}" in said
     shown = said + json.dumps(commands)
     assert len(commands) == 2
     assert value(ssm, SECRET) not in shown
+    assert value(ssm, TOKEN) not in shown
     assert not any(line in shown for line in value(ssm, PRIVATE).splitlines())
 
 

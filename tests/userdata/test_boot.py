@@ -159,6 +159,14 @@ def test_a_master_whose_spark_has_a_flaw_gets_no_history_server(master: Node) ->
     assert not any("spark-history.service" in call for call in master.calls_of("systemctl"))
 
 
+def test_a_master_starts_a_connect_server_only_if_it_has_a_token_for_it(master: Node) -> None:
+    assert_succeeded(master, master.boot())
+    assert not any("spark-connect.service" in call for call in master.calls_of("systemctl"))
+    master.settings["connect_parameter"] = "/spark-cluster/demo/connect-token"
+    assert_succeeded(master, master.boot())
+    assert "systemctl enable --quiet --now spark-connect.service" in master.calls_of("systemctl")
+
+
 def test_a_worker_has_no_such_user(worker: Node) -> None:
     worker.mock("id", "exit 1")
     assert_succeeded(worker, worker.boot())
@@ -852,7 +860,7 @@ def test_a_master_does_not_share_again_what_it_took_from_the_bucket(master: Node
 # Secrets, configuration, services
 
 
-NO_SECRETS = "cannot get the spark.authenticate secret or the fleet key"
+NO_SECRETS = "cannot get the spark.authenticate secret, the fleet key or the Spark Connect token"
 
 
 def test_fails_without_its_secrets(worker: Node) -> None:

@@ -278,6 +278,65 @@ def test_a_worker_has_none(configure: Callable[..., dict[str, str]], root: Path)
     assert not (root / "etc/spark-cluster/history").exists()
 
 
+def connect(root: Path) -> dict[str, str]:
+    """The Spark Connect server's own properties."""
+    file = root / "etc/spark-cluster/connect.conf"
+    assert file.stat().st_mode & 0o777 == 0o644
+    return dict(line.split(" ", 1) for line in file.read_text().splitlines())
+
+
+CONNECT = {"connect_parameter": "/spark-cluster/demo/connect-token", "connect_cores": 8}
+BOUNDED = {
+    "spark.cores.max": "8",
+    "spark.driver.memory": "1g",
+    "spark.connect.grpc.binding.address": "127.0.0.1",
+    "spark.connect.grpc.binding.port": "15002",
+}
+
+
+def test_a_connect_server_listens_on_this_host_alone_gives_back_what_is_idle_and_has_a_cap(
+    configure: Callable[..., dict[str, str]], root: Path
+) -> None:
+    of_drivers = configure("master", **CONNECT)
+    assert connect(root) == {
+        **BOUNDED,
+        "spark.dynamicAllocation.enabled": "true",
+        "spark.dynamicAllocation.shuffleTracking.timeout": "30min",
+        "spark.dynamicAllocation.cachedExecutorIdleTimeout": "30min",
+        "spark.sql.execution.pythonUDF.arrow.enabled": "false",
+        "spark.sql.execution.pythonUDTF.arrow.enabled": "false",
+        "spark.port.maxRetries": "16",
+    }
+    assert not of_drivers.keys() & connect(root).keys(), "other drivers have none of it"
+
+
+def test_the_caller_s_settings_win_over_the_connect_server_s_but_for_its_bounds(
+    configure: Callable[..., dict[str, str]], root: Path
+) -> None:
+    caller = {
+        "spark.dynamicAllocation.enabled": "false",
+        "spark.port.maxRetries": "32",
+        "spark.sql.execution.pythonUDF.arrow.enabled": "true",
+        "spark.cores.max": "2",
+        "spark.driver.memory": "6g",
+        "spark.sql.shuffle.partitions": "64",
+    }
+    of_drivers = configure("master", **CONNECT, spark_defaults=caller)
+    found = connect(root)
+    assert {key: found[key] for key in caller if key not in BOUNDED and key in found} == {
+        "spark.dynamicAllocation.enabled": "false",
+        "spark.port.maxRetries": "32",
+        "spark.sql.execution.pythonUDF.arrow.enabled": "true",
+    }
+    assert BOUNDED.items() <= found.items()
+    assert of_drivers["spark.sql.shuffle.partitions"] == "64", "which the server reads, too"
+
+
+def test_without_a_connect_server_there_is_nothing_of_it(configure: Callable[..., dict[str, str]], root: Path) -> None:
+    configure("master")
+    assert not (root / "etc/spark-cluster/connect.conf").exists()
+
+
 def test_no_cap_on_cores_unless_one_is_given(configure: Callable[..., dict[str, str]]) -> None:
     assert not {"spark.cores.max", "spark.deploy.defaultCores", "spark.executor.memory"} & set(configure("master"))
 

@@ -165,6 +165,16 @@ def test_why_an_application_waits(
     assert f"etl: WAITING for 3 min\n    waits: {reason}\n" in screen
 
 
+@pytest.mark.parametrize("state", ["WAITING", "RUNNING"])
+def test_a_connect_server_that_nobody_uses_is_not_said_to_wait_for_cores(
+    cluster: SimpleNamespace, status: Callable[[], tuple[int, str]], state: str
+) -> None:
+    cluster.applications = [{**application(state=state), "name": "Spark Connect", "cores": 0}]
+    _, screen = status()
+    assert f"Spark Connect: {state} for 3 min\n    has no cores: it asks for some when a query needs them\n" in screen
+    assert "waits: " not in screen
+
+
 def test_many_applications_leave_the_rest_on_the_screen(
     cluster: SimpleNamespace, status: Callable[[], tuple[int, str]]
 ) -> None:

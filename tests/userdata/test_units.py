@@ -8,11 +8,13 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
+import connect
 import daemon_logs
 import drivers
 import executor_logs
 import pytest
 import spark_conf
+import tick
 
 from tests.userdata.node import USERDATA
 
@@ -173,6 +175,7 @@ def test_every_variable_of_a_unit_is_in_a_file_that_the_node_writes(path: Path) 
     written = {
         "/etc/spark-cluster/node.env": {"MASTER_HOST", "PRIVATE_IP"},
         "/run/spark-cluster/local-dirs.env": {"SPARK_LOCAL_DIRS", "SPARK_WORKER_DIR"},
+        "/etc/spark-cluster/connect.env": {"SPARK_CONNECT_AUTHENTICATE_TOKEN"},
     }
     assert used <= set().union(*(written[file] for file in files))
 
@@ -284,6 +287,71 @@ def test_the_history_server_may_write_nothing_and_has_a_user_and_a_configuration
     master, *_ = [unit(path)["Service"] for path in SERVICES if path.name == "spark-master.service"]
     of_drivers = int(drivers.PROPERTIES["OOMScoreAdjust"])
     assert int(master["OOMScoreAdjust"]) < int(service["OOMScoreAdjust"]) < of_drivers
+
+
+def mebibytes(limit: str) -> float:
+    return int(limit[:-1]) * {"M": 1, "G": 1024}[limit[-1]]
+
+
+def test_the_docs_sum_up_the_master_s_memory_and_its_default_type_has_that_much() -> None:
+    """By what Linux shows of 8 GiB at the least."""
+    checkout = USERDATA.parent
+    text = (checkout / "docs/architecture.md").read_text().partition("### The master's memory\n")[2]
+    rows = re.findall(r"(?m)^\| ([^|]+) \| (?:`([\w.-]+)` )?\|[^|]*\| ([\d,]+)", text.partition("\n\nOn a host")[0])
+    shown = {name or part: int(most.replace(",", "")) for part, name, most in rows}
+
+    master = [path for path in SERVICES if path.parts[-5] == "master"]
+    limits = {path.name: unit(path)["Service"].get("MemoryMax") for path in master}
+    expected = {name: mebibytes(limit) for name, limit in limits.items() if limit}
+    conf = (USERDATA / "common/opt/spark-cluster/spark_conf.py").read_text()
+    (heap,) = re.findall(r'"SPARK_DAEMON_MEMORY=(\d+)g"', conf)
+    expected["spark-master.service"] = int(heap) * 1280
+    visible = 8192 - min(8192 * tick.HIDDEN_SHARE, tick.HIDDEN_MIB + 8192 * tick.HIDDEN_SHARE_BEYOND)
+    share = unit(USERDATA / "master/etc/systemd/system/spark-drivers.slice")["Slice"]["MemoryMax"]
+    expected["spark-drivers.slice"] = round(visible * int(share.rstrip("%")) / 100)
+    total = sum(expected.values()) - expected[CONNECT.name]  # which is in the slice
+    left = round(visible) - total
+    assert shown == {**expected, "all of it": total, f"left of {round(visible):,}": left}
+    assert left > 400, "for the system and the agent"
+    assert expected[CONNECT.name] < expected["spark-drivers.slice"], "other drivers have room beside it"
+    assert 'instance_type: str = "m6i.large"' in (checkout / "spark_cluster/master.py").read_text()
+
+
+CONNECT = USERDATA / "master/etc/systemd/system/spark-connect.service"
+
+
+def test_the_connect_server_is_a_driver_like_others_that_is_bounded_and_started_again() -> None:
+    service = unit(CONNECT)["Service"]
+    assert (service["User"], service["Group"]) == (drivers.USER, drivers.GROUP)
+    assert service["SupplementaryGroups"] == drivers.PROPERTIES["SupplementaryGroups"]
+    assert service["Slice"] == drivers.SLICE
+    history, *_ = [unit(path)["Service"] for path in SERVICES if path.name == "spark-history.service"]
+    of_drivers = int(drivers.PROPERTIES["OOMScoreAdjust"])
+    assert int(history["OOMScoreAdjust"]) < int(service["OOMScoreAdjust"]) < of_drivers
+    assert service["MemoryMax"] == "2G"
+    assert service["Restart"] == "always"
+    assert int(service["RestartSec"]) > 0
+    assert unit(CONNECT)["Unit"]["StartLimitIntervalSec"] == "0", "it is never given up"
+    assert "IPAddressDeny" not in service, "a query reads the bucket with the instance's role"
+
+
+def test_the_connect_server_s_scratch_is_its_own_on_disk_and_empty_at_each_start() -> None:
+    """What is in the two folders of PrivateTmp= goes with each stop, and /tmp may be memory."""
+    service = unit(CONNECT)["Service"]
+    assert service["PrivateTmp"] == "yes"
+    assert service["WorkingDirectory"] == "/var/tmp"  # noqa: S108 - its own, by PrivateTmp=
+    scratch = drivers.command("x", ["true"])
+    for variable in ("TMPDIR", "SPARK_LOCAL_DIRS"):
+        assert f"{variable}=/var/tmp" in CONNECT.read_text()
+        assert any(option.startswith(f"--setenv={variable}=") for option in scratch), "as other drivers"
+    assert "-Djava.io.tmpdir=/var/tmp -Dderby.system.home=/var/tmp" in CONNECT.read_text()
+
+
+def test_the_connect_server_s_token_is_in_no_command_line() -> None:
+    service = unit(CONNECT)["Service"]
+    assert service["EnvironmentFile"] == "/etc/spark-cluster/connect.env"
+    assert service["ExecStart"] == "/opt/spark-cluster/connect.py"
+    assert not [word for word in (*connect.COMMAND, CONNECT.read_text()) if "token=" in word.lower()]
 
 
 def test_what_a_driver_writes_has_the_group_of_the_history_server_and_it_reads_the_configuration_by_its_own() -> None:

@@ -1,6 +1,6 @@
 """Three small clusters in one VPC: other AMIs, other answers to where the fleet key lives, and an AWS that is slow.
 
-The one on Debian has an older Spark, a proxy and a key for its bucket.
+The one on Debian has an older Spark, a proxy and a key for its bucket; the one on a pre-baked image Spark Connect.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from cdktf import App, TerraformOutput, TerraformStack, TerraformVariable
 from cdktf_cdktf_provider_aws.data_aws_vpc import DataAwsVpc
 from cdktf_cdktf_provider_aws.provider import AwsProvider
 
-from spark_cluster import Master, SparkCluster, Workers, fleet_key, s3a
+from spark_cluster import Master, SparkCluster, SparkConnect, Workers, fleet_key, s3a
 
 
 def build(app: App) -> TerraformStack:
@@ -32,7 +32,11 @@ def build(app: App) -> TerraformStack:
             "http_proxy": variables["proxy"],
             "bucket_kms_key_arn": variables["bucket_key"],
         },
-        "baked": {"ami_id": variables["baked_ami"], "fleet_key": fleet_key.SsmParameter("/team/spark-key")},
+        "baked": {
+            "ami_id": variables["baked_ami"],
+            "fleet_key": fleet_key.SsmParameter("/team/spark-key"),
+            "spark_connect": SparkConnect(cores_max=2),
+        },
         "keyless": {
             "fleet_key": fleet_key.NoKey(),
             "master": Master(subnet_id=variables["other_subnet" if moved else "subnet"]),

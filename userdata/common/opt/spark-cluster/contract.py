@@ -21,7 +21,11 @@ TEXTS = {
 }
 NUMBER = (int, float)
 WORDS = {NUMBER: "a number", list: "a list", dict: "an object", str: "a text"}
-ONLY = {"master": {"fleet_private_key_parameter", "parameter_kms_key", "history_server"}, "worker": {"launch_hook"}}
+TEXTS_OF_MASTER = ("fleet_private_key_parameter", "parameter_kms_key", "history_server", "connect_parameter")
+ONLY: dict[str, dict[str, Any]] = {
+    "master": {**dict.fromkeys(TEXTS_OF_MASTER, str), "connect_cores": NUMBER},
+    "worker": {"launch_hook": str},
+}
 
 
 class SettingsError(Exception):
@@ -32,8 +36,8 @@ def kinds(role: object) -> dict[str, Any]:
     """The Python types of each setting that a role is given."""
     if role not in ONLY:
         raise SettingsError(f"role must be one of {', '.join(ONLY)}, got {role!r}")
-    keys = ((NUMBERS, NUMBER), (LISTS, list), (MAPPINGS, dict), (TEXTS | ONLY[str(role)], str))
-    return {key: kind for names, kind in keys for key in names}
+    keys = ((NUMBERS, NUMBER), (LISTS, list), (MAPPINGS, dict), (TEXTS, str))
+    return {**{key: kind for names, kind in keys for key in names}, **ONLY[str(role)]}
 
 
 def check(given: dict[str, Any]) -> None:

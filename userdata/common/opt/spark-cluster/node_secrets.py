@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-"""What the master gives to the workers: the secret of Spark and the fleet key. `node_secrets.py SECONDS`.
+"""What the master gives to the workers, the secret of Spark and the fleet key: `node_secrets.py SECONDS`.
 
-The master makes what nobody has made; a worker waits for it, SECONDS at most.
+The master makes what nobody has made; a worker waits for it, SECONDS at most. To its own Spark Connect server, if it
+has one, the master gives a token.
 """
 
 from __future__ import annotations
@@ -44,18 +45,27 @@ def wait_for_parameter(name: str, seconds: int) -> str:
     raise SystemExit(f"node_secrets: the master did not fill {name} within {seconds} s")
 
 
+def random_secret(name: str) -> str:
+    """The random text that a parameter of the master's holds; made if nobody has."""
+    value = get_parameter(name)
+    if not is_filled(value):
+        value = secrets.token_urlsafe(32)
+        put_parameter(name, value, secret=True)
+    return value
+
+
 def spark_secret(seconds: str) -> None:
     """Keep the secret of spark.authenticate for spark_conf.py; the master makes it if nobody has."""
     given = settings.load()
     name = given["secret_parameter"]
-    if given["role"] == "worker":
-        value = wait_for_parameter(name, int(seconds))
-    else:
-        value = get_parameter(name)
-        if not is_filled(value):
-            value = secrets.token_urlsafe(32)
-            put_parameter(name, value, secret=True)
+    value = wait_for_parameter(name, int(seconds)) if given["role"] == "worker" else random_secret(name)
     files.keep("/etc/spark-cluster/spark-secret", value)
+
+
+def connect_token() -> None:
+    """Keep the token as the environment of the server's unit, which systemd reads as root."""
+    token = random_secret(settings.load()["connect_parameter"])
+    files.keep("/etc/spark-cluster/connect.env", f"SPARK_CONNECT_AUTHENTICATE_TOKEN={token}\n")
 
 
 def fleet_key(seconds: str) -> None:
@@ -87,10 +97,13 @@ def fleet_key(seconds: str) -> None:
 
 
 def node_secrets(seconds: str) -> None:
-    """What the master gives to the workers, and makes if nobody has; a worker waits for it, `seconds` at most."""
+    """All that this node needs; what the master has not made yet a worker waits for, `seconds` at most."""
+    given = settings.load()
     spark_secret(seconds)
-    if settings.load()["fleet_public_key_parameter"]:
+    if given["fleet_public_key_parameter"]:
         fleet_key(seconds)
+    if given["role"] == "master" and given["connect_parameter"]:
+        connect_token()
 
 
 def new_private_key() -> str:

@@ -26,9 +26,11 @@ SYSTEM_MEMORY_MIB = 1024  # what these need at the least, and what Spark itself 
 LEAST_EXECUTOR_MIB = 512
 """Spark refuses a heap below 450 MiB, of which the serial collector that Java takes on a small host hides a part."""
 MASTER_PORT = 7077
+EXECUTOR_FILE = "/etc/spark-cluster/executor.env"
 EVENT_LOGS = "/var/lib/spark-events"
 HISTORY_PORT = 18080
 HISTORY_CONF = "/etc/spark-cluster/history"
+CONNECT_CONF = "/etc/spark-cluster/connect.conf"
 FRONT_BUCKET = "/etc/spark-cluster/front-bucket.conf"
 OF_HISTORY = ("spark.history.", "spark.hadoop.")
 SEVERAL_FOLDERS = [4, 2]
@@ -127,6 +129,30 @@ def history(given: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def connect(given: Mapping[str, Any]) -> dict[str, str]:
+    """What the Spark Connect server has besides: one application, which all its clients share and which never ends."""
+    ours = {
+        # From no executors, the default, to what waiting tasks need, and back.
+        "spark.dynamicAllocation.enabled": "true",
+        # By default executors that hold shuffle data or a cached table stay for ever, whoever has long left.
+        "spark.dynamicAllocation.shuffleTracking.timeout": "30min",
+        "spark.dynamicAllocation.cachedExecutorIdleTimeout": "30min",
+        # Clients have pyarrow, by which Spark 4.2 then takes functions in Python to have it, too; nodes have none.
+        "spark.sql.execution.pythonUDF.arrow.enabled": "false",
+        "spark.sql.execution.pythonUDTF.arrow.enabled": "false",
+        # What spark-env.sh says to daemons, Spark says to this one, too; but its page may be on the next free port.
+        "spark.port.maxRetries": "16",
+    }
+    return {
+        **{key: given["spark_defaults"].get(key, value) for key, value in ours.items()},
+        "spark.cores.max": str(int(given["connect_cores"])),
+        # Whichever of this and SPARK_DAEMON_MEMORY a release goes by; the unit bounds it.
+        "spark.driver.memory": "1g",
+        "spark.connect.grpc.binding.address": "127.0.0.1",
+        "spark.connect.grpc.binding.port": "15002",
+    }
+
+
 def s3a(given: Mapping[str, Any]) -> dict[str, str]:
     """What S3A needs."""
     # Spark 4.1 takes this committer for every bucket by itself, and only if its side of it is there, too.
@@ -211,7 +237,7 @@ def environment(role: str, python_version: str) -> str:
         lines += ["SPARK_DAEMON_MEMORY=512m", f"SPARK_WORKER_MEMORY={memory}m", f"SPARK_WORKER_CORES={os.cpu_count()}"]
     else:
         # Made by tick.py: an executor fills a worker, as far as spark_defaults does not say otherwise.
-        executor = settings.path("/etc/spark-cluster/executor.env")
+        executor = settings.path(EXECUTOR_FILE)
         lines += ["SPARK_DAEMON_MEMORY=1g", f"[ ! -r {executor} ] || . {executor}"]
     return "\n".join(lines) + "\n"
 
@@ -261,6 +287,8 @@ def main() -> None:
         keep(f"{HISTORY_CONF}/spark-env.sh", history_environment(), mode=0o644)
         # For nginx, where links to the logs of executors that are gone lead.
         keep(FRONT_BUCKET, f"set $bucket {given['bucket']};\n", mode=0o644)
+        if given["connect_parameter"]:
+            keep(CONNECT_CONF, lines_of(connect(given)), mode=0o644)
     keep("/etc/spark-cluster/node.env", f"MASTER_HOST={host}\nPRIVATE_IP={address}\n", mode=0o644)
 
 

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from observation import Observation
 
 WORKERS_FILE = "/opt/spark/conf/workers"
-EXECUTOR_FILE = "/etc/spark-cluster/executor.env"
 KNOWN_HOSTS = "/var/lib/spark-known-hosts"
 TYPES_FILE = "/var/lib/spark-cluster/instance-types.json"
 HIDDEN_SHARE, HIDDEN_MIB, HIDDEN_SHARE_BEYOND = 0.12, 256, 0.075
@@ -118,7 +117,7 @@ def keep_executor_memory(seen: Observation) -> None:
         if name not in types
     ]
     memory = executor_memory_mib([*seen.offers, *expected], int(settings.load()["executor_cores"]))
-    write_if_changed(EXECUTOR_FILE, f"SPARK_EXECUTOR_MEMORY={memory}m\n")
+    write_if_changed(spark_conf.EXECUTOR_FILE, f"SPARK_EXECUTOR_MEMORY={memory}m\n")
 
 
 KEEPERS = (keep_workers_file, forget_hosts, keep_executor_memory)
