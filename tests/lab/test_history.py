@@ -181,6 +181,7 @@ def test_workers_are_not_taken_away_through_the_port(demo: Cluster) -> None:
     body = "&".join(f"host={host}" for host in alive).encode()
     with pytest.raises(urllib.error.HTTPError) as error:
         urllib.request.urlopen(f"http://{demo.master_address()}:8080/workers/kill/", body, timeout=10)
+    error.value.close()
     assert error.value.code == 403
     assert demo.alive() == alive != set()
 
