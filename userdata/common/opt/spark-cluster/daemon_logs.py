@@ -14,8 +14,8 @@ import settings
 PREFIX = "logs/daemons/"
 # Not spark-boot, whose log has a place of its own if it fails, and shows what a setup_script prints.
 UNITS = (
-    *("spark-master", "spark-history", "spark-front", "spark-event-logs", "spark-tick", "spark-orphans"),
-    *("spark-worker", "spark-registration", "spark-executor-logs", "spark-daemon-logs"),
+    *("spark-master", "spark-history", "spark-connect", "spark-front", "spark-event-logs", "spark-tick"),
+    *("spark-orphans", "spark-worker", "spark-registration", "spark-executor-logs", "spark-daemon-logs"),
 )
 MOST_LINES = 100_000
 MOST_BYTES = 16 << 20  # a line has up to 48 KiB
