@@ -238,7 +238,71 @@ def test_one_log_that_cannot_be_copied_keeps_no_other_back(folder: Path, copier:
     assert logs_in_bucket() == {"app-1": "one", "app-3": "one"}
 
 
+def test_a_folder_that_a_job_has_closed_keeps_no_other_back(
+    folder: Path, copier: event_logs.Copier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(folder, "eventlog_v2_closed/events_1_closed", "one")
+    write(folder, "app-1", "one")
+    known = os.lstat
+
+    def lstat(path: str) -> os.stat_result:
+        if "closed/" in path:  # root, who runs tests, may pass
+            raise PermissionError(path)
+        return known(path)
+
+    monkeypatch.setattr(os, "lstat", lstat)
+    assert copier.copy(everything=True) == []
+    assert logs_in_bucket() == {"app-1": "one"}
+
+
+@pytest.mark.parametrize("name", [b"\xff", b"eventlog_v2_\xff/events_1_x", b"eventlog_v2_x/events_1_\xff"])
+def test_names_that_are_no_text_hold_nothing_up(folder: Path, copier: event_logs.Copier, name: bytes) -> None:
+    path = folder / os.fsdecode(name)
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    os.utime(path, (0, 0))
+    write(folder, "app-1", "one", age_seconds=2 * DAY_SECONDS)
+    assert copier.copy(everything=True) == []
+    assert logs_in_bucket() == {"app-1": "one"}
+    assert not (folder / "app-1").exists()
+
+
 # What stays on the master
+
+
+def test_one_log_that_cannot_be_removed_keeps_no_other(
+    folder: Path, copier: event_logs.Copier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(folder, "app-1", "one", age_seconds=3 * DAY_SECONDS)
+    write(folder, "app-2", "one", age_seconds=2 * DAY_SECONDS)
+    known = os.remove
+
+    def remove(path: str) -> None:
+        if path.endswith("app-1"):
+            raise PermissionError("it is another's")
+        known(path)
+
+    monkeypatch.setattr(os, "remove", remove)
+    assert copier.copy(everything=True) == ["PermissionError: it is another's"]
+    assert [path.name for path in folder.iterdir()] == ["app-1"]
+
+
+def test_with_s3_away_for_long_the_oldest_go_all_the_same(
+    folder: Path, copier: event_logs.Copier, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(event_logs, "KEPT_BYTES", 10)
+    monkeypatch.setattr(event_logs, "MOST_BYTES", 20)
+
+    def away(_service: str) -> object:
+        raise OSError("the network is unreachable")
+
+    monkeypatch.setattr(aws, "client", away)
+    for number in range(4):
+        write(folder, f"app-{number}", "x" * 9, age_seconds=100 - number)
+    with (folder / "app-0").open("a"):
+        copier.copy(everything=True)
+    assert sorted(path.name for path in folder.iterdir()) == ["app-0", "app-3"], "nothing that is written to"
+    assert "removed app-1, of which the bucket may have nothing" in capsys.readouterr().err
 
 
 def test_a_day_after_its_end_a_log_is_in_the_bucket_alone(folder: Path, copier: event_logs.Copier) -> None:

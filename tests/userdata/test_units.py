@@ -268,6 +268,7 @@ def test_when_the_host_goes_down_drivers_end_before_the_copies_of_their_event_lo
     (path,) = [path for path in SERVICES if path.name == "spark-event-logs.service"]
     service = unit(path)["Service"]
     assert service["User"] == drivers.USER, "it reads what they wrote, and no more"
+    assert service["Group"] == drivers.GROUP, "or the kernel does not show it what they have open"
     assert 30 <= int(service["TimeoutStopSec"]) <= 90
     assert re.fullmatch(r"\d+M", service["MemoryMax"])
     assert unit(path)["Install"]["WantedBy"] == "multi-user.target"

@@ -34,6 +34,7 @@ COPY_SECONDS = 60  # between two copies of what running applications have added
 MARK_SECONDS = 24 * 3600  # between two marks of the folder, which a lifecycle rule takes away
 KEPT_SECONDS = 24 * 3600
 KEPT_BYTES = 2 << 30
+MOST_BYTES = 8 << 30  # also of what is not in the bucket
 # https://github.com/apache/spark/blob/v4.0.0/core/src/main/scala/org/apache/spark/deploy/history/EventLogFileWriters.scala
 IN_PROGRESS = ".inprogress"
 STATUS = "appstatus_"
@@ -79,23 +80,31 @@ def bucket() -> str:
 def logs() -> list[Log]:
     """All that are there. What begins with a dot is Hadoop's own; a link is no log, nor is a pipe.
 
-    Left out is what another user has logged, which this one cannot read: root, who ran Spark as itself.
+    Left out is what cannot be read: another user's, such as root's who ran Spark as itself, and what a job has closed;
+    and a name that is no text, which no key of S3 may have.
     """
-    found = []
-    for top in os.listdir(local("")):
+    return [one for top in os.listdir(local("")) if is_text(top) and (one := read(top))]
+
+
+def is_text(name: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in name)
+
+
+def read(top: str) -> Log | None:
+    """One of them, if it has files."""
+    stats = {}
+    with contextlib.suppress(OSError):
         if not os.access(local(top), os.R_OK):
-            continue
-        files = [f"{top}/{name}" for name in os.listdir(local(top))] if is_folder(top) else [top]
-        stats = {}
-        for path in files:
+            return None
+        for path in [f"{top}/{name}" for name in os.listdir(local(top))] if is_folder(top) else [top]:
             with contextlib.suppress(FileNotFoundError):  # it has another name now, which the next look finds
                 known = os.lstat(local(path))
-                if not os.path.basename(path).startswith(".") and stat.S_ISREG(known.st_mode):
+                if is_text(path) and not os.path.basename(path).startswith(".") and stat.S_ISREG(known.st_mode):
                     stats[path] = known
-        if stats:
-            sizes = {path: known.st_size for path, known in stats.items()}
-            found.append(Log(top, sizes, max(known.st_mtime for known in stats.values())))
-    return found
+    if not stats:
+        return None
+    sizes = {path: known.st_size for path, known in stats.items()}
+    return Log(top, sizes, max(known.st_mtime for known in stats.values()))
 
 
 def is_folder(top: str) -> bool:
@@ -117,11 +126,13 @@ class Copier:
     Attributes:
         there: size of each object by its path, by application; of one that is not here yet, nothing.
         mark_due: when the folder is to be marked.
+        total_bytes: of all logs that are here.
     """
 
     def __init__(self) -> None:
         self.there: dict[str, dict[str, int]] = {}
         self.mark_due = 0.0
+        self.total_bytes = 0
 
     def copy(self, *, everything: bool) -> list[str]:
         """Copy what is new, and remove what is kept no longer; of running applications only with `everything`.
@@ -133,7 +144,7 @@ class Copier:
         found = logs()
         steps: list[Callable[[], None]] = [self.mark]
         steps += [functools.partial(self.copy_log, one) for one in found if everything or one.has_ended]
-        steps += [functools.partial(self.clean, found)] if everything else []
+        steps += self.cleaning(found) if everything else []
         for step in steps:
             try:
                 step()
@@ -168,27 +179,36 @@ class Copier:
             s3.delete_object(Bucket=bucket(), Key=PREFIX + former)
             del there[former]
 
-    def clean(self, found: list[Log]) -> None:
-        """Remove what is in the bucket and old, or too much: of a running application what it writes to no more."""
-        opened = open_files()
-        total_bytes = sum(sum(one.sizes.values()) for one in found)
-        for one in sorted(found, key=lambda one: one.changed):
-            is_too_much = total_bytes > KEPT_BYTES
-            if not is_too_much and time.time() - one.changed < KEPT_SECONDS:
-                continue
-            copied = [path for path, size in one.sizes.items() if self.copies(one).get(path) == size]
-            if any(os.path.realpath(local(path)) in opened for path in one.sizes):
-                gone = [path for path in copied if is_too_much and is_done(path, opened)]
-                for path in gone:
-                    os.remove(local(path))
-            elif len(copied) == len(one.sizes):
-                gone = copied
-                shutil.rmtree(local(one.name)) if is_folder(one.name) else os.remove(local(one.name))
-            else:
-                gone = []
-            total_bytes -= sum(one.sizes[path] for path in gone)
+    def cleaning(self, found: list[Log]) -> list[Callable[[], None]]:
+        """What to do with each log, the oldest first, so that the disk does not fill."""
         here = {one.application for one in found}
         self.there = {application: copies for application, copies in self.there.items() if application in here}
+        self.total_bytes = sum(sum(one.sizes.values()) for one in found)
+        opened = open_files()
+        return [functools.partial(self.clean, one, opened) for one in sorted(found, key=lambda one: one.changed)]
+
+    def clean(self, one: Log, opened: set[str]) -> None:
+        """Remove what is in the bucket and old, or too much: of a running application what it writes to no more.
+
+        If S3 is away for so long that all of them are far too much, what is not in the bucket goes, too.
+        """
+        is_too_much, is_far_too_much = self.total_bytes > KEPT_BYTES, self.total_bytes > MOST_BYTES
+        if not is_too_much and time.time() - one.changed < KEPT_SECONDS:
+            return
+        gone = list(one.sizes)
+        if not is_far_too_much:
+            gone = [path for path, size in one.sizes.items() if self.copies(one).get(path) == size]
+        if any(os.path.realpath(local(path)) in opened for path in one.sizes):
+            gone = [path for path in gone if is_too_much and is_done(path, opened)]
+            for path in gone:
+                os.remove(local(path))
+        elif len(gone) == len(one.sizes):
+            shutil.rmtree(local(one.name)) if is_folder(one.name) else os.remove(local(one.name))
+        else:
+            return
+        self.total_bytes -= sum(one.sizes[path] for path in gone)
+        if is_far_too_much and gone:
+            log(f"removed {one.name}, of which the bucket may have nothing: all logs have {MOST_BYTES >> 30} GiB")
 
 
 def is_done(path: str, opened: set[str]) -> bool:
