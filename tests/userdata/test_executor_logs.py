@@ -195,6 +195,23 @@ def test_a_program_that_was_started_again_stores_what_is_not_there_and_nothing_t
     }
 
 
+def test_of_executors_that_follow_each_other_without_an_end_the_last_are_stored_and_one_that_ran_long(
+    work: Path, worker: Worker, store: executor_logs.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor_logs, "MOST_EXECUTORS", 3)
+    say(work, f"{APP}/0", "from the first minute on")
+    worker.running = [{"appid": APP, "id": 0}]
+    store.look(never)
+    for number in range(1, 13):
+        say(work, f"{APP}/{number}")
+    store.look(never)
+    assert sorted(in_bucket()) == [f"logs/{APP}/{number}/stderr" for number in (10, 11, 12)]
+    worker.running = []
+    store.look(never)
+    assert in_bucket()[f"logs/{APP}/0/stderr"] == "from the first minute on"
+    assert len(in_bucket()) == 4
+
+
 def test_of_an_executor_whose_folder_is_gone_nothing_is_kept_in_mind(work: Path, store: executor_logs.Store) -> None:
     file = say(work, f"{APP}/0")
     store.look(never)

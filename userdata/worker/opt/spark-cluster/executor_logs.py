@@ -16,6 +16,7 @@ import re
 import signal
 import sys
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import aws
@@ -34,6 +35,7 @@ FILE = re.compile(r"std(out|err)(--[\d-]+(\.gz)?)?", re.ASCII)
 LOOK_SECONDS = 12
 LAST_SECONDS = 40  # its unit's TimeoutStopSec is for one file more
 LAST_PAUSE_SECONDS = 2
+MOST_EXECUTORS = 200  # of an application, that have ended
 MOST_FILES = 20  # of an executor, the last written; Spark keeps ten
 MOST_BYTES = 64 << 20  # of a file, the last; Spark begins another after as many
 
@@ -53,11 +55,21 @@ def work() -> str:
     return ""
 
 
-def executors() -> list[str]:
-    """The executors that have or had a folder here, each as `<application>/<executor>`."""
+def executors(besides: set[str]) -> list[str]:
+    """The executors that have or had a folder here, each as `<application>/<executor>`.
+
+    Of an application the last ones, since executors that cannot start follow each other without an end, and `besides`.
+    """
     top = work()
     found = [os.path.relpath(path, top) for path in glob.glob(f"{glob.escape(top)}/*/*/")] if top else []
-    return [one for one in found if EXECUTOR.fullmatch(one)]
+    known = sorted(filter(EXECUTOR.fullmatch, found), key=lambda one: int(one.partition("/")[2]), reverse=True)
+    kept, number = list[str](), Counter[str]()
+    for one in known:
+        application = one.partition("/")[0]
+        number[application] += 1
+        if number[application] <= MOST_EXECUTORS or one in besides:
+            kept.append(one)
+    return kept
 
 
 def output(executor: str) -> dict[str, int]:
@@ -89,21 +101,24 @@ class Store:
 
     Attributes:
         there: how much it has of each file of an executor; of one that is not here yet, nothing is known.
+        running: the executors that ran when the worker was asked last.
     """
 
     def __init__(self) -> None:
         self.there: dict[str, dict[str, int]] = {}
+        self.running: set[str] = set()
 
     def look(self, is_over: Callable[[], bool], *, is_last: bool = False) -> None:
         """Store what executors said that have ended; with `is_last` of all, unless the worker still has them.
 
         Between two files it ends if `is_over`.
         """
-        found = executors()  # before the worker is asked: one that is there by now has begun in its eyes
+        # Before the worker is asked: one that is there by now has begun in its eyes.
+        found = executors(self.running)
         self.there = {one: self.there[one] for one in found if one in self.there}
         waiting = {one for one in found if self.missing(one)}
         try:
-            still = running() if waiting else set()
+            still = self.running = running() if waiting else set()
         except (OSError, ValueError):
             if not is_last:
                 return  # it starts or hangs, and the next look asks again
