@@ -594,6 +594,19 @@ def test_of_drivers_that_ended_the_scratch_goes_and_the_last_words_stay(
     assert [path.name for path in Path(drivers.log("x")).parent.iterdir()] == ["runs-3.log"]
 
 
+def test_scratch_of_very_many_folders_in_each_other_goes_too(people: Drivers) -> None:
+    (people.scratch / "deep-1").mkdir()
+    at = os.open(people.scratch / "deep-1", os.O_RDONLY)
+    for _ in range(2 * sys.getrecursionlimit()):
+        os.mkdir("x", dir_fd=at)
+        below = os.open("x", os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = below
+    os.close(at)
+    drivers.remove_folder("deep-1")
+    assert list(people.scratch.iterdir()) == []
+
+
 @pytest.mark.parametrize("command", drivers.COMMANDS)
 def test_spark_s_own_commands_run_in_the_terminal_as_the_drivers_user(people: Drivers, command: str) -> None:
     assert (BIN / command).read_text().splitlines()[-1] == f'exec /opt/spark-cluster/drivers.py {command} "$@"'

@@ -9,8 +9,10 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +22,6 @@ from tests.userdata.node import USERDATA
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 PROGRAMS = [USERDATA / part / "opt/spark-cluster" for part in ("first_stage", "common", "master")]
 
@@ -348,3 +349,21 @@ def test_a_package_manager_that_cannot_says_what_needs_none(
     ):
         requirements.install_pip()
     assert "no way out" in capfd.readouterr().err
+
+
+def test_what_nobody_may_write_to_is_removed_too() -> None:
+    """As archives have folders; not as root, whom that would not stop."""
+    program = "import os, sys, requirements\nos.makedirs('made/a/b')\nos.chmod('made/a', 0o555)\n"
+    program += "requirements.clear('made')\nprint(os.listdir())\n"
+    as_nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups") if os.geteuid() == 0 else ()
+    with tempfile.TemporaryDirectory() as folder:
+        programs, here = Path(folder) / "programs", Path(folder) / "here"
+        for part in ("first_stage", "common", "master"):
+            shutil.copytree(USERDATA / part / "opt/spark-cluster", programs, dirs_exist_ok=True)
+        here.mkdir()
+        here.chmod(0o777)
+        Path(folder).chmod(0o755)
+        command = (*as_nobody, "/usr/bin/python3", "-B", "-c", program)
+        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(programs)}
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=here, env=environment)
+    assert done.stdout == "[]\n", done.stderr

@@ -160,7 +160,7 @@ def alone(kept: str) -> Iterator[None]:
 def make(file: str, made: str) -> None:
     for half in os.listdir(os.path.dirname(made)):
         if half.endswith(".new"):
-            shutil.rmtree(f"{os.path.dirname(made)}/{half}")
+            clear(f"{os.path.dirname(made)}/{half}")
     new = f"{made}.new"
     folder, archive = f"{new}/{FOLDER}", f"{new}/{ARCHIVE}"
     os.makedirs(folder)
@@ -177,7 +177,7 @@ def make(file: str, made: str) -> None:
             run("tar", "--create", "--use-compress-program=gzip -1", f"--file={archive}", f"--directory={folder}", ".")
         os.rename(new, made)
     except BaseException:
-        shutil.rmtree(new)
+        clear(new)
         raise
 
 
@@ -203,6 +203,12 @@ def make_room(kept: str) -> None:
             total_bytes -= size
 
 
+def clear(folder: str) -> None:
+    """Remove it, with the folders in it that nobody may write to: an archive may have such."""
+    subprocess.run(["chmod", "--recursive", "u+rwX", folder], check=True)
+    shutil.rmtree(folder)
+
+
 def bytes_in(folder: str) -> int:
     return sum(os.lstat(f"{at}/{name}").st_blocks * 512 for at, _, files in os.walk(folder) for name in files)
 
@@ -214,7 +220,7 @@ def remove(made: str) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         gone = f"{made}.new"  # like what is half made: if this is cut off, the next one removes it
         os.rename(made, gone)
-        shutil.rmtree(gone)
+        clear(gone)
     except BlockingIOError:
         return False
     finally:
