@@ -71,10 +71,12 @@ def client(service):
 
     use_proxy()
     session = boto3.session.Session(region_name=settings.load()["region"])
-    for _ in rounds(EVENTUALLY_SECONDS, *PAUSES):  # a client made before its role's credentials are there never has any
+    for _ in rounds(EVENTUALLY_SECONDS, *PAUSES):  # one made before never has any
         if session.get_credentials():
             break
         log("the instance's role has no credentials yet")
+    else:
+        raise TimeoutError("the instance's role has no credentials")
 
     config = botocore.config.Config(retries={"mode": "standard", "max_attempts": 3}, connect_timeout=5, read_timeout=30)
     endpoint = os.environ.get("AWS_ENDPOINT_URL")
