@@ -366,9 +366,8 @@ class ClusterStorage(Construct):
 
 def _lifecycle_rules(log_retention_days: checks.Whole) -> list[S3BucketLifecycleConfigurationRule]:
     everywhere = [S3BucketLifecycleConfigurationRuleFilter(prefix="")]
-    noncurrent = S3BucketLifecycleConfigurationRuleNoncurrentVersionExpiration(noncurrent_days=NONCURRENT_VERSION_DAYS)
     return [
-        # Of two that apply to an upload S3 takes the earlier day.
+        # Of two that apply to an upload, or to a former version, S3 takes the earlier day.
         S3BucketLifecycleConfigurationRule(
             id="incomplete-uploads",
             status="Enabled",
@@ -385,7 +384,7 @@ def _lifecycle_rules(log_retention_days: checks.Whole) -> list[S3BucketLifecycle
             id="noncurrent-versions",
             status="Enabled",
             filter=everywhere,
-            noncurrent_version_expiration=[noncurrent],
+            noncurrent_version_expiration=[_noncurrent(NONCURRENT_VERSION_DAYS)],
             expiration=[S3BucketLifecycleConfigurationRuleExpiration(expired_object_delete_marker=True)],
         ),
         *(
@@ -394,12 +393,14 @@ def _lifecycle_rules(log_retention_days: checks.Whole) -> list[S3BucketLifecycle
                 status="Enabled",
                 filter=_below(prefix),
                 expiration=[S3BucketLifecycleConfigurationRuleExpiration(days=log_retention_days)],
+                noncurrent_version_expiration=noncurrent_copies,
                 abort_incomplete_multipart_upload=_abort_after(INCOMPLETE_UPLOAD_DAYS),
             )
-            for id, prefix in (
-                ("boot-logs", BOOT_LOGS_PREFIX),
-                ("event-logs", EVENT_LOGS_PREFIX),
-                ("logs", LOGS_PREFIX),
+            for id, prefix, noncurrent_copies in (
+                ("boot-logs", BOOT_LOGS_PREFIX, None),
+                # What grows is copied whole each minute.
+                ("event-logs", EVENT_LOGS_PREFIX, [_noncurrent(1)]),
+                ("logs", LOGS_PREFIX, None),
             )
         ),
     ]
@@ -407,6 +408,10 @@ def _lifecycle_rules(log_retention_days: checks.Whole) -> list[S3BucketLifecycle
 
 def _below(prefix: str) -> list[S3BucketLifecycleConfigurationRuleFilter]:
     return [S3BucketLifecycleConfigurationRuleFilter(prefix=f"{prefix}/")]
+
+
+def _noncurrent(days: int) -> S3BucketLifecycleConfigurationRuleNoncurrentVersionExpiration:
+    return S3BucketLifecycleConfigurationRuleNoncurrentVersionExpiration(noncurrent_days=days)
 
 
 def _abort_after(days: int) -> list[S3BucketLifecycleConfigurationRuleAbortIncompleteMultipartUpload]:

@@ -126,6 +126,7 @@ def test_old_versions_uploads_that_never_ended_and_logs_go_after_a_while(default
             "status": "Enabled",
             "filter": [{"prefix": "spark-events/"}],
             "expiration": [{"days": 30}],
+            "noncurrent_version_expiration": [{"noncurrent_days": 1}],
             "abort_incomplete_multipart_upload": [{"days_after_initiation": 3}],
         },
         "logs": {

@@ -39,6 +39,7 @@ def run(
     settle("master")
     (root / "etc/spark-cluster/executor.env").touch()
     monkeypatch.setattr(connect, "time", clock)
+    monkeypatch.setattr(connect.polling, "time", clock)
 
     def main(state: Callable[[float], dict[str, Any]], ends_after: float = 3600) -> tuple[int, float]:
         began = clock.now
@@ -103,7 +104,14 @@ def test_the_server_starts_once_it_is_known_how_much_memory_an_executor_has(
             executor.touch()
 
     monkeypatch.setattr(clock, "sleep", sleep)
-    assert run(lambda _: LISTED, ends_after=10) == (3, 70 + 10)
+    status, _ = run(lambda _: LISTED, ends_after=10)
+    assert status == 3
+    assert len(clock.pauses) == 7 + 1
+    assert all(8 <= pause <= 12 for pause in clock.pauses)
+    executor.unlink()
+    monkeypatch.setattr(clock, "sleep", passing)
+    with pytest.raises(SystemExit, match=r"there is no /etc/spark-cluster/executor\.env"):
+        run(lambda _: LISTED)
 
 
 def test_the_server_has_its_own_properties_over_those_of_all_drivers() -> None:

@@ -495,7 +495,7 @@ def test_what_the_docs_give_a_submitter_elsewhere_is_what_the_cluster_has(tmp_pa
         "spark.eventLog.enabled": "true",
         "spark.eventLog.dir": "s3a://BUCKET/spark-events",
         "spark.eventLog.rolling.enabled": "true",
-        "spark.eventLog.rolling.maxFileSize": "2m",
+        "spark.eventLog.rolling.maxFileSize": "10m",
     }
     assert said == ours | own
 

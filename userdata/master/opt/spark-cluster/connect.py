@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 
+import polling
 import settings
 import spark_conf
 import spark_state
@@ -22,6 +23,7 @@ COMMAND = (
     *("/opt/spark/bin/spark-submit", "--class", "org.apache.spark.sql.connect.service.SparkConnectServer"),
     *("--name", NAME, "--load-spark-defaults", "--properties-file", spark_conf.CONNECT_CONF),
 )
+GROUP_SECONDS = 3600  # then systemd starts this again
 UNLISTED_SECONDS = 120  # from the start on, which takes 10 to 60 s
 PAUSE_SECONDS = 10
 
@@ -32,10 +34,12 @@ def log(message: str) -> None:
 
 def wait_for_executors_memory() -> None:
     """A new master knows it once Terraform has made the group; Spark reads it at the server's start alone."""
-    if not os.path.exists(settings.path(spark_conf.EXECUTOR_FILE)):
-        log(f"waits for {spark_conf.EXECUTOR_FILE}: there is no group of workers yet")
-    while not os.path.exists(settings.path(spark_conf.EXECUTOR_FILE)):
-        time.sleep(PAUSE_SECONDS)
+    for seen, _ in enumerate(polling.rounds(GROUP_SECONDS, PAUSE_SECONDS)):
+        if os.path.exists(settings.path(spark_conf.EXECUTOR_FILE)):
+            return
+        if seen == 0:
+            log(f"waits for {spark_conf.EXECUTOR_FILE}: there is no group of workers yet")
+    raise SystemExit(f"connect: there is no {spark_conf.EXECUTOR_FILE}")
 
 
 def is_unlisted() -> bool:
