@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from lab import browser
-from lab.cluster import Cluster, start, until, write
+from lab.cluster import LIB, Cluster, ask_aws, start, until, write
 from lab.demo import outside
 from lab.deployment import ROOT, Deployment
 from lab.lab import refused, run
@@ -132,6 +132,15 @@ def finished(demo: Cluster) -> str:
     return application
 
 
+@pytest.fixture(scope="module")
+def older(debian: Cluster) -> str:
+    """One of a Spark whose history server reads the bucket alone."""
+    driver, application = submitted(debian.master(), "older", 0)
+    driver.communicate(timeout=60)
+    assert driver.returncode == 0
+    return application
+
+
 @pytest.fixture
 def window() -> Iterator[browser.Browser]:
     """A real browser; CI must have one."""
@@ -186,7 +195,16 @@ def test_workers_are_not_taken_away_through_the_port(demo: Cluster) -> None:
     assert demo.alive() == alive != set()
 
 
-@pytest.mark.usefixtures("choices_deployment")
+def test_the_master_alone_writes_event_logs(demo: Cluster) -> None:
+    put = f"aws.client('s3').put_object(Bucket={demo.bucket()!r}, Key='spark-events/x', Body=b'')"
+    assert "ETag" in ask_aws(demo.master(), put)
+    (worker, *_) = demo.workers().values()
+    for call in (put, put.replace("put_object", "delete_object").replace(", Body=b''", "")):
+        assert "AccessDenied" in ask_aws(worker, call)
+    assert "AccessDenied" not in ask_aws(demo.master(), call)
+
+
+@pytest.mark.usefixtures("choices_deployment", "older")
 @pytest.mark.parametrize("name", ["demo", "debian", "baked"])
 def test_the_front_and_the_history_server_may_do_little(request: pytest.FixtureRequest, name: str) -> None:
     master = request.getfixturevalue(name).master()
@@ -203,6 +221,21 @@ def test_the_front_and_the_history_server_may_do_little(request: pytest.FixtureR
     assert "spark.authenticate" not in run(master, "cat", "/etc/spark-cluster/history/spark-defaults.conf").stdout
     listening = re.findall(r"(\S+):(?:80|18080)\s", run(master, "ss", "-ltn").stdout)
     assert listening == ["[::ffff:127.0.0.1]"], "the history server for the front alone, and no site of nginx's own"
+
+
+def test_what_a_driver_has_open_is_seen_by_the_program_that_cleans(demo: Cluster) -> None:
+    """Which must not take the log of a shell that nobody types into for that of one that was killed."""
+    master = demo.master()
+    running, application = submitted(master, "open", 600)
+    look = f"import sys; sys.path.insert(0, {LIB!r}); import event_logs; print(*event_logs.open_files())"
+    try:
+        pid = run(master, "systemctl", "show", "--property=MainPID", "--value", "spark-event-logs").stdout.strip()
+        group = run(master, "awk", "/^Gid/ {print $2}", f"/proc/{pid}/status").stdout.strip()
+        become = ("setpriv", "--reuid=spark-driver", f"--regid={group}", "--clear-groups")
+        seen = run(master, *become, "/usr/bin/python3", "-c", look).stdout
+    finally:
+        end(running, master)
+    assert f"eventlog_v2_{application}/events_1_{application}" in seen
 
 
 def test_every_link_of_every_page_leads_where_it_says_through_the_one_port(
@@ -242,6 +275,10 @@ def test_every_link_of_every_page_leads_where_it_says_through_the_one_port(
     output = [page for page in pages if "logType=stderr" in page.address and finished in page.address]
     assert output
     assert all("Executor" in page.text for page in output), "what an executor said is shown"
+
+
+def test_an_older_spark_s_history_server_reads_the_bucket(debian: Cluster, older: str) -> None:
+    until(lambda: shown_stages(debian, older) == [0, 1], COPIED_SECONDS + SHOWN_SECONDS, "both stages")
 
 
 def take_pictures(window: browser.Browser, addresses: dict[str, str]) -> None:
