@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import aws
 import boto3
 import files
 import polling
@@ -21,6 +22,8 @@ from tests.userdata.node import ARCHIVE, CDN, Node, node_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+BUCKET = "demo-bucket"
 
 
 def online(node: Node) -> Node:
@@ -105,6 +108,27 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def client(service: str) -> Any:
     """A client of the tests' own, made once: that takes longer than what most tests do with it."""
     return boto3.client(service, "eu-west-1", aws_access_key_id="k", aws_secret_access_key="s")  # noqa: S106
+
+
+def in_bucket() -> dict[str, str]:
+    """The text of each object."""
+    s3 = client("s3")
+    found = s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])
+    return {each["Key"]: s3.get_object(Bucket=BUCKET, Key=each["Key"])["Body"].read().decode() for each in found}
+
+
+def requests(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is asked of S3 from now on."""
+    asked: list[str] = []
+    known = client("s3")
+
+    class Noted:
+        def __getattr__(self, name: str) -> object:
+            asked.append(name)
+            return getattr(known, name)
+
+    monkeypatch.setattr(aws, "client", lambda _service: Noted())
+    return asked
 
 
 @pytest.fixture

@@ -11,13 +11,12 @@ import aws
 import event_logs
 import pytest
 
-from tests.userdata.conftest import client
+from tests.userdata.conftest import BUCKET, client, in_bucket, requests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-BUCKET = "demo-bucket"
 APP = "eventlog_v2_app-1"
 DAY_SECONDS = 24 * 3600
 
@@ -47,31 +46,10 @@ def write(folder: Path, path: str, text: str = "", age_seconds: float = 0) -> Pa
     return file
 
 
-def in_bucket() -> dict[str, str]:
-    """The text of each object."""
-    s3 = client("s3")
-    found = s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])
-    return {each["Key"]: s3.get_object(Bucket=BUCKET, Key=each["Key"])["Body"].read().decode() for each in found}
-
-
 def logs_in_bucket() -> dict[str, str]:
     """Without the mark of the folder, by the path on the master."""
     prefix = event_logs.PREFIX
     return {key[len(prefix) :]: text for key, text in in_bucket().items() if key != prefix}
-
-
-def requests(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is asked of S3 from now on."""
-    asked: list[str] = []
-    known = client("s3")
-
-    class Noted:
-        def __getattr__(self, name: str) -> object:
-            asked.append(name)
-            return getattr(known, name)
-
-    monkeypatch.setattr(aws, "client", lambda _service: Noted())
-    return asked
 
 
 # What is copied

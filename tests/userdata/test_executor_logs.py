@@ -14,13 +14,12 @@ import spark_conf
 import spark_state
 from botocore.exceptions import EndpointConnectionError
 
-from tests.userdata.conftest import client
+from tests.userdata.conftest import BUCKET, client, in_bucket, requests
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-BUCKET = "demo-bucket"
 APP = "app-20261129120000-0001"
 
 
@@ -75,27 +74,6 @@ def say(work: Path, executor: str, text: str = "said", name: str = "stderr", age
     file.write_text(text)
     os.utime(file, (time.time() - age_seconds,) * 2)
     return file
-
-
-def in_bucket() -> dict[str, str]:
-    """The text of each object."""
-    s3 = client("s3")
-    found = s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])
-    return {each["Key"]: s3.get_object(Bucket=BUCKET, Key=each["Key"])["Body"].read().decode() for each in found}
-
-
-def requests(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is asked of S3 from now on."""
-    asked: list[str] = []
-    known = client("s3")
-
-    class Noted:
-        def __getattr__(self, name: str) -> object:
-            asked.append(name)
-            return getattr(known, name)
-
-    monkeypatch.setattr(aws, "client", lambda _service: Noted())
-    return asked
 
 
 # Which executors
