@@ -38,6 +38,7 @@ ORDER = [
     "test_connect",
     "test_s3a",
     "test_submitting",
+    "test_scheduler",
     "test_history",
     "test_logs",
     "test_failures",
@@ -132,7 +133,9 @@ def background(
         "bucket_key": lab.client("kms").create_key()["KeyMetadata"]["Arn"],
     }
     deployments = {
-        "choices": lab.deployment(APPS / "choices.py", "choices", variables),
+        "choices": lab.deployment(
+            APPS / "choices.py", "choices", variables, {"scheduler": "scheduler" in asked_for(request)}
+        ),
         "broken": lab.deployment(APPS / "broken.py", "broken"),
     }
 

@@ -1,13 +1,20 @@
 """Three small clusters in one VPC: other AMIs, other answers to where the fleet key lives, and an AWS that is slow.
 
-The one on Debian has an older Spark, a proxy and a key for its bucket; the one on a pre-baked image Spark Connect.
+The one on Debian has an older Spark, a proxy and a key for its bucket; the one on a pre-baked image Spark Connect, and
+if the context says so a scheduler, on an instance of its own, that may submit.
 """
 
 from __future__ import annotations
 
+import json
+
 from cdktf import App, TerraformOutput, TerraformStack, TerraformVariable
 from cdktf_cdktf_provider_aws.data_aws_vpc import DataAwsVpc
+from cdktf_cdktf_provider_aws.iam_instance_profile import IamInstanceProfile
+from cdktf_cdktf_provider_aws.iam_role import IamRole
+from cdktf_cdktf_provider_aws.instance import Instance
 from cdktf_cdktf_provider_aws.provider import AwsProvider
+from cdktf_cdktf_provider_aws.security_group import SecurityGroup
 
 from spark_cluster import Master, SparkCluster, SparkConnect, Workers, fleet_key, s3a
 
@@ -55,4 +62,28 @@ def build(app: App) -> TerraformStack:
             **arguments,  # type: ignore[arg-type]  # of several kinds
         )
         TerraformOutput(stack, f"{name}_bucket_name", value=cluster.bucket_name, static_id=True)
+        if name == "baked" and app.node.try_get_context("scheduler"):
+            add_scheduler(stack, cluster, vpc, variables)
     return stack
+
+
+def add_scheduler(stack: TerraformStack, cluster: SparkCluster, vpc: DataAwsVpc, variables: dict[str, str]) -> None:
+    """An instance with a role and a security group of its own, both of which may submit."""
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "ec2.amazonaws.com"}}],
+    }
+    role = IamRole(stack, "scheduler_role", name="scheduler", assume_role_policy=json.dumps(trust))
+    group = SecurityGroup(stack, "scheduler_group", name="scheduler", vpc_id=vpc.id)
+    Instance(
+        stack,
+        "scheduler",
+        ami=variables["baked_ami"],
+        instance_type="m6i.large",
+        subnet_id=variables["subnet"],
+        vpc_security_group_ids=[group.id],
+        iam_instance_profile=IamInstanceProfile(stack, "scheduler_profile", name="scheduler", role=role.name).name,
+        tags={"Name": "scheduler"},
+    )
+    cluster.grant_submit(role, security_group_id=group.id)
+    cluster.storage.grant_read_write_data(role)
