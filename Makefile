@@ -125,7 +125,7 @@ test-lab: setup ## real deploys into an AWS on this machine that boots real host
 	pytest tests/lab $(ARGS)
 
 test-long: setup ## all cases of those lab tests of which test-lab leaves some out
-	LONG=yes pytest tests/lab/test_reboots.py tests/lab/test_connect.py tests/lab/test_s3a.py tests/lab/test_downloads.py tests/lab/test_scheduler.py $(ARGS)
+	LONG=yes pytest tests/lab $(ARGS)
 
 # The locked bindings of the AWS provider are the newest; these are others that pyproject.toml allows.
 BINDINGS := $(patsubst tests/bindings/%.txt,.tools/bindings-%/.made,$(wildcard tests/bindings/*.txt))

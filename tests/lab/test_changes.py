@@ -34,7 +34,13 @@ print("long job is done", flush=True)
 """
 
 
-@pytest.mark.parametrize("is_lost", [False, True], ids=["whose host shuts down", "whose host is lost in silence"])
+@pytest.mark.parametrize(
+    "is_lost",
+    [
+        pytest.param(False, id="whose host shuts down", marks=pytest.mark.long),
+        pytest.param(True, id="whose host is lost in silence"),
+    ],
+)
 def test_replaced_master_is_found_by_its_workers_and_a_driver_elsewhere_ends_with_an_error(
     keyless: Cluster,
     choices_deployment: Deployment,

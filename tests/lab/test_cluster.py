@@ -270,6 +270,7 @@ def test_master_comes_up_over_broken_recovery_files(demo: Cluster) -> None:
     assert restart_over_broken_recovery_files(demo) == {"corrupted_app_app-1", "corrupted_app_app-2"}
 
 
+@pytest.mark.long
 def test_master_comes_up_while_dns_is_down(demo: Cluster) -> None:
     master = demo.master()
     run(master, "sh", "-c", "cp /etc/resolv.conf /root; echo nameserver 10.255.255.1 >/etc/resolv.conf")
@@ -291,6 +292,7 @@ def test_cluster_comes_back_after_a_reboot_of_master_and_worker(lab: Lab, demo: 
     assert "counted 10" in submit(worker, COUNT)
 
 
+@pytest.mark.long
 def test_worker_that_its_master_mistakes_for_the_one_it_remembers_is_started_again(demo: Cluster) -> None:
     (worker,), master = demo.workers().values(), demo.master()
     run(master, "systemctl", "stop", "spark-master")
