@@ -16,7 +16,9 @@ from .places import CACHE, PYPI_FILES_HOST, PYPI_HOST
 if TYPE_CHECKING:
     from pathlib import Path
 
-REPOSITORY = CACHE / "pypi"
+REPOSITORY = CACHE / "wheels"
+_PAGES = REPOSITORY / "simple"
+"""Not beside the wheels: pip would follow their links, too, where it is told to look into the folder."""
 WHEELS = ("msgpack==1.1.0", "tabulate==0.9.0")
 """One has a compiled module, the other has none."""
 
@@ -51,11 +53,12 @@ def ensure() -> str:
 def files() -> dict[str, Path]:
     """What both hosts serve: file by URL, without its scheme. The index's pages are written for it."""
     served: dict[str, Path] = {}
+    _PAGES.mkdir(parents=True, exist_ok=True)
     for file in sorted(REPOSITORY.glob("*.whl")):
         project = re.sub(r"[-_.]+", "-", file.name.partition("-")[0]).lower()
         url = f"{PYPI_FILES_HOST}/packages/{file.name}"
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
-        page = REPOSITORY / f"{project}.html"
+        page = _PAGES / f"{project}.html"
         page.write_text(f'<!DOCTYPE html>\n<a href="https://{url}#sha256={digest}">{file.name}</a>\n', encoding="ascii")
         served |= {url: file, f"{PYPI_HOST}/simple/{project}/": page}
     return served

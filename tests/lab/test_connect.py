@@ -206,10 +206,11 @@ def test_the_token_is_in_no_place_that_somebody_else_reads(baked: Cluster, token
     assert holders == ["/etc/spark-cluster/connect.env"]
     assert run(master, "stat", "-c", "%a %U", holders[0]).stdout == "600 root\n"
     application = next(one["id"] for one in baked.state()["activeapps"] if one["name"] == "Spark Connect")
-    address = f"http://{baked.master_address()}:8080/proxy/{application}/environment/"
-    page = urllib.request.urlopen(address, timeout=60).read().decode()
-    assert "spark.connect.grpc.binding.address" in page
-    assert token not in page
+    shown = f"http://{baked.master_address()}:8080/proxy/{application}/api/v1/applications/{application}/environment"
+    with urllib.request.urlopen(shown, timeout=60) as answer:
+        environment = answer.read().decode()
+    assert "spark.connect.grpc.binding.address" in environment
+    assert token not in environment
 
 
 def test_the_server_may_do_what_drivers_may_and_no_more(baked: Cluster) -> None:
