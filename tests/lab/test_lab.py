@@ -219,6 +219,7 @@ def states(client: Any) -> dict[str, str]:
     return {member["InstanceId"]: member["LifecycleState"] for member in group["Instances"]}
 
 
+@pytest.mark.long
 def test_hook_holds_until_it_is_completed_prolonged_by_heartbeats_and_abandons_when_its_time_is_over(held: Any) -> None:
     hook = {"AutoScalingGroupName": GROUP, "LifecycleHookName": "hold"}
     early = next(iter(states(held)))

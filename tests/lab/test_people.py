@@ -129,7 +129,10 @@ def put(host: Host, name: str, script: str) -> str:
             "counted 10 spark://",
             "exit()",
         ),
-        ("spark-shell", "scala> ", 'println("counted " + spark.range(10).count())', "counted 10", ":quit"),
+        pytest.param(
+            *("spark-shell", "scala> ", 'println("counted " + spark.range(10).count())', "counted 10", ":quit"),
+            marks=pytest.mark.long,
+        ),
         (
             "spark-sql",
             "spark-sql (default)> ",
