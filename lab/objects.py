@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import threading
 from typing import TYPE_CHECKING, Any
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 _PART = re.compile(r"bytes (\d+)-(\d+)/\d+")
 _CHUNK = 1 << 20
+_ONE_AT_A_TIME = threading.Lock()
+"""What moto has in memory becomes a file when its number is first asked for: two who ask at once lose its bytes."""
 _PLAIN_QUERIES = {"", "x-id=GetObject"}
 """Those of a GET of an object's newest version; the second is how some SDKs name the operation."""
 
@@ -42,7 +45,8 @@ class Objects:
         if key is None:
             return self._app(environ, respond)
         # Open whatever becomes of the object meanwhile.
-        file = os.dup(key._value_buffer.fileno())  # noqa: SLF001
+        with _ONE_AT_A_TIME:
+            file = os.dup(key._value_buffer.fileno())  # noqa: SLF001
         status, headers = self._head(environ)
         if status[:3] not in {"200", "206"}:
             os.close(file)
