@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import gc
-from typing import TYPE_CHECKING
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from moto.s3.models import FakeKey, S3Backend
 
-from lab import emulated_aws
+from lab import emulated_aws, objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,3 +46,24 @@ def test_an_object_is_there_when_a_list_of_its_versions_is_gone(s3: S3Backend) -
         gc.collect()
     assert kept.value == CONTENT
     assert not kept.disposed
+
+
+def test_two_who_ask_for_a_small_object_at_once_get_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is in memory until then, and becomes a file."""
+    made = tempfile.TemporaryFile
+
+    def slowly(*args: Any, **kwargs: Any) -> Any:
+        time.sleep(0.1)
+        return made(*args, **kwargs)
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", slowly)
+    monkeypatch.setattr(objects.Objects, "_head", lambda *_: ("200 OK", []))
+    app = objects.Objects(lambda *_: [])
+
+    def ask(_: int) -> bytes:
+        return b"".join(app({"REQUEST_METHOD": "GET"}, lambda *_: None))
+
+    with tempfile.SpooledTemporaryFile(max_size=1 << 20) as buffer, ThreadPoolExecutor() as pool:
+        buffer.write(b"x" * 1000)
+        monkeypatch.setattr(objects, "_object", lambda _: SimpleNamespace(_value_buffer=buffer, size=1000))
+        assert list(pool.map(ask, range(2))) == [b"x" * 1000] * 2
