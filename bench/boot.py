@@ -23,8 +23,9 @@ from lab.lab import Lab, none_before, problems, run
 from lab.places import SPARK_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from lab.deployment import Deployment
     from lab.hosts import Host
 
 ROUNDS = 5
@@ -71,13 +72,18 @@ print(json.dumps(took))
 
 def main() -> None:
     """Boot workers over each image in turn, and print the medians of their steps beside the floors."""
+    in_a_lab("the boot of a worker", measure)
+
+
+def in_a_lab(what: str, measured: Callable[[Lab], None]) -> None:
+    """Measure something in a lab of its own, or say why this machine has none."""
     if found := problems():
-        print("the boot of a worker is not measured on this machine: " + "; ".join(found))
+        print(f"{what} is not measured on this machine: " + "; ".join(found))
         return
     with none_before():
         lab = Lab.create(kept=False)
         try:
-            measure(lab)
+            measured(lab)
         finally:
             lab.end()
 
@@ -97,13 +103,17 @@ def measure(lab: Lab) -> None:
 
 def deploy(lab: Lab, *clusters: dict[str, object]) -> list[Cluster]:
     """Deploy clusters in place of those before, and wait for their masters."""
-    app = Path(__file__).with_name("boot_app.py")
-    done = lab.deployment(app, "boot", context={"clusters": list(clusters)}).deploy()
+    done = deployment(lab, *clusters).deploy()
     if done.returncode:
         sys.exit(f"cdktf deploy failed:\n{done.stdout[-3000:]}")
     found = [Cluster(lab, str(one["name"])) for one in clusters]
     until(lambda: all("boot succeeded" in one.master().console for one in found), 300, "the masters' boots")
     return found
+
+
+def deployment(lab: Lab, *clusters: dict[str, object]) -> Deployment:
+    """The one stack of all benchmarks."""
+    return lab.deployment(Path(__file__).with_name("boot_app.py"), "boot", context={"clusters": list(clusters)})
 
 
 def boot(cluster: Cluster) -> dict[str, float]:

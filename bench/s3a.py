@@ -16,17 +16,18 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.boot import booted, deploy, steps
+from bench.boot import booted, deploy, deployment, in_a_lab, steps
 from lab.cluster import until, write
 from lab.demo import outside
 from lab.deployment import ROOT
-from lab.lab import Lab, none_before, problems, run
+from lab.lab import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lab.cluster import Cluster
     from lab.hosts import Host
+    from lab.lab import Lab
 
 BOOTS = 6
 ROUNDS = 3
@@ -61,22 +62,14 @@ print("first task at", spark.sparkContext.parallelize([0], 1).map(lambda _: time
 
 def main() -> None:
     """Measure all three in one lab."""
-    if found := problems():
-        print("S3A is not measured on this machine: " + "; ".join(found))
-        return
-    with none_before():
-        lab = Lab.create(kept=False)
-        try:
-            if lab.without_maven:
-                print(f"S3A is not measured on this machine: {lab.without_maven}")
-                return
-            measure(lab)
-        finally:
-            lab.end()
+    in_a_lab("S3A", measure)
 
 
 def measure(lab: Lab) -> None:
     """Deploy a cluster with S3A and one without, and compare."""
+    if lab.without_maven:
+        print(f"S3A is not measured on this machine: {lab.without_maven}")
+        return
     ami_id = lab.ami_ids()["al2023-packages"]
     with_it, without = deploy(
         lab, {"name": "with", "ami_id": ami_id}, {"name": "without", "ami_id": ami_id, "without_s3a": True}
@@ -130,8 +123,7 @@ def gigabyte(cluster: Cluster, worker: Host) -> None:
 def submit(lab: Lab, cluster: Cluster) -> None:
     """Print how long `make submit` takes to its job's first task, and how much of that is the job's own."""
     until(cluster.alive, 60, "the worker is listed")
-    deployment = lab.deployment(Path(__file__).with_name("boot_app.py"), "boot")
-    environment = {**os.environ, **outside(deployment)}
+    environment = {**os.environ, **outside(deployment(lab))}
     with tempfile.TemporaryDirectory() as folder:
         job = Path(folder) / "first.py"
         job.write_text(FIRST, encoding="utf-8")
