@@ -90,6 +90,14 @@ def submitted(master: Host, name: str, seconds: float) -> tuple[Popen[str], str]
     raise AssertionError("".join(said)[-3000:])
 
 
+def ended(cluster: Cluster, name: str) -> str:
+    """An application that ended as it should."""
+    driver, application = submitted(cluster.master(), name, 0)
+    driver.communicate(timeout=60)
+    assert driver.returncode == 0
+    return application
+
+
 def end(driver: Popen[str], master: Host) -> None:
     if driver.poll() is None:
         run(master, "pkill", "-u", "spark-driver", "-f", "org.apache.spark.deploy.SparkSubmit")
@@ -126,19 +134,13 @@ def killed(demo: Cluster) -> str:
 @pytest.fixture(scope="module")
 def finished(demo: Cluster) -> str:
     """One that ended as it should."""
-    driver, application = submitted(demo.master(), "finished", 0)
-    driver.communicate(timeout=60)
-    assert driver.returncode == 0
-    return application
+    return ended(demo, "finished")
 
 
 @pytest.fixture(scope="module")
 def older(debian: Cluster) -> str:
     """One of a Spark whose history server reads the bucket alone."""
-    driver, application = submitted(debian.master(), "older", 0)
-    driver.communicate(timeout=60)
-    assert driver.returncode == 0
-    return application
+    return ended(debian, "older")
 
 
 @pytest.fixture
