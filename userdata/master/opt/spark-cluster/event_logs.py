@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import aws
+import files
 import settings
 from spark_conf import EVENT_LOGS
 
@@ -171,8 +172,7 @@ class Copier:
         s3, there = aws.client("s3"), self.copies(one)
         for path in sorted(one.sizes, key=lambda path: os.path.basename(path).startswith(STATUS)):
             if there.get(path) != one.sizes[path]:
-                # Nothing waits for what became a pipe meanwhile.
-                with open(os.open(local(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+                with files.open_untrusted(local(path)) as file:
                     s3.upload_fileobj(file, bucket(), PREFIX + path)
                 there[path] = one.sizes[path]
         for former in [f"{path}{IN_PROGRESS}" for path in one.sizes if f"{path}{IN_PROGRESS}" in there]:

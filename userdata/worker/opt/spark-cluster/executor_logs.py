@@ -20,6 +20,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import aws
+import files
 import polling
 import settings
 import spark_state
@@ -84,8 +85,8 @@ def output(executor: str) -> dict[str, int]:
 
 
 def last_bytes(file: str) -> bytes:
-    """What is stored of a file. Nothing waits for what became a pipe meanwhile."""
-    with open(os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as opened:
+    """What is stored of a file."""
+    with files.open_untrusted(file) as opened:
         opened.seek(max(0, os.fstat(opened.fileno()).st_size - MOST_BYTES))
         return opened.read(MOST_BYTES)
 
