@@ -52,6 +52,7 @@ def check(
     force_destroy: checks.Flag,
     log_retention_days: checks.Whole,
     boot_timeout_seconds: checks.Whole,
+    drain_timeout_seconds: checks.Whole,
     tags: Mapping[str, str],
     provider: TerraformProvider | None,
 ) -> None:
@@ -104,3 +105,6 @@ def check(
     checks.provider("provider", provider)
     shortest, longest = limits.SHORTEST_BOOT_SECONDS, limits.LONGEST_BOOT_SECONDS
     checks.whole("boot_timeout_seconds", boot_timeout_seconds, shortest, longest)
+    checks.whole(
+        "drain_timeout_seconds", drain_timeout_seconds, limits.SHORTEST_DRAIN_SECONDS, limits.LONGEST_DRAIN_SECONDS
+    )

@@ -29,7 +29,15 @@ from spark_cluster.settings import MasterSettings, NodeSettings, WorkerSettings,
 from spark_cluster.setup_script import SetupScript
 from spark_cluster.spark_release import DEFAULT_SPARK_VERSION, PYTHON_VERSION, SparkArchive, SparkDistribution
 from spark_cluster.storage import LOG_RETENTION_DAYS, ClusterStorage
-from spark_cluster.workers import LAUNCH_HOOK_NAME, WorkerFleet, Workers, grant_complete_launch, group_arn, group_name
+from spark_cluster.workers import (
+    LAUNCH_HOOK_NAME,
+    TERMINATION_HOOK_NAME,
+    WorkerFleet,
+    Workers,
+    grant_complete_launch,
+    group_arn,
+    group_name,
+)
 
 
 class SparkCluster(Construct):
@@ -100,6 +108,7 @@ class SparkCluster(Construct):
         force_destroy: checks.Flag = False,
         log_retention_days: checks.Whole = LOG_RETENTION_DAYS,
         boot_timeout_seconds: checks.Whole = 1800,
+        drain_timeout_seconds: checks.Whole = 900,
         tags: Mapping[str, str] | None = None,
         provider: TerraformProvider | None = None,
     ) -> None:
@@ -180,6 +189,9 @@ class SparkCluster(Construct):
                 in place.
             boot_timeout_seconds: how long a worker's boot may last, from 120 to 7200: the launch hook's time-out;
                 Terraform waits 15 minutes longer. Changing it: replaces the master and the group with all workers.
+            drain_timeout_seconds: how long a worker that leaves may take to bring what its executors have to others,
+                from 10 to 7000; after a spot interruption it has what AWS gives it (docs/leaving.md).
+                Changing it: refreshes the workers.
             tags: of every resource, instance and volume, besides `Name`; at most 49, of what IAM takes: letters,
                 digits, blanks and `_.:/=+-@`. A hosted zone takes 10 tags and gets the first ten. Default: none.
                 Changing it: in place, and refreshes the workers; the SSM parameters keep those of their creation.
@@ -223,6 +235,7 @@ class SparkCluster(Construct):
             force_destroy=force_destroy,
             log_retention_days=log_retention_days,
             boot_timeout_seconds=boot_timeout_seconds,
+            drain_timeout_seconds=drain_timeout_seconds,
             tags=tags,
             provider=provider,
         )
@@ -408,7 +421,12 @@ class SparkCluster(Construct):
             workers=workers,
             scaling=scaling,
             role=self.worker_role,
-            settings=WorkerSettings(**vars(settings), launch_hook=LAUNCH_HOOK_NAME),
+            settings=WorkerSettings(
+                **vars(settings),
+                launch_hook=LAUNCH_HOOK_NAME,
+                termination_hook=TERMINATION_HOOK_NAME,
+                drain_timeout_seconds=drain_timeout_seconds,
+            ),
             detailed_monitoring=prepared.detailed_monitoring,
             master=self.master,
         )

@@ -57,6 +57,12 @@ SHORTEST_BOOT_SECONDS = 120
 LONGEST_BOOT_SECONDS = 7_200
 """The longest time-out of a lifecycle hook: https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_PutLifecycleHook.html"""
 
+SHORTEST_DRAIN_SECONDS = 10
+"""Our own: two rounds of a drain."""
+
+LONGEST_DRAIN_SECONDS = 7_000
+"""Our own: what is left of the longest time-out of a lifecycle hook is for logs, and for noticing."""
+
 SHORT_ALARM_SECONDS = 86_400
 """What an alarm whose period is shorter than an hour looks back at most.
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html"""

@@ -90,10 +90,12 @@ class MasterSettings(NodeSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerSettings(NodeSettings):
-    """What a worker is given besides: the launch hook that it completes."""
+    """What a worker is given besides: the lifecycle hooks that it completes, and the time it has to leave."""
 
     role: Annotated[str, _ROLE] = field(init=False, default="worker")
-    launch_hook: Annotated[str, "name of the lifecycle hook that it completes"]
+    launch_hook: Annotated[str, "name of the lifecycle hook that it completes when it is ready"]
+    termination_hook: Annotated[str, "name of the lifecycle hook that it completes when it has left"]
+    drain_timeout_seconds: Annotated[checks.Whole, "how long it may take to leave, unless a notice says less"]
 
 
 def executor_cores(spark_defaults: Mapping[str, str]) -> checks.Whole:

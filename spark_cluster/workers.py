@@ -18,6 +18,7 @@ from cdktf_cdktf_provider_aws.autoscaling_group import (
     AutoscalingGroupMixedInstancesPolicyLaunchTemplateOverride,
     AutoscalingGroupTimeouts,
 )
+from cdktf_cdktf_provider_aws.autoscaling_lifecycle_hook import AutoscalingLifecycleHook
 from cdktf_cdktf_provider_aws.data_aws_default_tags import DataAwsDefaultTags
 from cdktf_cdktf_provider_aws.launch_template import (
     LaunchTemplate,
@@ -41,6 +42,9 @@ from spark_cluster.settings import WorkerSettings
 from spark_cluster.userdata import UserData
 
 LAUNCH_HOOK_NAME = "registered-with-master"
+TERMINATION_HOOK_NAME = "drained"
+BEYOND_DRAIN_SECONDS = 200
+"""How much longer Auto Scaling waits than a drain may last: until it is noticed, and while logs go to the bucket."""
 WAIT_BEYOND_BOOT_SECONDS = 900
 """How much longer Terraform waits than a boot may last.
 
@@ -108,6 +112,7 @@ class WorkerFleet(Construct):
         group_name: the group's name: a literal, so that nothing a node needs waits for the group.
         scaling_policies: with `scaling.Cpu` those called `scale_out` and `scale_in`.
         scaling_alarms: what starts them, under the same names.
+        termination_hook: the `aws_autoscaling_lifecycle_hook` at which a worker that leaves is waited for.
         user_data: what a worker boots with.
     """
 
@@ -165,6 +170,8 @@ class WorkerFleet(Construct):
             # https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_RefreshPreferences.html
             min_healthy_percentage=100,
             max_healthy_percentage=110,
+            # By default one that is protected from scale-in keeps the old template.
+            scale_in_protected_instances="Refresh",
             skip_matching=True if common.image.pinned else None,
         )
         refresh = AutoscalingGroupInstanceRefresh(strategy="Rolling", preferences=preferences)
@@ -194,6 +201,17 @@ class WorkerFleet(Construct):
             depends_on=[*common.ready, master.record, *self.user_data.ready],
         )
         role.precede(self.group)
+        # A resource of its own: a change of it leaves the group as it is, and a destroy takes it away first, so that no
+        # worker is waited for.
+        self.termination_hook = AutoscalingLifecycleHook(
+            self,
+            "termination_hook",
+            name=settings.termination_hook,
+            autoscaling_group_name=self.group.name,
+            lifecycle_transition="autoscaling:EC2_INSTANCE_TERMINATING",
+            default_result="CONTINUE",
+            heartbeat_timeout=_sum(settings.drain_timeout_seconds, BEYOND_DRAIN_SECONDS),
+        )
         scope = Construct(self, "scaling")
         attached = scaling.attach(scope, group=self.group, name=self.group_name, tags=common.tags) or Attached()
         self.scaling_policies, self.scaling_alarms = attached.policies, attached.alarms
@@ -313,9 +331,12 @@ def grant_complete_launch(role: NodeRole, *, name: str, location: Location) -> N
 
 def _plus(seconds: checks.Whole, more: int) -> str:
     """The sum as text; if `seconds` is a token, Terraform adds."""
-    if checks.is_known(seconds):
-        return str(seconds + more)
-    return Token.as_string(Op.add(references.operand(seconds), more))
+    return str(_sum(seconds, more)) if checks.is_known(seconds) else Token.as_string(_sum(seconds, more))
+
+
+def _sum(seconds: checks.Whole, more: int) -> checks.Whole:
+    """The sum; if `seconds` is a token, Terraform adds."""
+    return seconds + more if checks.is_known(seconds) else Token.as_number(Op.add(references.operand(seconds), more))
 
 
 def _text(flag: checks.Flag | None) -> str | None:

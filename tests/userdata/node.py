@@ -193,7 +193,9 @@ def node_settings(role: str, **more: Any) -> dict[str, Any]:
             connect_parameter="",
             connect_cores=0,
         ),
-        "worker": WorkerSettings(**vars(both), launch_hook="demo-spark-ready"),
+        "worker": WorkerSettings(
+            **vars(both), launch_hook="demo-spark-ready", termination_hook="demo-spark-left", drain_timeout_seconds=900
+        ),
     }
     return replace(roles[role], **more).to_dict()
 

@@ -24,7 +24,7 @@ WORDS = {NUMBER: "a number", list: "a list", dict: "an object", str: "a text"}
 TEXTS_OF_MASTER = ("fleet_private_key_parameter", "parameter_kms_key", "history_server", "connect_parameter")
 ONLY: dict[str, dict[str, Any]] = {
     "master": {**dict.fromkeys(TEXTS_OF_MASTER, str), "connect_cores": NUMBER},
-    "worker": {"launch_hook": str},
+    "worker": {"launch_hook": str, "termination_hook": str, "drain_timeout_seconds": NUMBER},
 }
 
 
