@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from moto.autoscaling.exceptions import ValidationError
 from moto.autoscaling.models import autoscaling_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ec2.models import ec2_backends
@@ -25,7 +26,7 @@ from .refusals import RefusedError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from moto.autoscaling.models import FakeAutoScalingGroup
+    from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup, InstanceState
     from moto.ec2.models import EC2Backend
 
     from .service_models import Call
@@ -123,6 +124,20 @@ def _members(call: Call) -> str | None:
 def _group(call: Call) -> FakeAutoScalingGroup | None:
     groups = autoscaling_backends[DEFAULT_ACCOUNT_ID][call.region].autoscaling_groups
     return groups.get(call.arguments["AutoScalingGroupName"])
+
+
+def managed(backend: AutoScalingBackend, instance_id: str) -> tuple[FakeAutoScalingGroup, InstanceState]:
+    """The group that has an instance, and the instance as its member.
+
+    Raises:
+        ValidationError: none has it.
+    """
+    for group in backend.autoscaling_groups.values():
+        for member in group.instance_states:
+            if member.instance.id == instance_id:
+                return group, member
+    message = f"Instance Id not found - No managed instance found for instance ID: {instance_id}"
+    raise ValidationError(message)
 
 
 def _overrides(call: Call) -> str | None:
