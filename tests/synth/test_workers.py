@@ -522,7 +522,7 @@ def test_refuses_a_volume_that_gp3_is_not(arguments: dict[str, Any], message: st
 @pytest.mark.parametrize("known", ["root_volume_gib", "root_volume_throughput_mibps", "root_volume_iops"])
 def test_what_only_terraform_knows_of_a_volume_is_compared_with_nothing(stack: TerraformStack, known: str) -> None:
     token = TerraformVariable(stack, "figure", type="number").number_value
-    figures = {"root_volume_gib": 16, "root_volume_throughput_mibps": 2000, "root_volume_iops": 8000}
+    figures: dict[str, Any] = {"root_volume_gib": 16, "root_volume_throughput_mibps": 2000, "root_volume_iops": 8000}
     Workers(**{**dict.fromkeys(figures, token), known: figures[known]})
-    others = {"root_volume_gib": 16, "root_volume_throughput_mibps": 125, "root_volume_iops": 3000}
+    others: dict[str, Any] = {"root_volume_gib": 16, "root_volume_throughput_mibps": 125, "root_volume_iops": 3000}
     Workers(**{**others, known: token})
