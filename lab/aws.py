@@ -20,13 +20,13 @@ from moto.autoscaling.models import autoscaling_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.responses import ActionResult
 from moto.ec2.models import ec2_backends
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.route53.responses import Route53
 from werkzeug.serving import make_server
 
 from . import authority, faults, noticeboard
 from .bucket_hosts import BucketHosts
-from .emulated_aws import correct_moto
+from .emulated_aws import RequestHandler, correct_moto
 from .groups import Groups
 from .hosts import Hosts, instances_of
 from .image import IMAGES
@@ -55,7 +55,7 @@ def main() -> None:
     moto = Objects(DomainDispatcherApplication(create_backend_app))
     app = Gate(Turns(ServiceModels(moto, CALL_LOG, caller(DEPLOYER)), lock), DEPLOYER, REFUSED_LOG)
     plain, secure = (
-        make_server(address, port, BucketHosts(app), threaded=True, request_handler=MotoRequestHandler)
+        make_server(address, port, BucketHosts(app), threaded=True, request_handler=RequestHandler)
         for address, port in ((SERVICES, AWS_PORT), (AWS, 443))
     )
     authority.secure(secure)
