@@ -44,6 +44,10 @@ TRUST_POLICY_CHARACTERS = 2048
 BUCKET_POLICY_BYTES = 20 * 1024
 PARAMETER_BYTES = 4096
 LOWEST_SPOT_PRICE = 0.001
+GP3_IOPS = (3_000, 80_000)
+GP3_IOPS_PER_GIB = 500
+GP3_THROUGHPUT_MIBPS = (125, 2_000)
+GP3_MIBPS_PER_IOPS = 0.25
 SPOT_STRATEGIES = {"lowest-price", "capacity-optimized", "capacity-optimized-prioritized", "price-capacity-optimized"}
 HEALTH_CHECKS = {"EC2", "EBS", "ELB", "VPC_LATTICE"}
 MISSING_DATA = {"breaching", "notBreaching", "ignore", "missing"}
@@ -225,6 +229,27 @@ def _hop_limit(call: Call) -> str | None:
     options = call.arguments.get("LaunchTemplateData", call.arguments).get("MetadataOptions", {})
     hops = options.get("HttpPutResponseHopLimit", 1)
     return None if 1 <= hops <= 64 else f"HttpPutResponseHopLimit must be between 1 and 64, got {hops}"
+
+
+def _gp3(call: Call) -> str | None:
+    """The messages are EC2's own."""
+    for mapping in call.arguments.get("LaunchTemplateData", call.arguments).get("BlockDeviceMappings", []):
+        volume = mapping.get("Ebs", {})
+        if volume.get("VolumeType") != "gp3":
+            continue
+        iops, throughput = volume.get("Iops", GP3_IOPS[0]), volume.get("Throughput", GP3_THROUGHPUT_MIBPS[0])
+        if not GP3_IOPS[0] <= iops <= GP3_IOPS[1]:
+            return f"Volume iops of {iops} is not between {GP3_IOPS[0]} and {GP3_IOPS[1]}, as gp3 has it"
+        if not GP3_THROUGHPUT_MIBPS[0] <= throughput <= GP3_THROUGHPUT_MIBPS[1]:
+            least, most = GP3_THROUGHPUT_MIBPS
+            return f"Throughput of {throughput} MiBps is not between {least} and {most}, as gp3 has it"
+        if iops > GP3_IOPS[0] and iops > volume.get("VolumeSize", iops) * GP3_IOPS_PER_GIB:
+            ratio = iops / volume["VolumeSize"]
+            return f"Iops to volume size ratio of {ratio:f} is too high; maximum is {GP3_IOPS_PER_GIB} IOPS per GiB"
+        if throughput > iops * GP3_MIBPS_PER_IOPS:
+            ratio = throughput / iops
+            return f"Throughput (MiBps) to iops ratio of {ratio:f} is too high; maximum is {GP3_MIBPS_PER_IOPS:f}"
+    return None
 
 
 def _page_size(call: Call) -> str | None:
@@ -570,6 +595,19 @@ RULES: tuple[Rule, ...] = (
         code="InvalidParameterValue",
         broken=_hop_limit,
         test=f"{_UNIT}test_more_hops_than_64_are_refused",
+    ),
+    Rule(
+        calls=("ec2:RunInstances", *_TEMPLATE_CALLS),
+        argument="BlockDeviceMappings[].Ebs",
+        words=(
+            f"have {GP3_IOPS[0]} to {GP3_IOPS[1]} `Iops` and no more than {GP3_IOPS_PER_GIB} for each GiB, "
+            f"{GP3_THROUGHPUT_MIBPS[0]} to {GP3_THROUGHPUT_MIBPS[1]} `Throughput` and no more than a quarter of "
+            "`Iops`, if it is gp3 (of a template EC2 says so when it launches)"
+        ),
+        page="https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html",
+        code="InvalidParameterValue",
+        broken=_gp3,
+        test=f"{_UNIT}test_a_volume_that_gp3_is_not_is_refused",
     ),
     Rule(
         calls=("autoscaling:DescribeScalingActivities", "autoscaling:DescribeAutoScalingGroups"),
