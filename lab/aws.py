@@ -20,17 +20,18 @@ from moto.autoscaling.models import autoscaling_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.responses import ActionResult
 from moto.ec2.models import ec2_backends
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.route53.responses import Route53
 from werkzeug.serving import make_server
 
-from . import authority, faults
+from . import authority, faults, noticeboard
 from .bucket_hosts import BucketHosts
-from .emulated_aws import correct_moto
+from .emulated_aws import RequestHandler, correct_moto
 from .groups import Groups
-from .hosts import Hosts
+from .hosts import Hosts, instances_of
 from .image import IMAGES
 from .moto_changes import replaces
+from .noticeboard import Posted
 from .objects import Objects
 from .permissions import Gate, remember_when_policies_are_written
 from .places import AWS, AWS_PORT, CALL_LOG, DEPLOYER, IMAGE_NAME_PREFIX, REFUSED_LOG, REGION, SERVICES
@@ -54,7 +55,7 @@ def main() -> None:
     moto = Objects(DomainDispatcherApplication(create_backend_app))
     app = Gate(Turns(ServiceModels(moto, CALL_LOG, caller(DEPLOYER)), lock), DEPLOYER, REFUSED_LOG)
     plain, secure = (
-        make_server(address, port, BucketHosts(app), threaded=True, request_handler=MotoRequestHandler)
+        make_server(address, port, BucketHosts(app), threaded=True, request_handler=RequestHandler)
         for address, port in ((SERVICES, AWS_PORT), (AWS, 443))
     )
     authority.secure(secure)
@@ -66,10 +67,20 @@ def _reconcile(lock: threading.RLock, hosts: Hosts, groups: Groups) -> None:
     while True:
         with lock:
             try:
-                hosts.reconcile(list(ec2_backends[DEFAULT_ACCOUNT_ID].values()))
-                groups.reconcile(list(autoscaling_backends[DEFAULT_ACCOUNT_ID].values()))
+                ec2 = list(ec2_backends[DEFAULT_ACCOUNT_ID].values())
+                autoscaling = list(autoscaling_backends[DEFAULT_ACCOUNT_ID].values())
+                hosts.reconcile(ec2, faults.read().interruptions)
+                groups.reconcile(autoscaling)
+                posted = {
+                    instance.private_ip: Posted(instance.id, groups.target(instance.id, autoscaling))
+                    for backend in ec2
+                    for instance in instances_of(backend)
+                    if instance.private_ip and instance.state != "terminated"
+                }
             except Exception:  # noqa: BLE001 - what one round stumbles over is in the log, and the next goes on
                 traceback.print_exc()
+            else:
+                noticeboard.post(posted)
         time.sleep(_ROUND_SECONDS)
 
 

@@ -9,6 +9,7 @@ import urllib.request
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lab import faults
 from lab.hosts import Host
 from lab.inventory import ClusterInAws
 from lab.lab import run
@@ -48,6 +49,25 @@ class Cluster:
     def members(self) -> dict[str, str]:
         """The lifecycle state of each member of the group, by instance."""
         return {member["InstanceId"]: member["LifecycleState"] for member in self.in_aws.group()["Instances"]}
+
+    def member(self, instance_id: str) -> str:
+        """The lifecycle state of one member, such as `Terminating:Wait`; empty once the group has it no longer."""
+        return self.members().get(instance_id, "")
+
+    def wait_for(self, instance_id: str, state: str, seconds: float) -> float:
+        """Wait until a member is in a lifecycle state, empty for gone; return how many seconds that took."""
+        return until(lambda: self.member(instance_id) == state, seconds, f"{instance_id} {state or 'gone'}")
+
+    def interrupt(self, instance_id: str, seconds: float = 120) -> None:
+        """Have EC2 take a spot instance back: it has notice of it now, and loses its power so many seconds later.
+
+        The end of a test takes notices back; what has lost its power stays without.
+        """
+        faults.interrupt(instance_id, seconds)
+
+    def recommend_rebalance(self, instance_id: str) -> None:
+        """Have EC2 say that an instance is likely to be taken back; the end of a test takes it back."""
+        faults.recommend_rebalance(instance_id)
 
     def workers(self) -> dict[str, Host]:
         """The hosts of the members in service, by address."""

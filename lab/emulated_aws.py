@@ -48,6 +48,19 @@ _RESOLVE_SSM = "resolve:ssm:"
 _S3_DEFAULT = {"Rule": {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}}
 
 
+class RequestHandler(MotoRequestHandler):
+    """Moto's fault: give one go-ahead, as S3 does, to a client that waits for it before it sends a body.
+
+    Python's server and the one that moto builds on give one each, and the SDK for Java, where it uses Netty, takes the
+    second for the answer: the uploads by which S3A copies a local file, Spark's to its fallback storage among them,
+    would be repeated for ever.
+    """
+
+    def handle_expect_100(self) -> bool:
+        """Leave it to the one that comes later."""
+        return True
+
+
 class _GroupActions:
     """`CompleteLifecycleAction`, `RecordLifecycleActionHeartbeat` and `StartInstanceRefresh`.
 
@@ -363,7 +376,7 @@ def main() -> None:
     app: App = Turns(ServiceModels(moto, options.calls, known), threading.RLock())
     if options.refused:
         app = BucketHosts(Gate(app, CREDENTIALS["AWS_ACCESS_KEY_ID"], options.refused))
-    run_simple(options.host, options.port, app, threaded=True, request_handler=MotoRequestHandler)
+    run_simple(options.host, options.port, app, threaded=True, request_handler=RequestHandler)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .places import RUN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 FILE_VARIABLE = "LAB_FAULTS_FILE"
 """Environment variable that names another file than the lab's, for an AWS that is not the lab's."""
@@ -40,7 +42,10 @@ class Faults:
         credentials_end: by cluster, two moments in seconds since the epoch: its nodes are given other credentials from
             the first on, which are refused as expired from the second on. They tell an end shortly after, and others
             are given 20 s before.
-        notices: by instance, paths of the metadata service and what they answer.
+        notices: by instance, paths below the metadata service's `meta-data/` and what they answer.
+        interruptions: by instance, when EC2 takes it back, in seconds since the epoch: it has notice of it from now on,
+            and loses its power then.
+        recommendations: by instance, when EC2 said that it is likely to be taken back, in seconds since the epoch.
     """
 
     late_permissions: dict[str, float] = field(default_factory=dict)
@@ -52,6 +57,8 @@ class Faults:
     failed_launches: dict[str, str] = field(default_factory=dict)
     credentials_end: dict[str, tuple[float, float]] = field(default_factory=dict)
     notices: dict[str, dict[str, str]] = field(default_factory=dict)
+    interruptions: dict[str, float] = field(default_factory=dict)
+    recommendations: dict[str, float] = field(default_factory=dict)
 
     def record_delay_seconds(self, zone: str) -> float:
         """How long a change of a cluster's zone, `<name>-spark.`, is pending."""
@@ -72,19 +79,57 @@ def injected(**faults: Any) -> Iterator[None]:
     if not faults.keys() <= known:
         message = f"no such faults: {faults.keys() - known}"
         raise ValueError(message)
-    before = read()
-    _write(Faults(**{**asdict(before), **faults}))
+    before: dict[str, Any] = {}
+
+    def add(now: Faults) -> None:
+        for name, value in faults.items():
+            before[name] = getattr(now, name)
+            setattr(now, name, value)
+
+    def restore(now: Faults) -> None:
+        for name, value in before.items():
+            setattr(now, name, value)
+
+    _change(add)
     try:
         yield
     finally:
-        restored = {name: getattr(before, name) for name in faults}
-        _write(Faults(**{**asdict(read()), **restored}))
+        _change(restore)
 
 
-def _write(faults: Faults) -> None:
-    fresh = _file().with_suffix(".new")
-    fresh.write_text(json.dumps(asdict(faults)), encoding="utf-8")
-    fresh.replace(_file())
+def interrupt(instance_id: str, seconds: float) -> None:
+    """Give an instance notice that EC2 takes it back, so many seconds from now."""
+    at = time.time() + seconds
+    _change(lambda now: now.interruptions.update({instance_id: at}))
+
+
+def recommend_rebalance(instance_id: str) -> None:
+    """Say of an instance that it is likely to be taken back."""
+    at = time.time()
+    _change(lambda now: now.recommendations.update({instance_id: at}))
+
+
+def forget_interruptions() -> None:
+    """Take back every notice and recommendation; what has lost its power stays without."""
+
+    def forget(now: Faults) -> None:
+        now.interruptions, now.recommendations = {}, {}
+
+    now = read()
+    if now.interruptions or now.recommendations:
+        _change(forget)
+
+
+def _change(change: Callable[[Faults], object]) -> None:
+    """Write the faults anew, one writer at a time: tests and the deploys that run beside them change them."""
+    file = _file()
+    with file.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        faults = read()
+        change(faults)
+        fresh = file.with_suffix(".new")
+        fresh.write_text(json.dumps(asdict(faults)), encoding="utf-8")
+        fresh.replace(file)
 
 
 def _file() -> Path:

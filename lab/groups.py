@@ -1,4 +1,4 @@
-"""The life of a group's members: waiting states, lifecycle hooks that hold and time out, replacement, rolling refresh.
+"""The life of a group's members: waiting states, hooks, replacement, standby, interruptions, rolling refresh.
 
 moto's groups hold instances that are in service at once. Here a member is in service when its host runs and its launch
 hooks are completed, as in https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-lifecycle.html.
@@ -10,332 +10,394 @@ from __future__ import annotations
 
 import math
 import time
-import uuid
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from moto.autoscaling.exceptions import AutoscalingClientError, ValidationError
-from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup, InstanceState
+from moto.autoscaling.models import ASG_NAME_TAG, AutoScalingBackend, FakeAutoScalingGroup, InstanceState
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult, EmptyResult
 
-from .emulated_aws import refuse_refresh
+from . import activities, faults
+from .lifecycle_hooks import LAUNCHING, TERMINATING, LifecycleHooks
 from .moto_changes import replaces
+from .refreshes import Refreshes
+from .rules import managed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_LAUNCHING = "autoscaling:EC2_INSTANCE_LAUNCHING"
-_TERMINATING = "autoscaling:EC2_INSTANCE_TERMINATING"
+    from .activities import Activity
+
 _NOTICE_SECONDS = 6.0
 """How long after its host has begun to run Auto Scaling notices it: a fast boot may be over by then."""
 _GONE = {"shutting-down", "terminated", "stopping", "stopped"}
-_RESULTS = {"CONTINUE", "ABANDON"}
-
-
-class _RefreshInProgressError(AutoscalingClientError):
-    code = "InstanceRefreshInProgress"
-
-
-class _NoRefreshError(AutoscalingClientError):
-    code = "ActiveInstanceRefreshNotFound"
+_TARGETS = {
+    **dict.fromkeys(("Pending", "Pending:Wait", "Pending:Proceed", "InService"), "InService"),
+    **dict.fromkeys(("Terminating", "Terminating:Wait", "Terminating:Proceed"), "Terminated"),
+    **dict.fromkeys(("EnteringStandby", "Standby"), "Standby"),
+    "Detaching": "Detached",
+}
+_DIFFERENCE = "in response to a difference between desired and actual capacity"
+_TAKEN = "an instance was taken out of service"
+_HEALTH_CHECK = f"{_TAKEN} in response to an EC2 health check indicating it has been terminated or stopped"
+_NOTICE = f"{_TAKEN} in response to an EC2 Spot Instance interruption notice"
+_REBALANCE = f"{_TAKEN} in response to an EC2 instance rebalance recommendation"
+_REPORTED = f"{_TAKEN} in response to a user health-check"
+_REFRESH = f"{_TAKEN} in response to an instance refresh"
+_ABANDONED = f"{_TAKEN} in response to a launch that was not completed"
+_SHRUNK = f"{_TAKEN} {_DIFFERENCE}"
+_ALL_PROTECTED = "Could not scale to desired capacity because all remaining instances are protected from scale-in."
 
 
 class _InUseError(AutoscalingClientError):
     code = "ResourceInUse"
 
 
-@dataclass
-class _Action:
-    """A hook that holds a member."""
-
-    heartbeat_seconds: int
-    default_result: str
-    deadline: float = 0.0
-    result: str | None = None
-
-    def __post_init__(self) -> None:
-        self.beat()
-
-    def beat(self) -> None:
-        self.deadline = time.monotonic() + self.heartbeat_seconds
-
-    def outcome(self) -> str | None:
-        """How it was completed, or timed out; None while it holds."""
-        return self.result or (self.default_result if time.monotonic() > self.deadline else None)
-
-
-@dataclass
-class _Refresh:
-    """A rolling refresh: members of another template than the group's are replaced, few at a time.
-
-    Without a maximum, members are ended and launched together; with one, new members are launched first.
-    https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_RefreshPreferences.html
-    """
-
-    min_healthy_percentage: int
-    max_healthy_percentage: int | None
-    old: set[str]
-    id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    started: datetime = field(default_factory=lambda: datetime.now(UTC))
-    ended: datetime | None = None
-    status: str = "InProgress"
-
-    @property
-    def active(self) -> bool:
-        return self.status == "InProgress"
-
-    def surplus(self, desired: int, left: int) -> int:
-        """How many more than desired there may be, while so many are left to replace: at least one, if any at all."""
-        if self.max_healthy_percentage is None:
-            return 0
-        return min(left, max(1, math.floor(desired * (self.max_healthy_percentage - 100) / 100)))
-
-    def may_end(self, desired: int, healthy: int) -> int:
-        """How many may be ended now. At least one at a time, however small the group is."""
-        least = math.ceil(desired * self.min_healthy_percentage / 100)
-        if self.max_healthy_percentage is None:
-            least = min(least, desired - 1)
-        return max(0, healthy - least)
-
-    def end(self, status: str) -> None:
-        self.status, self.ended = status, datetime.now(UTC)
-
-    def described(self, group: str) -> dict[str, Any]:
-        return {
-            "InstanceRefreshId": self.id,
-            "AutoScalingGroupName": group,
-            "Status": self.status,
-            "StartTime": self.started.isoformat(),
-            **({"EndTime": self.ended.isoformat()} if self.ended else {}),
-            "InstancesToUpdate": len(self.old),
-        }
-
-
 class Groups:
-    """What Auto Scaling does with members of groups that moto leaves out: waiting, hooks, refreshes."""
+    """What Auto Scaling does with members of groups that moto leaves out."""
 
     def __init__(self) -> None:
-        self._actions: dict[tuple[str, str], _Action] = {}
-        """By instance and hook."""
+        self._hooks = LifecycleHooks()
+        self._refreshes = Refreshes(self._of_the_groups_template)
         self._templates: dict[str, tuple[str, str]] = {}
         """Which template, in which version, a member was launched from."""
-        self._refreshes: dict[str, list[_Refresh]] = {}
         self._running_since: dict[str, float] = {}
+        self._in_service_since: dict[str, float] = {}
+        self._detached: set[str] = set()
+        self._taken_back: set[str] = set()
+        """Instances whose time of interruption is over."""
+        self._forced: set[FakeAutoScalingGroup] = set()
+        """Groups that go as soon as their instances have gone."""
+        self._told_of_protection: dict[str, int] = {}
+        """By group, of which desired size it was said that protection prevents it."""
 
-    def install(self) -> None:  # noqa: C901 - a list of short replacements
+    def install(self) -> None:
         """Give moto's groups these members."""
-        groups = self
+        self._hooks.install()
+        self._refreshes.install()
+        self._install_sizes()
+        self._install_deletion()
+        self._install_ways_to_leave()
 
+    def target(self, instance_id: str, backends: Iterable[AutoScalingBackend]) -> str | None:
+        """Where a group is taking an instance; None if it is in no group, and was never detached from one.
+
+        https://docs.aws.amazon.com/autoscaling/ec2/userguide/retrieving-target-lifecycle-state-through-imds.html
+        """
+        for backend in backends:
+            for member in backend.describe_auto_scaling_instances([instance_id]):
+                return _TARGETS[member.lifecycle_state]
+        return "Detached" if instance_id in self._detached else None
+
+    def reconcile(self, backends: Iterable[AutoScalingBackend]) -> None:
+        """Move every member on by what has happened. To be called often."""
+        now = faults.read()
+        self._taken_back |= {name for name, at in now.interruptions.items() if time.time() >= at}
+        for backend in backends:
+            for group in list(backend.autoscaling_groups.values()):
+                if group in self._forced:
+                    self._go_on_deleting(group)
+                    continue
+                for member in list(group.instance_states):
+                    self._advance(group, member, noticed=member.instance.id in now.interruptions)
+                self._resize(group, now.recommendations.keys())
+                for member in self._refreshes.next_to_go(group):
+                    self._begin_termination(group, member, _REFRESH)
+
+    def _install_sizes(self) -> None:
         @replaces(FakeAutoScalingGroup, "set_desired_capacity")
         def set_desired_capacity(_: Any, group: FakeAutoScalingGroup, new_capacity: int | None) -> None:
             group.desired_capacity = group.min_size if new_capacity is None else new_capacity
 
-        @replaces(AutoScalingBackend, "delete_auto_scaling_group")
-        def delete_auto_scaling_group(_: Any, backend: AutoScalingBackend, group_name: str) -> None:
-            group = backend.autoscaling_groups.get(group_name)
+        @replaces(FakeAutoScalingGroup, "update")
+        def update(update_group: Any, group: FakeAutoScalingGroup, *args: Any, **kwargs: Any) -> None:
+            """Moto's fault: bring the desired size within new bounds; moto compares all members with them."""
+            desired = kwargs["desired_capacity"]
+            if desired is None:
+                least, most = kwargs["min_size"], kwargs["max_size"]
+                desired = group.desired_capacity or 0
+                desired = desired if least is None else max(desired, least)
+                desired = desired if most is None else min(desired, most)
+            update_group(group, *args, **{**kwargs, "desired_capacity": desired})
+
+        @replaces(AutoScalingResponse, "update_auto_scaling_group")
+        def update_auto_scaling_group(update_all: Any, response: AutoScalingResponse) -> ActionResult:
+            """Moto's fault: take a changed capacity rebalance, too."""
+            result: ActionResult = update_all(response)
+            group = response.autoscaling_backend.autoscaling_groups[response._get_param("AutoScalingGroupName")]
+            group.capacity_rebalance = response._get_bool_param("CapacityRebalance", group.capacity_rebalance)
+            return result
+
+    def _install_deletion(self) -> None:
+        @replaces(AutoScalingResponse, "delete_auto_scaling_group")
+        def delete_auto_scaling_group(_: Any, response: AutoScalingResponse) -> ActionResult:
+            backend, name = response.autoscaling_backend, response._get_param("AutoScalingGroupName")
+            group = backend.autoscaling_groups.get(name)
             if group is None:
-                message = f"AutoScalingGroup name not found - AutoScalingGroup '{group_name}' not found"
+                message = f"AutoScalingGroup name not found - AutoScalingGroup '{name}' not found"
                 raise ValidationError(message)
-            if group.instance_states:
+            if group.instance_states and not response._get_bool_param("ForceDelete", False):  # noqa: FBT003 - moto's
                 message = "You cannot delete an AutoScalingGroup while there are instances in it"
                 raise _InUseError(message)
-            del backend.autoscaling_groups[group_name]
+            self._forced.add(group)
+            group.status = "Delete in progress"  # type: ignore[attr-defined]
+            self._go_on_deleting(group)
+            return EmptyResult()
 
         @replaces(AutoScalingBackend, "notify_terminate_instances")
         def notify_terminate_instances(_: Any, backend: AutoScalingBackend, instance_ids: list[str]) -> None:
             """The next round sees it."""
 
+    def _install_ways_to_leave(self) -> None:
         @replaces(AutoScalingBackend, "terminate_instance")
         def terminate_instance(_: Any, backend: AutoScalingBackend, instance_id: str, should_decrement: bool) -> Any:  # noqa: FBT001
-            group, member = _member(backend, instance_id)
+            group, member = managed(backend, instance_id)
+            cause = f"instance {instance_id} was taken out of service in response to a user request"
             if should_decrement:
-                group.desired_capacity = (group.desired_capacity or 0) - 1
-            groups._begin_termination(member)
-            return {
-                "ActivityId": str(uuid.uuid4()),
-                "AutoScalingGroupName": group.name,
-                "Cause": "a user request",
-                "Description": f"Terminating EC2 instance: {instance_id}",
-                "StartTime": datetime.now(UTC).isoformat(),
-                "StatusCode": "InProgress",
-            }
+                cause += _decrement(group, 1)
+            activity = self._begin_termination(group, member, cause) or activities.of(group, instance_id)
+            return activity.described() if activity else None
 
-        @replaces(AutoScalingResponse, "complete_lifecycle_action")
-        def complete_lifecycle_action(_: Any, response: AutoScalingResponse) -> ActionResult:
-            action = groups._action_named_in(response)
-            result = response._get_param("LifecycleActionResult")
-            if result not in _RESULTS:
-                message = "The lifecycle action result must be CONTINUE or ABANDON"
-                raise ValidationError(message)
-            action.result = result
+        @replaces(AutoScalingBackend, "enter_standby_instances")
+        def enter_standby_instances(
+            _: Any,
+            backend: AutoScalingBackend,
+            group_name: str,
+            instance_ids: list[str],
+            should_decrement: bool,  # noqa: FBT001
+        ) -> list[dict[str, Any]]:
+            what, why = "Moving EC2 instance to Standby", "was moved to standby in response to a user request"
+            return _set_aside(backend, instance_ids, "EnteringStandby", what, why, decrement=should_decrement)
+
+        @replaces(AutoScalingBackend, "detach_instances")
+        def detach_instances(
+            _: Any,
+            backend: AutoScalingBackend,
+            group_name: str,
+            instance_ids: list[str],
+            should_decrement: bool,  # noqa: FBT001
+        ) -> list[dict[str, Any]]:
+            what, why = "Detaching EC2 instance", "was detached in response to a user request"
+            return _set_aside(backend, instance_ids, "Detaching", what, why, decrement=should_decrement)
+
+        @replaces(AutoScalingBackend, "exit_standby_instances")
+        def exit_standby_instances(
+            _: Any, backend: AutoScalingBackend, group_name: str, instance_ids: list[str]
+        ) -> list[dict[str, Any]]:
+            """Past the launch hooks: https://docs.aws.amazon.com/autoscaling/ec2/userguide/lifecycle-hooks.html."""
+            done = []
+            for name in instance_ids:
+                group, member = managed(backend, name)
+                member.lifecycle_state = "Pending:Proceed"
+                group.desired_capacity = (group.desired_capacity or 0) + 1
+                cause = f"instance {name} was moved out of standby in response to a user request"
+                done.append(activities.begin(group, f"Moving EC2 instance out of Standby: {name}", cause, name))
+            return [activity.described() for activity in done]
+
+        @replaces(AutoScalingResponse, "set_instance_health")
+        def set_instance_health(_: Any, response: AutoScalingResponse) -> ActionResult:
+            """Within the group's grace period of a member nothing comes of it, unless it is not to be respected.
+
+            https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_SetInstanceHealth.html
+            """
+            instance_id = response._get_param("InstanceId")
+            group, member = managed(response.autoscaling_backend, instance_id)
+            respect = response._get_bool_param("ShouldRespectGracePeriod", True)  # noqa: FBT003 - moto's
+            since = self._in_service_since.get(instance_id, math.inf)
+            if not respect or time.monotonic() >= since + int(group.health_check_grace_period or 0):
+                member.health_status = response._get_param("HealthStatus")
             return EmptyResult()
 
-        @replaces(AutoScalingResponse, "record_lifecycle_action_heartbeat")
-        def record_lifecycle_action_heartbeat(_: Any, response: AutoScalingResponse) -> ActionResult:
-            groups._action_named_in(response).beat()
-            return EmptyResult()
-
-        @replaces(AutoScalingResponse, "start_instance_refresh")
-        def start_instance_refresh(_: Any, response: AutoScalingResponse) -> ActionResult:
-            refuse_refresh(response)
-            group = response.autoscaling_backend.autoscaling_groups[response._get_param("AutoScalingGroupName")]
-            return ActionResult({"InstanceRefreshId": groups._start_refresh(group, response)})
-
-        @replaces(AutoScalingResponse, "cancel_instance_refresh")
-        def cancel_instance_refresh(_: Any, response: AutoScalingResponse) -> ActionResult:
-            refresh = groups._active_refresh(response._get_param("AutoScalingGroupName"))
-            if refresh is None:
-                message = "There is no active instance refresh"
-                raise _NoRefreshError(message)
-            refresh.end("Cancelled")
-            return ActionResult({"InstanceRefreshId": refresh.id})
-
-        @replaces(AutoScalingResponse, "describe_instance_refreshes")
-        def describe_instance_refreshes(_: Any, response: AutoScalingResponse) -> ActionResult:
-            name = response._get_param("AutoScalingGroupName")
-            found = [refresh.described(name) for refresh in reversed(groups._refreshes.get(name, []))]
-            return ActionResult({"InstanceRefreshes": found[: response._get_int_param("MaxRecords", 50)]})
-
-    def reconcile(self, backends: Iterable[AutoScalingBackend]) -> None:
-        """Move every member on by what has happened. To be called often."""
-        for backend in backends:
-            for group in list(backend.autoscaling_groups.values()):
-                for member in list(group.instance_states):
-                    self._advance(group, member)
-                self._resize(group)
-                self._go_on_refreshing(group)
-
-    def _advance(self, group: FakeAutoScalingGroup, member: InstanceState) -> None:
+    def _advance(self, group: FakeAutoScalingGroup, member: InstanceState, *, noticed: bool) -> None:
         state, instance = member.lifecycle_state, member.instance
-        if not state.startswith("Terminating") and instance.state in _GONE:
+        if instance.id in self._taken_back:
+            # No hook holds what has no host any longer.
             member.health_status = "Unhealthy"
-            self._begin_termination(member)
-        elif state in {"Pending", "Terminating"}:
-            self._hold(group, member, _LAUNCHING if state == "Pending" else _TERMINATING)
-        elif state in {"Pending:Wait", "Terminating:Wait"}:
-            self._decide(member)
-        elif state == "Pending:Proceed":
-            member.lifecycle_state = "InService"
-        elif state == "Terminating:Proceed":
-            if instance.state not in {"shutting-down", "terminated"}:
-                group.ec2_backend.terminate_instances([instance.id])
+            self._begin_termination(group, member, _HEALTH_CHECK)
             if instance.state == "terminated":
-                group.instance_states.remove(member)
+                self._remove(group, member)
+        elif noticed and group.capacity_rebalance and state == "InService":
+            self._begin_termination(group, member, _NOTICE)
+        elif state == "InService" and not self._checked(group, member):
+            self._begin_termination(group, member, _HEALTH_CHECK if instance.state in _GONE else _REPORTED)
+        elif state.startswith("Pending") and instance.state in _GONE:
+            self._begin_termination(group, member, _HEALTH_CHECK)
+        else:
+            self._step(group, member)
+
+    def _checked(self, group: FakeAutoScalingGroup, member: InstanceState) -> bool:
+        """Whether a member may stay: those in standby are not checked."""
+        if member.instance.state in _GONE and not _suspended(group, "HealthCheck"):
+            member.health_status = "Unhealthy"
+        replaced = not _suspended(group, "ReplaceUnhealthy", "Terminate")
+        return member.health_status == "Healthy" or not replaced
+
+    def _step(self, group: FakeAutoScalingGroup, member: InstanceState) -> None:
+        """Take a member from one state to the next, if it is time."""
+        instance_id = member.instance.id
+        match member.lifecycle_state:
+            case "Pending" if self._noticed_to_run(member):
+                self._hold(group, member, LAUNCHING)
+            case "Terminating":
+                self._hold(group, member, TERMINATING)
+            case "Pending:Wait" | "Terminating:Wait":
+                self._decide(group, member)
+            case "Pending:Proceed":
+                self._in_service_since.setdefault(instance_id, time.monotonic())
+                self._settle(group, member, "InService")
+            case "EnteringStandby":
+                self._settle(group, member, "Standby")
+            case "Detaching":
+                self._settle(group, member, "Detached")
+                group.ec2_backend.delete_tags([instance_id], {ASG_NAME_TAG: group.name})
+                self._detached.add(instance_id)
+                self._remove(group, member)
+            case "Terminating:Proceed":
+                if member.instance.state not in {"shutting-down", "terminated"}:
+                    group.ec2_backend.terminate_instances([instance_id])
+                if member.instance.state == "terminated":
+                    self._remove(group, member)
+
+    def _noticed_to_run(self, member: InstanceState) -> bool:
+        if member.instance.state != "running":
+            return False
+        since = self._running_since.setdefault(member.instance.id, time.monotonic())
+        return time.monotonic() >= since + _NOTICE_SECONDS
 
     def _hold(self, group: FakeAutoScalingGroup, member: InstanceState, transition: str) -> None:
-        """Once a launched host runs, or a member is to go: begin the actions of its hooks."""
-        if member.lifecycle_state == "Pending":
-            if member.instance.state != "running":
-                return
-            if (
-                time.monotonic()
-                < self._running_since.setdefault(member.instance.id, time.monotonic()) + _NOTICE_SECONDS
-            ):
-                return
-        hooks = [
-            hook
-            for hook in group.autoscaling_backend.describe_lifecycle_hooks(group.name)
-            if hook.lifecycle_transition == transition
-        ]
-        for hook in hooks:
-            action = _Action(int(hook.heartbeat_timeout), hook.default_result)
-            self._actions[member.instance.id, hook.name] = action
-        member.lifecycle_state += ":Wait" if hooks else ":Proceed"
+        held = self._hooks.hold(group, member.instance.id, transition)
+        member.lifecycle_state += ":Wait" if held else ":Proceed"
+        self._become(group, member, "MidLifecycleAction" if held else "InProgress")
 
-    def _decide(self, member: InstanceState) -> None:
-        actions = {key: action for key, action in self._actions.items() if key[0] == member.instance.id}
-        outcomes = [action.outcome() for action in actions.values()]
-        launching = member.lifecycle_state.startswith("Pending")
-        if "ABANDON" not in outcomes and None in outcomes:
+    def _decide(self, group: FakeAutoScalingGroup, member: InstanceState) -> None:
+        outcome, launching = self._hooks.outcome(member.instance.id), member.lifecycle_state == "Pending:Wait"
+        if outcome is None:
             return
-        for key in actions:
-            del self._actions[key]
-        if launching and "ABANDON" in outcomes:
-            self._begin_termination(member)
+        self._hooks.release(member.instance.id)
+        if launching and outcome == "ABANDON":
+            self._begin_termination(group, member, _ABANDONED)
         else:
             member.lifecycle_state = "Pending:Proceed" if launching else "Terminating:Proceed"
+            self._become(group, member, "InProgress")
 
-    def _begin_termination(self, member: InstanceState) -> None:
-        if not member.lifecycle_state.startswith("Terminating"):
-            for key in [key for key in self._actions if key[0] == member.instance.id]:
-                del self._actions[key]
-            member.lifecycle_state = "Terminating"
+    def _begin_termination(self, group: FakeAutoScalingGroup, member: InstanceState, cause: str) -> Activity | None:
+        """Have a member leave by the terminating hooks; None if it leaves already."""
+        if member.lifecycle_state.startswith("Terminating"):
+            return None
+        instance_id = member.instance.id
+        self._hooks.release(instance_id)
+        if begun := activities.of(group, instance_id):
+            begun.become("Cancelled", activities.ABANDONED if cause == _ABANDONED else "")
+        member.lifecycle_state = "Terminating"
+        return activities.begin(group, f"Terminating EC2 instance: {instance_id}", cause, instance_id)
 
-    def _resize(self, group: FakeAutoScalingGroup) -> None:
-        staying, desired = _staying(group), group.desired_capacity or 0
-        refresh = self._active_refresh(group.name)
-        if refresh:
-            desired += refresh.surplus(desired, len([one for one in staying if one.instance.id in refresh.old]))
-        surplus = len(staying) - desired
-        if surplus < 0 and "Launch" not in {process["ProcessName"] for process in group.suspended_processes}:
+    def _settle(self, group: FakeAutoScalingGroup, member: InstanceState, state: str) -> None:
+        member.lifecycle_state = state
+        self._become(group, member, "Successful")
+
+    def _become(self, group: FakeAutoScalingGroup, member: InstanceState, status: str) -> None:
+        if activity := activities.of(group, member.instance.id):
+            activity.become(status)
+
+    def _remove(self, group: FakeAutoScalingGroup, member: InstanceState) -> None:
+        self._become(group, member, "Successful")
+        self._hooks.release(member.instance.id)
+        group.instance_states.remove(member)
+
+    def _resize(self, group: FakeAutoScalingGroup, recommended: Iterable[str]) -> None:
+        counted, desired = _counted(group), group.desired_capacity or 0
+        at_risk = self._at_risk(group, counted, set(recommended))
+        most = desired + self._in_place_of_old(group, counted)
+        most += min(len(at_risk), max(0, (group.max_size or 0) + max(1, desired // 10) - desired))
+        surplus = len(counted) - most
+        in_service = [member for member in counted if member.lifecycle_state == "InService"]
+        if surplus < 0 and not _suspended(group, "Launch"):
             self._launch(group, -surplus)
-        if surplus > 0:
-            free = [member for member in staying if not member.protected_from_scale_in]
-            current = _template(group)
-            free.sort(key=lambda member: self._templates.get(member.instance.id) == current)
-            for member in free[:surplus]:
-                self._begin_termination(member)
+        elif surplus > 0 and not _suspended(group, "Terminate"):
+            self._shrink(group, counted, surplus)
+        elif not _suspended(group, "Terminate"):
+            for member in at_risk[: max(0, len(in_service) - desired)]:
+                self._begin_termination(group, member, _REBALANCE)
+        if surplus <= 0:
+            self._told_of_protection.pop(group.name, None)
+
+    def _at_risk(
+        self, group: FakeAutoScalingGroup, counted: list[InstanceState], recommended: set[str]
+    ) -> list[InstanceState]:
+        """Members that are replaced because EC2 is likely to take them back: one is launched first.
+
+        For them the group may have more members than its maximum: 10 % of its desired size, here at least one.
+        https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-capacity-rebalancing.html
+        """
+        if not group.capacity_rebalance:
+            return []
+        return [one for one in counted if one.instance.id in recommended and one.lifecycle_state == "InService"]
+
+    def _in_place_of_old(self, group: FakeAutoScalingGroup, counted: list[InstanceState]) -> int:
+        """How many more members there are while a refresh replaces others."""
+        refresh = self._refreshes.active(group.name)
+        if refresh is None:
+            return 0
+        return refresh.surplus(group.desired_capacity or 0, len([one for one in counted if refresh.replaces_now(one)]))
+
+    def _shrink(self, group: FakeAutoScalingGroup, counted: list[InstanceState], surplus: int) -> None:
+        """Choose who goes: the unhealthy, then members of an older template.
+
+        https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-termination-policies.html
+        """
+        free = [member for member in counted if not member.protected_from_scale_in]
+        current = _template(group)
+        free.sort(
+            key=lambda one: (one.health_status == "Healthy", self._templates.get(one.instance.id) == current),
+        )
+        for member in free[:surplus]:
+            self._begin_termination(group, member, _SHRUNK)
+        desired = group.desired_capacity or 0
+        if not free and self._told_of_protection.get(group.name) != desired:
+            self._told_of_protection[group.name] = desired
+            activities.begin(group, _ALL_PROTECTED, _SHRUNK).become("Cancelled", _ALL_PROTECTED)
 
     def _launch(self, group: FakeAutoScalingGroup, count: int) -> None:
         before = len(group.instance_states)
         group.replace_autoscaling_group_instances(count, group.get_propagated_tags())
         for member in group.instance_states[before:]:
+            instance_id = member.instance.id
             member.lifecycle_state = "Pending"
-            self._templates[member.instance.id] = _template(group)
+            self._templates[instance_id] = _template(group)
             distribution = (group.mixed_instances_policy or {}).get("InstancesDistribution", {})
             if int(distribution.get("OnDemandPercentageAboveBaseCapacity", 100)) == 0:
                 member.instance.lifecycle = "spot"
+            cause = f"an instance was started {_DIFFERENCE}"
+            activities.begin(group, f"Launching a new EC2 instance: {instance_id}", cause, instance_id)
 
-    def _start_refresh(self, group: FakeAutoScalingGroup, response: AutoScalingResponse) -> str:
-        if self._active_refresh(group.name):
-            message = "An instance refresh is already in progress"
-            raise _RefreshInProgressError(message)
-        preferences = response._get_param("Preferences") or {}
+    def _of_the_groups_template(self, group: FakeAutoScalingGroup) -> set[str]:
         current = _template(group)
-        skip = str(preferences.get("SkipMatching", "false")).lower() == "true"
-        old = {
-            member.instance.id
-            for member in _staying(group)
-            if not skip or self._templates.get(member.instance.id) != current
-        }
-        most = preferences.get("MaxHealthyPercentage")
-        refresh = _Refresh(int(preferences.get("MinHealthyPercentage", 90)), None if most is None else int(most), old)
-        self._refreshes.setdefault(group.name, []).append(refresh)
-        return refresh.id
+        return {one.instance.id for one in group.instance_states if self._templates.get(one.instance.id) == current}
 
-    def _active_refresh(self, group_name: str) -> _Refresh | None:
-        return next((one for one in self._refreshes.get(group_name, []) if one.active), None)
+    def _go_on_deleting(self, group: FakeAutoScalingGroup) -> None:
+        """End a group's instances past all hooks, then the group.
 
-    def _go_on_refreshing(self, group: FakeAutoScalingGroup) -> None:
-        refresh = self._active_refresh(group.name)
-        if refresh is None:
-            return
-        left = [member for member in _staying(group) if member.instance.id in refresh.old]
-        desired = group.desired_capacity or 0
-        healthy = [member for member in group.instance_states if member.lifecycle_state == "InService"]
-        if not refresh.old & {member.instance.id for member in group.instance_states} and len(healthy) >= desired:
-            refresh.end("Successful")
-            return
-        for member in left[: refresh.may_end(desired, len(healthy))]:
-            self._begin_termination(member)
-
-    def _action_named_in(self, response: AutoScalingResponse) -> _Action:
-        group, hook = response._get_param("AutoScalingGroupName"), response._get_param("LifecycleHookName")
-        instance_id = response._get_param("InstanceId")
-        if not response.autoscaling_backend.describe_lifecycle_hooks(group, [hook]):
-            message = f"No lifecycle hook found with name {hook}"
-            raise ValidationError(message)
-        action = self._actions.get((instance_id, hook))
-        if action is None or action.result:
-            message = f"No active Lifecycle Action found with instance ID {instance_id}"
-            raise ValidationError(message)
-        return action
+        https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DeleteAutoScalingGroup.html
+        """
+        backend = group.autoscaling_backend
+        for member in list(group.instance_states):
+            self._begin_termination(group, member, "the group was deleted by a user request")
+            member.lifecycle_state = "Terminating:Proceed"
+            self._step(group, member)
+        if not group.instance_states:
+            self._forced.discard(group)
+            del backend.autoscaling_groups[group.name]
+            for hook in backend.describe_lifecycle_hooks(group.name):
+                backend.delete_lifecycle_hook(group.name, hook.name)
 
 
-def _staying(group: FakeAutoScalingGroup) -> list[InstanceState]:
-    return [member for member in group.instance_states if not member.lifecycle_state.startswith("Terminating")]
+def _counted(group: FakeAutoScalingGroup) -> list[InstanceState]:
+    """The members that count against the desired size."""
+    return [member for member in group.instance_states if _TARGETS[member.lifecycle_state] == "InService"]
+
+
+def _suspended(group: FakeAutoScalingGroup, *processes: str) -> bool:
+    return any(one["ProcessName"] in processes for one in group.suspended_processes)
 
 
 def _template(group: FakeAutoScalingGroup) -> tuple[str, str]:
@@ -343,10 +405,21 @@ def _template(group: FakeAutoScalingGroup) -> tuple[str, str]:
     return (template.id if template else "", str(group.launch_template_version))
 
 
-def _member(backend: AutoScalingBackend, instance_id: str) -> tuple[FakeAutoScalingGroup, InstanceState]:
-    for group in backend.autoscaling_groups.values():
-        for member in group.instance_states:
-            if member.instance.id == instance_id:
-                return group, member
-    message = f"Instance Id not found - No managed instance found for instance ID: {instance_id}"
-    raise ValidationError(message)
+def _decrement(group: FakeAutoScalingGroup, count: int) -> str:
+    """Lower a group's desired size; return what is said of it."""
+    before = group.desired_capacity or 0
+    group.desired_capacity = before - count
+    return f", shrinking the capacity from {before} to {group.desired_capacity}"
+
+
+def _set_aside(
+    backend: AutoScalingBackend, instance_ids: list[str], state: str, what: str, why: str, *, decrement: bool
+) -> list[dict[str, Any]]:
+    """Take members out of service without an end to their instances: hooks do not hold them."""
+    done = []
+    for name in instance_ids:
+        group, member = managed(backend, name)
+        member.lifecycle_state = state
+        cause = f"instance {name} {why}{_decrement(group, 1) if decrement else ''}"
+        done.append(activities.begin(group, f"{what}: {name}", cause, name))
+    return [activity.described() for activity in done]

@@ -7,6 +7,7 @@ instance. `Host` is also how a test outside finds a running one.
 from __future__ import annotations
 
 import copy
+import math
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from .enclosure import first_process, host_cgroups, join_network_of
@@ -124,11 +126,17 @@ class _Running:
             self.end_asked_for_at = time.monotonic()
             self.signal(_POWER_OFF)
         elif time.monotonic() > self.end_asked_for_at + _POWER_OFF_SECONDS:
+            # What is left of it, or has not come so far as to have a first process.
             for cgroup in host_cgroups(self.host.name):
                 for procs in cgroup.rglob("cgroup.procs"):
                     for pid in procs.read_text(encoding="ascii").split():
                         with suppress(ProcessLookupError):
                             os.kill(int(pid), signal.SIGKILL)
+
+    def cut_power(self) -> None:
+        """End all its processes at once. To be followed by `end`, until it has ended."""
+        self.end_asked_for_at = time.monotonic() - _POWER_OFF_SECONDS
+        self.signal(signal.SIGKILL)
 
     def signal(self, number: int) -> None:
         pid = self.host.first_process
@@ -179,11 +187,29 @@ class Hosts:
         for name, function in changes.items():
             replaces(InstanceBackend, name)(function)
 
-    def reconcile(self, backends: Iterable[EC2Backend]) -> None:
-        """Start and end hosts, and tell the instances. To be called often."""
+    def reconcile(self, backends: Iterable[EC2Backend], interruptions: dict[str, float]) -> None:
+        """Start and end hosts, and tell the instances. To be called often.
+
+        Args:
+            backends: EC2, region by region.
+            interruptions: when which instance is taken back, in seconds since the epoch.
+        """
         for backend in backends:
-            for instance in _instances(backend):
+            for instance in instances_of(backend):
+                if time.time() >= interruptions.get(instance.id, math.inf):
+                    self._take_back(instance)
                 self._reconcile(backend, instance)
+
+    def _take_back(self, instance: Instance) -> None:
+        """End a spot instance as EC2 does when it needs the capacity: nothing is shut down.
+
+        https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-interruptions.html
+        """
+        if instance.state in {"shutting-down", "terminated"}:
+            return
+        _set(instance, _SHUTTING_DOWN)
+        if running := self._running.get(instance.id):
+            running.cut_power()
 
     def _reconcile(self, backend: EC2Backend, instance: Instance) -> None:
         running = self._running.get(instance.id)
@@ -200,7 +226,8 @@ class Hosts:
             case "shutting-down" if running is None:
                 instance.terminate()
                 _set(instance, _TERMINATED)
-                remove_files(Host(instance.id))
+                # Whoever waits for an answer of the AWS API does not wait for this.
+                Thread(target=remove_files, args=(Host(instance.id),), daemon=True).start()
             case "stopping" if running is None:
                 instance.stop()
                 _set(instance, _STOPPED)
@@ -237,7 +264,8 @@ def _boot(backend: EC2Backend, instance: Instance) -> _Running:
     return _Running(host, process)
 
 
-def _instances(backend: EC2Backend) -> Iterator[Instance]:
+def instances_of(backend: EC2Backend) -> Iterator[Instance]:
+    """Every instance that EC2 has in a region, those that have ended included."""
     for reservation in list(backend.reservations.values()):
         yield from list(reservation.instances)
 

@@ -1,7 +1,7 @@
 """The instance metadata service: version 2 only, each host known by its address.
 
 Run as a program inside the enclosure. What it tells is what the AWS API holds of the instance at that moment; it has no
-state of its own but the tokens and credentials it gave out.
+state of its own but the tokens and credentials it gave out. What hosts ask for again and again is on the notice board.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 
 import boto3
 
-from . import faults
+from . import faults, noticeboard
 from .credentials import Credentials
 from .places import METADATA
 
@@ -41,7 +41,6 @@ class _Instances:
     def __init__(self) -> None:
         self._ec2 = boto3.client("ec2")
         self._iam = boto3.client("iam")
-        self._autoscaling = boto3.client("autoscaling")
         self._given = Credentials(boto3.client("sts"))
         self._launched_with: dict[str, tuple[bytes | None, _Tree | None]] = {}
         self._trees: dict[str, tuple[float, _Tree | None]] = {}
@@ -99,30 +98,12 @@ class _Instances:
             "security-groups": "\n".join(group["GroupName"] for group in instance["SecurityGroups"]),
             "services": {"domain": "amazonaws.com", "partition": "aws"},
         }
-        if any(tag["Key"] == "aws:autoscaling:groupName" for tag in instance.get("Tags", [])):
-            state = partial(self._lifecycle_state, instance["InstanceId"])
-            tree["autoscaling"] = {"target-lifecycle-state": state}
         if instance["MetadataOptions"].get("InstanceMetadataTags") == "enabled":
             tree["tags"] = {"instance": {tag["Key"]: tag["Value"] for tag in instance["Tags"]}}
-        for path, answer in faults.read().notices.get(instance["InstanceId"], {}).items():
-            *folders, name = path.split("/")
-            below = tree
-            for folder in folders:
-                below = below.setdefault(folder, {})  # type: ignore[assignment]
-            below[name] = answer
         _, iam = self._launch(instance["InstanceId"])
         if iam is not None:
             tree["iam"] = iam
         return tree
-
-    def _lifecycle_state(self, instance_id: str) -> str:
-        """Where Auto Scaling is taking a member of a group.
-
-        https://docs.aws.amazon.com/autoscaling/ec2/userguide/retrieving-target-lifecycle-state-through-imds.html
-        """
-        members = self._autoscaling.describe_auto_scaling_instances(InstanceIds=[instance_id])["AutoScalingInstances"]
-        stays = members and not members[0]["LifecycleState"].startswith("Terminating")
-        return "InService" if stays else "Terminated"
 
     def _role(self, instance_id: str) -> _Tree | None:
         associated = self._ec2.describe_iam_instance_profile_associations(
@@ -213,14 +194,30 @@ class _Server(ThreadingHTTPServer):
     def read(self, address: str, path: str) -> bytes | None:
         """Return what a host reads at a path: a value, or the names below it."""
         root = _ROOT.fullmatch(path)
-        node: _Leaf | _Tree | None = self._instances.tree(address) if root else None
-        for name in filter(None, root[1].split("/") if root else []):
+        names = list(filter(None, root[1].split("/"))) if root else []
+        node: _Leaf | _Tree | None = self._tree(address, names) if root else None
+        for name in names:
             node = node.get(name) if isinstance(node, dict) else None
         if isinstance(node, dict):
             return "\n".join(f"{name}/" if isinstance(below, dict) else name for name, below in node.items()).encode()
         if callable(node):
             node = node()
         return node.encode() if isinstance(node, str) else node
+
+    def _tree(self, address: str, names: list[str]) -> _Tree | None:
+        """Everything for a host; of what is on the notice board that alone, without a question to the AWS API."""
+        posted = noticeboard.read(address)
+        board: _Tree = {}
+        for path, answer in noticeboard.notices(posted, faults.read()).items() if posted else ():
+            *folders, name = path.split("/")
+            below: Any = board
+            for folder in folders:
+                below = below.setdefault(folder, {})
+            below[name] = answer
+        if names[:1] == ["meta-data"] and names[1:2] and names[1] in noticeboard.POSTED:
+            return {"meta-data": board}
+        tree = self._instances.tree(address)
+        return tree and {**tree, "meta-data": {**tree["meta-data"], **board}}  # type: ignore[dict-item]
 
 
 def _identity(account: str, instance: dict[str, Any]) -> str:

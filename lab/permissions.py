@@ -17,6 +17,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
+from moto.autoscaling.models import autoscaling_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.iam.models import IAMBackend, iam_backends
@@ -194,13 +195,24 @@ def _needed(environ: Environ, scope: re.Match[str]) -> Needed:
     if service == "ssm" and "Name" in parameters:
         resource = f"arn:aws:ssm:{here}:parameter/{parameters['Name'].lstrip('/')}"
     elif service == "autoscaling" and "AutoScalingGroupName" in parameters:
-        group = parameters["AutoScalingGroupName"]
-        resource = f"arn:aws:autoscaling:{here}:autoScalingGroup:{group}-id:autoScalingGroupName/{group}"
+        resource = _arn(here, parameters["AutoScalingGroupName"])
+    elif service == "autoscaling" and (group := _group_of(scope["region"], parameters.get("InstanceId"))):
+        resource = _arn(here, group)
     elif _TAKE_NO_RESOURCE.fullmatch(full):
         resource = "*"
     else:
         resource = f"arn:aws:{service}:{here}:unknown"  # Only a policy for everything allows it.
     return Needed(full, resource)
+
+
+def _arn(here: str, group: str) -> str:
+    return f"arn:aws:autoscaling:{here}:autoScalingGroup:{group}-id:autoScalingGroupName/{group}"
+
+
+def _group_of(region: str, instance_id: str | None) -> str | None:
+    """The group that a call is about which names a member alone."""
+    members = autoscaling_backends[DEFAULT_ACCOUNT_ID][region].describe_auto_scaling_instances([instance_id or ""])
+    return next((member.auto_scaling_group_name for member in members), None)
 
 
 def _allowed(role_name: str, wanted: Needed) -> bool:

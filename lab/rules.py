@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from moto.autoscaling.exceptions import ValidationError
 from moto.autoscaling.models import autoscaling_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ec2.models import ec2_backends
@@ -25,7 +26,7 @@ from .refusals import RefusedError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from moto.autoscaling.models import FakeAutoScalingGroup
+    from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup, InstanceState
     from moto.ec2.models import EC2Backend
 
     from .service_models import Call
@@ -43,6 +44,10 @@ TRUST_POLICY_CHARACTERS = 2048
 BUCKET_POLICY_BYTES = 20 * 1024
 PARAMETER_BYTES = 4096
 LOWEST_SPOT_PRICE = 0.001
+GP3_IOPS = (3_000, 80_000)
+GP3_IOPS_PER_GIB = 500
+GP3_THROUGHPUT_MIBPS = (125, 2_000)
+GP3_MIBPS_PER_IOPS = 0.25
 SPOT_STRATEGIES = {"lowest-price", "capacity-optimized", "capacity-optimized-prioritized", "price-capacity-optimized"}
 HEALTH_CHECKS = {"EC2", "EBS", "ELB", "VPC_LATTICE"}
 MISSING_DATA = {"breaching", "notBreaching", "ignore", "missing"}
@@ -123,6 +128,20 @@ def _members(call: Call) -> str | None:
 def _group(call: Call) -> FakeAutoScalingGroup | None:
     groups = autoscaling_backends[DEFAULT_ACCOUNT_ID][call.region].autoscaling_groups
     return groups.get(call.arguments["AutoScalingGroupName"])
+
+
+def managed(backend: AutoScalingBackend, instance_id: str) -> tuple[FakeAutoScalingGroup, InstanceState]:
+    """The group that has an instance, and the instance as its member.
+
+    Raises:
+        ValidationError: none has it.
+    """
+    for group in backend.autoscaling_groups.values():
+        for member in group.instance_states:
+            if member.instance.id == instance_id:
+                return group, member
+    message = f"Instance Id not found - No managed instance found for instance ID: {instance_id}"
+    raise ValidationError(message)
 
 
 def _overrides(call: Call) -> str | None:
@@ -210,6 +229,27 @@ def _hop_limit(call: Call) -> str | None:
     options = call.arguments.get("LaunchTemplateData", call.arguments).get("MetadataOptions", {})
     hops = options.get("HttpPutResponseHopLimit", 1)
     return None if 1 <= hops <= 64 else f"HttpPutResponseHopLimit must be between 1 and 64, got {hops}"
+
+
+def _gp3(call: Call) -> str | None:
+    """The messages are EC2's own."""
+    for mapping in call.arguments.get("LaunchTemplateData", call.arguments).get("BlockDeviceMappings", []):
+        volume = mapping.get("Ebs", {})
+        if volume.get("VolumeType") != "gp3":
+            continue
+        iops, throughput = volume.get("Iops", GP3_IOPS[0]), volume.get("Throughput", GP3_THROUGHPUT_MIBPS[0])
+        if not GP3_IOPS[0] <= iops <= GP3_IOPS[1]:
+            return f"Volume iops of {iops} is not between {GP3_IOPS[0]} and {GP3_IOPS[1]}, as gp3 has it"
+        if not GP3_THROUGHPUT_MIBPS[0] <= throughput <= GP3_THROUGHPUT_MIBPS[1]:
+            least, most = GP3_THROUGHPUT_MIBPS
+            return f"Throughput of {throughput} MiBps is not between {least} and {most}, as gp3 has it"
+        if iops > GP3_IOPS[0] and iops > volume.get("VolumeSize", iops) * GP3_IOPS_PER_GIB:
+            ratio = iops / volume["VolumeSize"]
+            return f"Iops to volume size ratio of {ratio:f} is too high; maximum is {GP3_IOPS_PER_GIB} IOPS per GiB"
+        if throughput > iops * GP3_MIBPS_PER_IOPS:
+            ratio = throughput / iops
+            return f"Throughput (MiBps) to iops ratio of {ratio:f} is too high; maximum is {GP3_MIBPS_PER_IOPS:f}"
+    return None
 
 
 def _page_size(call: Call) -> str | None:
@@ -555,6 +595,19 @@ RULES: tuple[Rule, ...] = (
         code="InvalidParameterValue",
         broken=_hop_limit,
         test=f"{_UNIT}test_more_hops_than_64_are_refused",
+    ),
+    Rule(
+        calls=("ec2:RunInstances", *_TEMPLATE_CALLS),
+        argument="BlockDeviceMappings[].Ebs",
+        words=(
+            f"have {GP3_IOPS[0]} to {GP3_IOPS[1]} `Iops` and no more than {GP3_IOPS_PER_GIB} for each GiB, "
+            f"{GP3_THROUGHPUT_MIBPS[0]} to {GP3_THROUGHPUT_MIBPS[1]} `Throughput` and no more than a quarter of "
+            "`Iops`, if it is gp3 (of a template EC2 says so when it launches)"
+        ),
+        page="https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html",
+        code="InvalidParameterValue",
+        broken=_gp3,
+        test=f"{_UNIT}test_a_volume_that_gp3_is_not_is_refused",
     ),
     Rule(
         calls=("autoscaling:DescribeScalingActivities", "autoscaling:DescribeAutoScalingGroups"),

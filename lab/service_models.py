@@ -43,6 +43,8 @@ _MISSING = "be there"
 _UNITS = {"string": "characters", "blob": "bytes", "list": "elements", "map": "entries"}
 _NUMBERS = {"integer", "long", "float", "double"}
 _SHOWN_WORDS = 8
+_PLAIN = re.compile(r"(\[\]|\{\})+$")
+"""What a path has behind a name, for each element of a list, and for each entry of a map."""
 _SURROGATES = r"\uD800\uDC00-\uDBFF\uDFFF"
 """How the models write, in Java's way, the characters from U+10000 on."""
 
@@ -98,7 +100,7 @@ class ServiceModels:
         return self._app(environ, respond)
 
     def _note(self, caller: str, call: Call) -> None:
-        arguments = sorted(set(paths(call.arguments)))
+        arguments = sorted(set(paths(call.input, call.arguments))) if call.input else []
         line = json.dumps({"by": caller, "service": call.service, "operation": call.operation, "arguments": arguments})
         if line not in self._logged:
             self._logged.add(line)
@@ -204,14 +206,17 @@ def _members(shape: Shape, value: Any, path: str) -> Iterator[tuple[Shape, Any, 
         yield from ((shape.value, member, f"{path}{{}}") for member in value.values())
 
 
-def paths(value: Any, path: str = "") -> Iterator[str]:
-    """The path of each argument that holds a value, such as `Filters[].Name`."""
-    if isinstance(value, dict):
+def paths(shape: Shape, value: Any, path: str = "") -> Iterator[str]:
+    """The path of each argument that holds a value, such as `Filters[].Name`, or `Metadata{}` whatever the key."""
+    if shape.type_name == "structure":
         for name, member in value.items():
-            yield from paths(member, _below(path, name))
-    elif isinstance(value, list):
+            yield from paths(shape.members[name], member, _below(path, name))
+    elif shape.type_name == "list":
         for member in value:
-            yield from paths(member, f"{path}[]")
+            yield from paths(shape.member, member, f"{path}[]")
+    elif shape.type_name == "map":
+        for member in value.values():
+            yield from paths(shape.value, member, f"{path}{{}}")
     else:
         yield path
 
@@ -234,20 +239,24 @@ def prose(operation: str, argument: str) -> str:
     """What the model's own documentation says of an argument."""
     service, name = operation.split(":")
     shape, said = get_service_model(service).operation_model(name).input_shape, ""
-    for part in argument.split(".") if shape else []:
-        shape = shape.members[part.removesuffix("[]").removesuffix("{}")]
+    for name in argument.split(".") if shape else []:
+        shape = shape.members[_PLAIN.sub("", name)]
         said = shape.documentation or said
-        while shape.type_name == "list":
-            shape = shape.member
+        shape = _in(shape)
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", said)).strip()
 
 
 def _at(shape: Shape, path: str) -> Shape:
     """The shape of what is at a path, such as that of `Filters[].Name`."""
     for name in path.split("."):
-        shape = shape.members[name.removesuffix("[]").removesuffix("{}")]
-        while shape.type_name == "list":
-            shape = shape.member
+        shape = _in(shape.members[_PLAIN.sub("", name)])
+    return shape
+
+
+def _in(shape: Shape) -> Shape:
+    """The shape of what lists and maps have in them in the end."""
+    while shape.type_name in {"list", "map"}:
+        shape = shape.member if shape.type_name == "list" else shape.value
     return shape
 
 

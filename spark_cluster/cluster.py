@@ -23,7 +23,7 @@ from spark_cluster.network import ClusterNetwork, PrivateZone, master_ui_url, ma
 from spark_cluster.node import NodeCommon, node_name
 from spark_cluster.parameters import PLACEHOLDER, NodeParameter, spark_secret_parameter_name
 from spark_cluster.required_version import RequiredVersion
-from spark_cluster.s3a import S3a, jars_of
+from spark_cluster.s3a import S3a, jars_of, warn_without_fallback
 from spark_cluster.scaling import Cpu, Prepared, Scaling
 from spark_cluster.settings import MasterSettings, NodeSettings, WorkerSettings, executor_cores
 from spark_cluster.setup_script import SetupScript
@@ -34,7 +34,8 @@ from spark_cluster.workers import (
     TERMINATION_HOOK_NAME,
     WorkerFleet,
     Workers,
-    grant_complete_launch,
+    grant_complete_hooks,
+    grant_take_workers_out,
     group_arn,
     group_name,
 )
@@ -346,6 +347,7 @@ class SparkCluster(Construct):
         self.setup_script = SetupScript(self, "setup_script", script=setup_script, storage=self.storage)
         self.group_name = group_name(name)
         jars = jars_of(self, s3a, distribution)
+        warn_without_fallback(self, jars, defaults)
         settings = NodeSettings(
             region=self.location.region,
             bucket=self.storage.bucket_name,
@@ -481,11 +483,12 @@ class SparkCluster(Construct):
     def grant_submit(self, grantee: Grantee, *, security_group_id: str) -> None:
         """Let a program outside the cluster submit applications in client mode, its driver on its own host.
 
-        The role may read the secret of `spark.authenticate`, and write event logs into the bucket. The ports of the
-        master and the executors open to `security_group_id`, and that group gets a rule for the nodes' connections back
-        to the driver, which must be pinned: `spark.driver.port=40000`, `spark.driver.blockManager.port=40040`,
-        `spark.blockManager.port=40100` (docs/submitting.md, "From a scheduler"). Any number of roles may be behind a
-        group, and a role behind any number of groups.
+        The role may read the secret of `spark.authenticate`, write event logs into the bucket, and delete in
+        `fallback/` what its applications left there. The ports of the master and the executors open to
+        `security_group_id`, and that group gets a rule for the nodes' connections back to the driver, which must be
+        pinned: `spark.driver.port=40000`, `spark.driver.blockManager.port=40040`, `spark.blockManager.port=40100`
+        (docs/submitting.md, "From a scheduler"). Any number of roles may be behind a group, and a role behind any
+        number of groups.
 
         Args:
             grantee: the program's role: an `IamRole`, a role's name, a `CallerRole`, or another cluster's role.
@@ -497,6 +500,7 @@ class SparkCluster(Construct):
         checks.prefixed("security_group_id", security_group_id, "sg-")
         self._grants.give_submit(grantee, self.spark_secret.address, self.network.submit_rules, security_group_id)
         self.storage.address.grant_keep_event_logs(self._grants, grantee)
+        self.storage.address.grant_clear_fallback(self._grants, grantee)
 
     def _grant(self, name: str, distribution: SparkDistribution) -> None:
         self.master_role.allow("spark_secret", *self.spark_secret.address.allow_fill())
@@ -507,7 +511,8 @@ class SparkCluster(Construct):
             *("ec2:DescribeInstances", "ec2:DescribeInstanceTypes"),
         )
         self.master_role.allow("watch_workers", Allow(watch, ("*",)))
-        grant_complete_launch(self.worker_role, name=name, location=self.location)
+        grant_complete_hooks(self.worker_role, name=name, location=self.location)
+        grant_take_workers_out(self.master_role, name=name, location=self.location)
         if distribution.archive and distribution.archive.s3_object:
             archive = self.location.s3_arn(distribution.archive.s3_object)
             for role in (self.master_role, self.worker_role):

@@ -152,3 +152,4 @@ class ExistingCluster(Construct):
         checks.prefixed("security_group_id", security_group_id, "sg-")
         self._grants.give_submit(grantee, self._secret, self._submit_rules, security_group_id)
         self._bucket.grant_keep_event_logs(self._grants, grantee)
+        self._bucket.grant_clear_fallback(self._grants, grantee)

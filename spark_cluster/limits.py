@@ -27,6 +27,18 @@ SMALLEST_ROOT_VOLUME_GIB = 16
 LARGEST_GP3_VOLUME_GIB = 65_536
 """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_EbsBlockDevice.html (VolumeSize; 16,384 until 2025)"""
 
+SMALLEST_GP3_IOPS = 3_000
+LARGEST_GP3_IOPS = 80_000
+GP3_IOPS_PER_GIB = 500
+"""What gp3 has at any size, and what it takes at most (16,000 until 2025).
+https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html#gp3-performance"""
+
+SMALLEST_GP3_THROUGHPUT_MIBPS = 125
+LARGEST_GP3_THROUGHPUT_MIBPS = 2_000
+GP3_IOPS_PER_MIBPS = 4
+"""What gp3 has at any size, what it takes at most (1,000 until 2025), and how many IOPS each MiB/s of it wants.
+https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html#gp3-performance"""
+
 KEY_PAIR_NAME_CHARACTERS = 255
 """ASCII. https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateKeyPair.html"""
 

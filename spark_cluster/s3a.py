@@ -17,6 +17,8 @@ from spark_cluster.spark_release import SparkDistribution
 MAVEN_CENTRAL = "https://repo.maven.apache.org/maven2"
 """https://central.sonatype.org/consume/"""
 
+FALLBACK_PATH = "spark.storage.decommission.fallbackStorage.path"
+
 _REPOSITORY = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~%-]+)*")
 
 _TABLE: Mapping[str, Any] = json.loads(
@@ -116,3 +118,13 @@ def jars_of(cluster: Construct, chosen: S3a | None, distribution: SparkDistribut
         "s3a=s3a.On(), with which a node takes those for the Hadoop that it finds, or s3a=s3a.Off()"
     )
     return Off().jars(distribution)
+
+
+def warn_without_fallback(cluster: Construct, jars: Jars, spark_defaults: Mapping[str, str]) -> None:
+    """Say what S3A is missed for by who may not think of it; not if the caller names another place."""
+    if jars.sdk or FALLBACK_PATH in spark_defaults:
+        return
+    Annotations.of(cluster).add_warning(
+        "without S3A there is no fallback storage: what executors of a worker that leaves hold goes to other workers, "
+        f"or is computed again if there are none; choose s3a=s3a.On(), or give spark_defaults a {FALLBACK_PATH}"
+    )

@@ -51,6 +51,12 @@ SWITCH = _one_of("true", "false")
 COUNT = _whole(1)
 LONG_COUNT = _whole(1, 10**15)
 NUMBER = _whole(0)
+MILLISECONDS = Form(
+    # With a unit no executor that is told to leave moves anything, and nothing but its own log says so.
+    "be a whole number of milliseconds without a unit, such as '10000'",
+    lambda text: _is_within(text, 1, limits.API_INTEGER),
+)
+FOLDER = Form("end with '/', as in 's3a://bucket/folder/'", lambda text: text.endswith("/"))
 PORT = Form(
     f"be 0 or a port from {limits.LOWEST_SPARK_PORT} to {limits.HIGHEST_PORT}, as text",
     lambda text: text == "0" or _is_within(text, limits.LOWEST_SPARK_PORT, limits.HIGHEST_PORT),
@@ -83,6 +89,8 @@ FORMS: Mapping[str, Form] = MappingProxyType(
                 "spark.shuffle.service.enabled",
                 "spark.speculation",
                 "spark.storage.decommission.enabled",
+                "spark.stage.ignoreDecommissionFetchFailure",
+                "spark.storage.decommission.fallbackStorage.cleanUp",
                 "spark.storage.decommission.rddBlocks.enabled",
                 "spark.storage.decommission.shuffleBlocks.enabled",
                 "spark.ui.enabled",
@@ -101,6 +109,8 @@ FORMS: Mapping[str, Form] = MappingProxyType(
                 "spark.dynamicAllocation.maxExecutors",
                 "spark.executor.cores",
                 "spark.sql.shuffle.partitions",
+                "spark.stage.maxConsecutiveAttempts",
+                "spark.storage.decommission.shuffleBlocks.maxThreads",
                 "spark.task.cpus",
                 "spark.task.maxFailures",
             ),
@@ -123,6 +133,9 @@ FORMS: Mapping[str, Form] = MappingProxyType(
                 "spark.dynamicAllocation.minExecutors",
                 "spark.executor.instances",
                 "spark.port.maxRetries",
+                "spark.scheduler.maxRetainedRemovedDecommissionExecutors",
+                "spark.scheduler.maxRetainedUnknownDecommissionExecutors",
+                "spark.storage.decommission.maxReplicationFailuresPerBlock",
             ),
             NUMBER,
         ),
@@ -137,6 +150,8 @@ FORMS: Mapping[str, Form] = MappingProxyType(
                 "spark.dynamicAllocation.executorIdleTimeout",
                 "spark.dynamicAllocation.schedulerBacklogTimeout",
                 "spark.dynamicAllocation.shuffleTracking.timeout",
+                "spark.executor.decommission.forceKillTimeout",
+                "spark.executor.decommission.killInterval",
                 "spark.executor.heartbeatInterval",
                 "spark.locality.wait",
                 "spark.network.timeout",
@@ -152,10 +167,13 @@ FORMS: Mapping[str, Form] = MappingProxyType(
                 "spark.executor.memoryOverhead",
                 "spark.executor.pyspark.memory",
                 "spark.memory.offHeap.size",
+                "spark.storage.decommission.shuffleBlocks.maxDiskSize",
             ),
             SIZE,
         ),
         **dict.fromkeys(("spark.driver.memory", "spark.executor.memory"), HEAP),
+        "spark.storage.cachedPeersTtl": MILLISECONDS,
+        "spark.storage.decommission.fallbackStorage.path": FOLDER,
         "spark.driver.extraJavaOptions": JVM_OPTIONS,
         "spark.executor.extraJavaOptions": EXECUTOR_JVM_OPTIONS,
         "spark.executor.logs.rolling.strategy": _one_of("", "size", "time"),

@@ -44,11 +44,17 @@ BOOT_LOGS_PREFIX = "boot-logs"
 EVENT_LOGS_PREFIX = "spark-events"
 LOGS_PREFIX = "logs"
 DAEMON_LOGS_PREFIX = f"{LOGS_PREFIX}/daemons"
+DRAINS_PREFIX = f"{LOGS_PREFIX}/drains"
+FALLBACK_PREFIX = "fallback"
 NONCURRENT_VERSION_DAYS = 7
 LOG_RETENTION_DAYS = 30
 INCOMPLETE_UPLOAD_DAYS = 3
 INCOMPLETE_DATA_UPLOAD_DAYS = 14
 """S3A's committers complete a job's uploads at its end: those of a job that still runs must not be taken for lost."""
+FALLBACK_DAYS = 7
+"""Of what a driver left that did not come to its end. An application that still needs it then computes it again."""
+FALLBACK_UPLOAD_DAYS = 1
+"""No worker takes longer to leave."""
 
 STATEMENT_KEYS = ("Sid", "Effect", "Principal or NotPrincipal", "Action or NotAction", "Resource or NotResource")
 
@@ -94,6 +100,18 @@ class BucketAddress:
     def allow_event_logs(self) -> list[Allow]:
         """Statements that allow to keep event logs: S3A also copies and deletes what a driver names anew at its end."""
         return [*self.allow({EVENT_LOGS_PREFIX: (*_READ, *_WRITE)}), self._look_at(EVENT_LOGS_PREFIX)]
+
+    def grant_clear_fallback(self, grants: Grants, grantee: Grantee) -> None:
+        """Let a role delete what executors of its drivers put into `fallback/`."""
+        grants.give(grantee, "fallback", *self.allow_clear_fallback())
+
+    def allow_clear_fallback(self) -> list[Allow]:
+        """Statements that allow to delete in `fallback/`: S3A also writes the mark of a folder that it leaves empty."""
+        return [*self.allow({FALLBACK_PREFIX: (*_READ, *_WRITE)}), self._look_at(FALLBACK_PREFIX)]
+
+    def allow_use_fallback(self) -> list[Allow]:
+        """Statements that allow to write and to read there, and to delete nothing: drivers do, at their end."""
+        return [*self.allow({FALLBACK_PREFIX: (*_READ, *_PUT)}), self._look_at(FALLBACK_PREFIX)]
 
     def allow(self, actions: Mapping[str, Sequence[str]], on_bucket: Sequence[str] = _LIST) -> list[Allow]:
         """Statements that allow `on_bucket`, and what `actions` has for each prefix on what is below that."""
@@ -156,10 +174,12 @@ class ClusterStorage(Construct):
             name: the cluster's name; the bucket's name begins with `<name>-spark-`, as bucket names are global.
             location: where it is made.
             grants: what the cluster grants.
-            master_role: reads `artifacts/`, adds to `artifacts/spark/`, reads and writes `data/` and `spark-events/`.
-            worker_role: reads `artifacts/`, reads and writes `data/`. The bucket's own policy denies either role the
-                rest of `artifacts/`, because every node runs what lies there, and this one `spark-events/`, which the
-                history server reads. Both add to `logs/`, the master its daemons' own alone; neither deletes there.
+            master_role: reads `artifacts/`, adds to `artifacts/spark/`, reads and writes `data/`, `spark-events/` and
+                `fallback/`, reads `logs/drains/`.
+            worker_role: reads `artifacts/`, reads and writes `data/`, and reads and adds to `fallback/`. The bucket's
+                own policy denies either role the rest of `artifacts/`, because every node runs what lies there, and
+                this one `spark-events/`, which the history server reads. Both add to `logs/`, the master its daemons'
+                own alone; neither deletes there.
             kms_key_arn: the key of new objects. `None`: S3's own AES-256.
             force_destroy: whether destroying the bucket deletes the objects in it.
             log_retention_days: how long logs stay in it.
@@ -204,8 +224,11 @@ class ClusterStorage(Construct):
         master_role.allow("event_logs", *self.address.allow_event_logs())
         master_role.allow("boot_logs", *self.address.allow({BOOT_LOGS_PREFIX: (*_READ, "s3:PutObject")}))
         worker_role.allow("boot_logs", *self.address.allow({BOOT_LOGS_PREFIX: ("s3:PutObject",)}))
-        master_role.allow("logs", *self.address.allow({DAEMON_LOGS_PREFIX: ("s3:PutObject",)}))
+        master_role.allow("logs", *self.address.allow({DAEMON_LOGS_PREFIX: ("s3:PutObject",), DRAINS_PREFIX: _READ}))
         worker_role.allow("logs", *self.address.allow({LOGS_PREFIX: ("s3:PutObject",)}))
+        # Without S3A, too: Spark may have jars of its own for it, and be told of this place by its owner.
+        master_role.allow("fallback", *self.address.allow_clear_fallback())
+        worker_role.allow("fallback", *self.address.allow_use_fallback())
 
     def grant_read_data(self, grantee: Grantee) -> None:
         """Let a role list the bucket and read `data/`.
@@ -402,6 +425,15 @@ def _lifecycle_rules(log_retention_days: checks.Whole) -> list[S3BucketLifecycle
                 ("event-logs", EVENT_LOGS_PREFIX, [_noncurrent(1)]),
                 ("logs", LOGS_PREFIX, None),
             )
+        ),
+        S3BucketLifecycleConfigurationRule(
+            id="fallback",
+            status="Enabled",
+            filter=_below(FALLBACK_PREFIX),
+            expiration=[S3BucketLifecycleConfigurationRuleExpiration(days=FALLBACK_DAYS)],
+            # What a driver deletes at its end becomes one.
+            noncurrent_version_expiration=[_noncurrent(1)],
+            abort_incomplete_multipart_upload=_abort_after(FALLBACK_UPLOAD_DAYS),
         ),
     ]
 

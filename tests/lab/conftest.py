@@ -82,6 +82,13 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
             lab.end()
 
 
+@pytest.fixture(autouse=True)
+def spared() -> Iterator[None]:
+    """What a test interrupts or recommends to replace is of that test."""
+    yield
+    faults.forget_interruptions()
+
+
 @pytest.fixture(scope="session")
 def private_key(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A caller's own private key."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
 import time
 import urllib.parse
 import urllib.request
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -94,9 +96,10 @@ def test_metadata_needs_a_token_and_tells_each_host_of_itself(demo: Cluster) -> 
     assert metadata(worker, "meta-data/spot/instance-action").endswith("404")
     notice = '{"action": "terminate", "time": "2030-01-01T00:00:00Z"}'
     with faults.injected(notices={worker.instance_id: {"spot/instance-action": notice}}):
-        time.sleep(2)
         assert metadata(worker, "meta-data/spot/instance-action") == f"{notice}200"
         assert metadata(demo.master(), "meta-data/spot/instance-action").endswith("404")
+        assert "spot/" in metadata(worker, "meta-data/")
+    assert metadata(demo.master(), "meta-data/autoscaling/target-lifecycle-state").endswith("404")
 
 
 def test_name_that_was_asked_for_too_early_stays_unknown(lab: Lab, demo: Cluster) -> None:
@@ -140,30 +143,16 @@ def test_refresh_that_skips_workers_is_refused_where_the_template_names_a_parame
 
 
 def test_refresh_with_a_maximum_launches_a_member_before_it_ends_one(held: Any) -> None:
-    hook = {"AutoScalingGroupName": GROUP, "LifecycleHookName": "hold"}
-
-    def in_service() -> set[str]:
-        return {name for name, state in states(held).items() if state == "InService"}
-
-    def let_in(count: int) -> set[str]:
-        """Complete so many held launches, and return which."""
-        until(lambda: list(states(held).values()).count("Pending:Wait") == count, 60, "launches are held")
-        waiting = {name for name, state in states(held).items() if state == "Pending:Wait"}
-        for name in waiting:
-            held.complete_lifecycle_action(**hook, InstanceId=name, LifecycleActionResult="CONTINUE")
-        until(lambda: waiting <= in_service(), 10, "completed launches are in service")
-        return waiting
-
-    old = let_in(2)
+    old = let_in(held, 2)
     with pytest.raises(held.exceptions.ClientError, match="MinHealthyPercentage"):
         held.start_instance_refresh(AutoScalingGroupName=GROUP, Preferences={"MaxHealthyPercentage": 110})
     percentages = {"MinHealthyPercentage": 100, "MaxHealthyPercentage": 110}
     held.start_instance_refresh(AutoScalingGroupName=GROUP, Preferences=percentages)
     until(lambda: len(states(held)) == 3, 10, "a third member is launched")
-    assert in_service() == old
-    new = let_in(1)
-    until(lambda: len(in_service() & old) == 1, 10, "one of the old is ended for it")
-    new |= let_in(1)
+    assert in_service(held) == old
+    new = let_in(held, 1)
+    until(lambda: len(in_service(held) & old) == 1, 10, "one of the old is ended for it")
+    new |= let_in(held, 1)
     until(lambda: set(states(held)) == new, 60, "both are replaced")
     (refresh,) = held.describe_instance_refreshes(AutoScalingGroupName=GROUP)["InstanceRefreshes"]
     assert refresh["Status"] == "Successful"
@@ -217,6 +206,51 @@ def states(client: Any) -> dict[str, str]:
     """The members' states."""
     (group,) = client.describe_auto_scaling_groups(AutoScalingGroupNames=[GROUP])["AutoScalingGroups"]
     return {member["InstanceId"]: member["LifecycleState"] for member in group["Instances"]}
+
+
+def in_service(client: Any) -> set[str]:
+    """The members in service."""
+    return {name for name, state in states(client).items() if state == "InService"}
+
+
+def let_in(client: Any, count: int) -> set[str]:
+    """Complete so many held launches, and return which."""
+    hook = {"AutoScalingGroupName": GROUP, "LifecycleHookName": "hold"}
+    until(lambda: list(states(client).values()).count("Pending:Wait") == count, 60, "launches are held")
+    waiting = {name for name, state in states(client).items() if state == "Pending:Wait"}
+    for name in waiting:
+        client.complete_lifecycle_action(**hook, InstanceId=name, LifecycleActionResult="CONTINUE")
+    until(lambda: waiting <= in_service(client), 10, "completed launches are in service")
+    return waiting
+
+
+def test_interrupted_host_has_notice_and_loses_its_power_whatever_its_hook_says(held: Any) -> None:
+    leaving, staying = sorted(let_in(held, 2))
+    host = Host(leaving)
+    held.update_auto_scaling_group(AutoScalingGroupName=GROUP, CapacityRebalance=True)
+    held.put_lifecycle_hook(
+        AutoScalingGroupName=GROUP,
+        LifecycleHookName="drained",
+        LifecycleTransition="autoscaling:EC2_INSTANCE_TERMINATING",
+        HeartbeatTimeout=600,
+        DefaultResult="CONTINUE",
+    )
+    at = time.time() + 20
+    faults.interrupt(leaving, 20)
+    until(lambda: states(held)[leaving] == "Terminating:Wait", 5, "it leaves by its hook")
+    until(lambda: len(states(held)) == 3, 5, "another is launched at once")
+    notice = json.loads(metadata(host, "meta-data/spot/instance-action").removesuffix("200"))
+    assert notice["action"] == "terminate"
+    assert abs(datetime.fromisoformat(notice["time"]).timestamp() - at) < 2
+    assert metadata(host, "meta-data/autoscaling/target-lifecycle-state") == "Terminated200"
+    assert metadata(Host(staying), "meta-data/spot/instance-action").endswith("404")
+    until(lambda: host.first_process is None, 25, "its power is cut")
+    assert -1 < time.time() - at < 3
+    until(lambda: leaving not in states(held), 5, "the group has it no longer")
+    assert "Reached target" in host.console
+    assert "Powering off" not in host.console
+    let_in(held, 1)
+    held.delete_lifecycle_hook(AutoScalingGroupName=GROUP, LifecycleHookName="drained")
 
 
 @pytest.mark.long

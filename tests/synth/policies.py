@@ -42,6 +42,15 @@ def event_logs(bucket: str) -> list[dict[str, Any]]:
     ]
 
 
+def fallback(bucket: str) -> list[dict[str, Any]]:
+    """What who clears the fallback storage of its applications may do; S3A leaves the mark of an empty folder."""
+    return [
+        allow(LIST, bucket),
+        allow(READ_WRITE, f"{bucket}/fallback/*"),
+        allow(["s3:GetObject"], f"{bucket}/fallback"),
+    ]
+
+
 def read_data(bucket: str) -> list[dict[str, object]]:
     """Statements by which a role may list a bucket, and read its data."""
     read = ["s3:GetObject"]

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 EXAMPLES = 10
 """Values that hypothesis makes for each argument, besides those that stand here."""
 
-LAST = "boot_timeout_seconds"
+LAST = "drain_timeout_seconds"
 WRONG: dict[str, Any] = {LAST: -1}
 """The argument that is checked last."""
 
@@ -566,9 +566,10 @@ TAKES = {
     },
     "list": {"cluster": "subnet_ids no_proxy security_group_ids"},
     "number": {
-        "cluster": "boot_timeout_seconds log_retention_days",
+        "cluster": "boot_timeout_seconds drain_timeout_seconds log_retention_days",
         "Master": "root_volume_gib",
-        "Workers": "min_size max_size desired_size on_demand_base_capacity root_volume_gib",
+        "Workers": "min_size max_size desired_size on_demand_base_capacity root_volume_gib "
+        "root_volume_throughput_mibps root_volume_iops",
         "SparkConnect": "cores_max",
         "scaling.Cpu": "scale_out_above_percent scale_out_workers scale_in_below_percent scale_in_workers "
         "evaluation_periods cooldown_seconds",
@@ -675,6 +676,7 @@ def test_a_conditional_is_one_operand_wherever_it_stands(things: Things) -> None
         bucket_kms_key_arn=Token.as_string(either("arn:a", "arn:b")),
         volume_kms_key_arn=Token.as_string(either("arn:a", "arn:b")),
         boot_timeout_seconds=Token.as_number(either(600, 900)),
+        drain_timeout_seconds=Token.as_number(either(60, 90)),
         scaling=scaling.Cpu(scale_in_workers=Token.as_number(either(1, 2))),
     )
     operator = r"(==|!=|\|\||&&|[-+<>])"

@@ -51,7 +51,9 @@ def test_event_logs_are_copied_to_where_the_master_s_role_may_write() -> None:
 
 
 def test_logs_are_put_where_the_nodes_roles_may_write() -> None:
-    assert found(r'^PREFIX = "(logs[\w/-]*)/"') == {storage.LOGS_PREFIX, storage.DAEMON_LOGS_PREFIX}
+    assert found(r'^PREFIX = "(logs[\w/-]*)/"') == {
+        *(storage.LOGS_PREFIX, storage.DAEMON_LOGS_PREFIX, storage.DRAINS_PREFIX),
+    }
     assert found(r"^    \S+ ([\w/]+)/(?:\$arg_appId/\$arg_executorId/)?;$") == {
         *(storage.LOGS_PREFIX, storage.DAEMON_LOGS_PREFIX),
     }, "where the front leads to"

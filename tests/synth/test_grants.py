@@ -83,12 +83,13 @@ def test_any_role_may_be_let_to_write_data_and_to_submit(
     cluster.storage.grant_read_write_data(role)
     cluster.grant_submit(role, security_group_id="sg-9")
     found = Synthesized(stack)
-    data, event_logs, secret = policies_of(found, name)
+    data, event_logs, fallback, secret = policies_of(found, name)
     bucket = bucket_arn(found)
     parameter = f"${{{found.address('aws_ssm_parameter', 'spark_spark_secret_parameter')}.arn}}"
     assert statements(data) == read_write_data(bucket)
     assert statements(secret) == [allow(["ssm:GetParameter"], parameter)]
     assert statements(event_logs) == policies.event_logs(bucket)
+    assert statements(fallback) == policies.fallback(bucket)
 
 
 def test_a_node_of_another_cluster_waits_for_what_its_role_is_granted(
@@ -178,7 +179,7 @@ def test_a_grant_may_be_repeated(stack: TerraformStack, cluster: SparkCluster, k
         cluster.storage.grant_read_data(role)
         cluster.storage.grant_read_write_data(role)
         cluster.grant_submit(role, security_group_id="sg-9")
-    assert len(policies_of(Synthesized(stack), name)) == 4
+    assert len(policies_of(Synthesized(stack), name)) == 5
 
 
 def new_stack(app: App, id: str) -> TerraformStack:
@@ -215,7 +216,7 @@ def test_one_callers_role_may_use_any_number_of_clusters(stack: TerraformStack) 
     assert {body["name_prefix"] for body in policies_of(found, "job-role")} == {
         f"{name}-spark-{grant}-"
         for name in ("one", "two", "three")
-        for grant in ("read_data", "spark_secret", "event_logs")
+        for grant in ("read_data", "spark_secret", "event_logs", "fallback")
     }
     assert len(found.all(INGRESS)) == 3 * (1 + 4)
 
@@ -283,7 +284,7 @@ def test_a_submitter_may_use_the_parameters_key_for_the_secret_alone(stack: Terr
     cluster = SparkCluster(stack, "spark", **REQUIRED, parameter_kms_key_arn=KEY)
     cluster.grant_submit("job-role", security_group_id="sg-9")
     found = Synthesized(stack)
-    _, policy = policies_of(found, "job-role")
+    *_, policy = policies_of(found, "job-role")
     parameter = f"${{{found.address('aws_ssm_parameter', 'spark_spark_secret_parameter')}.arn}}"
     read, use_key = statements(policy)
     assert read == allow(["ssm:GetParameter"], parameter)
@@ -373,7 +374,7 @@ def test_roles_and_groups_of_later_stacks_have_policies_and_rules_in_their_own(t
     assert len(found["platform"]["resource"][INGRESS]) == 1
     for team in ("red", "blue"):
         resources = found[team]["resource"]
-        assert len(resources[POLICY]) == 6
+        assert len(resources[POLICY]) == 8
         assert len(resources[INGRESS]) == 4
         assert len(resources[EGRESS]) == 1
         text = json.dumps(resources)
@@ -441,7 +442,7 @@ def test_grants_on_a_cluster_of_another_program(stack: TerraformStack) -> None:
     about = f"jsondecode({parameter}.insecure_value)"
     granted = {body["name_prefix"]: statements(body) for body in policies_of(found, "${aws_iam_role.job.name}")}
     assert granted.keys() == {
-        f"analytics-spark-{grant}-" for grant in ("read_data", "data", "spark_secret", "event_logs")
+        f"analytics-spark-{grant}-" for grant in ("read_data", "data", "spark_secret", "event_logs", "fallback")
     }
     partition = found.address("data.aws_partition", "analytics_location_partition")
     bucket = f"arn:${{{partition}.partition}}:s3:::${{{about}.bucket_name}}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from spark_cluster import SparkArchive, fleet_key
-from tests.synth.policies import LIST, allow, arn, bucket_arn, event_logs, read_write_data
+from tests.synth.policies import LIST, allow, arn, bucket_arn, event_logs, fallback, read_write_data
 from tests.synth.synthesized import Statements, Synthesized, listed
 
 if TYPE_CHECKING:
@@ -62,6 +62,10 @@ def here(stack: Synthesized, service: str, resource: str) -> str:
     return f"arn:${{{partition}.partition}}:{service}:${{{region}.id}}:${{{account}.account_id}}:{resource}"
 
 
+def group_arn(stack: Synthesized) -> str:
+    return here(stack, "autoscaling", "autoScalingGroup:*:autoScalingGroupName/demo-spark-workers")
+
+
 def all_statements(stack: Synthesized, role: str) -> Statements:
     """What a role may do by its own policies and by the bucket's."""
     own = [statement for policy in stack.policies(role).values() for statement in policy]
@@ -84,6 +88,9 @@ def test_the_masters_policies_are_these_and_no_other(default: Synthesized) -> No
                 "*",
             )
         ],
+        "take_workers_out": [
+            allow(["autoscaling:TerminateInstanceInAutoScalingGroup", "autoscaling:EnterStandby"], group_arn(default))
+        ],
         "spark_secret": [allow(["ssm:GetParameter", "ssm:PutParameter"], parameter_arn(default, "spark_secret"))],
         "fleet_private_key": [
             allow(["ssm:GetParameter", "ssm:PutParameter"], parameter_arn(default, "fleet_key_private"))
@@ -99,22 +106,31 @@ def test_the_masters_policies_are_these_and_no_other(default: Synthesized) -> No
         ],
         "event_logs": event_logs(bucket),
         "boot_logs": [allow(LIST, bucket), allow(["s3:GetObject", "s3:PutObject"], f"{bucket}/boot-logs/*")],
-        "logs": [allow(LIST, bucket), allow(["s3:PutObject"], f"{bucket}/logs/daemons/*")],
+        "logs": [
+            allow(LIST, bucket),
+            allow(["s3:PutObject"], f"{bucket}/logs/daemons/*"),
+            allow(["s3:GetObject"], f"{bucket}/logs/drains/*"),
+        ],
+        "fallback": fallback(bucket),
     }
 
 
 def test_the_workers_policies_are_these_and_no_other(default: Synthesized) -> None:
     bucket = bucket_arn(default)
-    group = here(default, "autoscaling", "autoScalingGroup:*:autoScalingGroupName/demo-spark-workers")
     assert default.policies("worker") == {
         "session_manager": [allow(SESSION_MANAGER, "*")],
-        "complete_launch": [allow(["autoscaling:CompleteLifecycleAction"], group)],
+        "complete_launch": [allow(["autoscaling:CompleteLifecycleAction"], group_arn(default))],
         "spark_secret": [allow(["ssm:GetParameter"], parameter_arn(default, "spark_secret"))],
         "fleet_public_key": [allow(["ssm:GetParameter"], parameter_arn(default, "fleet_key_public"))],
         "data": read_write_data(bucket),
         "artifacts": [allow(LIST, bucket), allow(["s3:GetObject"], f"{bucket}/artifacts/*")],
         "boot_logs": [allow(LIST, bucket), allow(["s3:PutObject"], f"{bucket}/boot-logs/*")],
         "logs": [allow(LIST, bucket), allow(["s3:PutObject"], f"{bucket}/logs/*")],
+        "fallback": [
+            allow(LIST, bucket),
+            allow(["s3:GetObject", *PUT], f"{bucket}/fallback/*"),
+            allow(["s3:GetObject"], f"{bucket}/fallback"),
+        ],
     }
 
 
@@ -148,6 +164,7 @@ def test_keys_of_the_callers_add_their_use_to_the_policies_that_need_it(synthesi
         "data": write,
         "artifacts": write,
         "event_logs": write,
+        "fallback": write,
         "boot_logs": write,
         "logs": write,
         "spark_secret": use_parameter("spark_secret", "kms:Decrypt", "kms:Encrypt"),
@@ -156,6 +173,7 @@ def test_keys_of_the_callers_add_their_use_to_the_policies_that_need_it(synthesi
     assert key_use(stack, "worker") == {
         "data": write,
         "artifacts": use_bucket("kms:Decrypt"),
+        "fallback": write,
         "boot_logs": write,
         "logs": write,
         "spark_secret": use_parameter("spark_secret", "kms:Decrypt"),
@@ -259,7 +277,7 @@ def test_a_worker_never_writes_event_logs_whatever_else_its_role_is_given(defaul
 
 
 @pytest.mark.parametrize("role", ["master", "worker"])
-def test_both_roles_leave_logs_and_neither_reads_or_deletes_one_whatever_else_it_is_given(
+def test_both_roles_leave_logs_and_neither_reads_a_program_s_or_deletes_one_whatever_else_it_is_given(
     default: Synthesized, role: str
 ) -> None:
     may = all_statements(default, role)
@@ -269,9 +287,33 @@ def test_both_roles_leave_logs_and_neither_reads_or_deletes_one_whatever_else_it
     assert may.allow("s3:PutObject", of_executor) == (role == "worker"), "the master has no executors"
     for key in (of_daemons, of_executor):
         assert not may.allow("s3:GetObject", key)
-    for key in (of_daemons, of_executor, f"{bucket_arn(default)}/boot-logs/i-1"):
+    of_drain = f"{bucket_arn(default)}/logs/drains/i-1-20260101T000000Z.json"
+    assert may.allow("s3:PutObject", of_drain) == (role == "worker")
+    assert may.allow("s3:GetObject", of_drain) == (role == "master"), "spark-status"
+    for key in (of_daemons, of_executor, of_drain, f"{bucket_arn(default)}/boot-logs/i-1"):
         for action in ("s3:DeleteObject", "s3:DeleteObjectVersion", "s3:RestoreObject"):
             assert not generous.allow(action, key)
+
+
+def test_workers_use_the_fallback_and_drivers_clear_it(default: Synthesized) -> None:
+    """No driver runs on a worker; what a worker writes anew stays as an earlier version for a day."""
+    block = f"{bucket_arn(default)}/fallback/app-1/0/1234/shuffle_0_1_0.data"
+    for role in ("master", "worker"):
+        may = all_statements(default, role)
+        assert may.allow("s3:GetObject", block)
+        assert may.allow("s3:GetObject", f"{bucket_arn(default)}/fallback"), "S3A asks for a folder as for an object"
+        assert may.allow("s3:PutObject", block)
+        assert may.allow("s3:AbortMultipartUpload", block)
+        assert may.allow("s3:DeleteObject", block) == (role == "master")
+        assert not may.allow("s3:DeleteObjectVersion", block)
+
+
+@pytest.mark.parametrize("action", ["autoscaling:TerminateInstanceInAutoScalingGroup", "autoscaling:EnterStandby"])
+def test_the_master_alone_takes_workers_out_and_of_its_own_group_only(default: Synthesized, action: str) -> None:
+    ours = here(default, "autoscaling", "autoScalingGroup:1234:autoScalingGroupName/demo-spark-workers")
+    assert all_statements(default, "master").allow(action, ours)
+    assert not all_statements(default, "master").allow(action, f"{ours}-2")
+    assert not all_statements(default, "worker").allow(action, ours)
 
 
 def test_the_master_writes_artifacts_and_a_worker_reads_them(default: Synthesized) -> None:
@@ -292,7 +334,7 @@ def test_both_roles_use_data_and_leave_a_boot_log(default: Synthesized, role: st
     assert not may.allow("s3:DeleteObjectVersion", f"{bucket_arn(default)}/data/a")
 
 
-def test_a_worker_completes_launches_of_its_own_group_only(default: Synthesized) -> None:
+def test_a_worker_completes_hooks_of_its_own_group_only(default: Synthesized) -> None:
     worker = all_statements(default, "worker")
     ours = here(default, "autoscaling", "autoScalingGroup:1234:autoScalingGroupName/demo-spark-workers")
     assert worker.allow("autoscaling:CompleteLifecycleAction", ours)

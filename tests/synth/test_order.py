@@ -51,11 +51,13 @@ MASTER_POLICIES = {
         "boot_logs",
         "data",
         "event_logs",
+        "fallback",
         "fleet_private_key",
         "fleet_public_key",
         "logs",
         "session_manager",
         "spark_secret",
+        "take_workers_out",
         "watch_workers",
     )
 }
@@ -66,6 +68,7 @@ WORKER_POLICIES = {
         "boot_logs",
         "complete_launch",
         "data",
+        "fallback",
         "fleet_public_key",
         "logs",
         "session_manager",
@@ -126,6 +129,7 @@ def test_nothing_that_a_node_needs_waits_for_the_group(default: Synthesized) -> 
     graph = default.graph()
     group = default.address(*GROUP)
     assert {plain(address) for address, found in graph.items() if group in found} == {
+        "aws_autoscaling_lifecycle_hook.spark_workers_termination_hook",
         "aws_autoscaling_policy.spark_workers_scaling_scale_in_policy",
         "aws_autoscaling_policy.spark_workers_scaling_scale_out_policy",
         "aws_cloudwatch_metric_alarm.spark_workers_scaling_scale_in_alarm",

@@ -67,6 +67,18 @@ def test_the_sdk_may_stay_whole_and_the_repository_be_another(synthesize: Synthe
 
 def test_nodes_get_none_if_none_are_wanted(synthesize: Synthesize, stack: TerraformStack) -> None:
     assert told(synthesize(s3a=s3a.Off())) == {"hadoop_version": "", "s3a_sdk": "", "maven_url": ""}
+    assert warnings(stack) == [NO_FALLBACK]
+
+
+NO_FALLBACK = (
+    "without S3A there is no fallback storage: what executors of a worker that leaves hold goes to other workers, or "
+    "is computed again if there are none; choose s3a=s3a.On(), or give spark_defaults a "
+    "spark.storage.decommission.fallbackStorage.path"
+)
+
+
+def test_who_has_another_fallback_is_told_nothing(synthesize: Synthesize, stack: TerraformStack) -> None:
+    synthesize(s3a=s3a.Off(), spark_defaults={"spark.storage.decommission.fallbackStorage.path": "file:/mnt/efs/"})
     assert warnings(stack) == []
 
 
@@ -77,17 +89,21 @@ def test_of_an_archive_the_nodes_see_which_hadoop_it_has(synthesize: Synthesize)
 
 def test_a_release_that_is_not_known_gets_none_and_a_warning(synthesize: Synthesize, stack: TerraformStack) -> None:
     assert told(synthesize(spark_version="4.9.0", spark_archive=ARCHIVE))["s3a_sdk"] == ""
-    (warning,) = warnings(stack)
+    warning, of_fallback = warnings(stack)
+    assert of_fallback == NO_FALLBACK
     assert warning.startswith(
         "nodes get no jars for s3a://, since Spark 4.9.0 is not one whose Hadoop is known: choose "
     )
 
 
 @pytest.mark.parametrize("choice", [s3a.On(), s3a.Off()], ids=["on", "off"])
-def test_a_choice_needs_no_warning(synthesize: Synthesize, stack: TerraformStack, choice: s3a.On | s3a.Off) -> None:
+def test_a_choice_needs_no_warning_but_of_what_it_costs(
+    synthesize: Synthesize, stack: TerraformStack, choice: s3a.On | s3a.Off
+) -> None:
     found = told(synthesize(spark_version="4.9.0", spark_archive=ARCHIVE, s3a=choice))
-    assert (found["s3a_sdk"], found["hadoop_version"]) == ("slim" if isinstance(choice, s3a.On) else "", "")
-    assert warnings(stack) == []
+    is_on = isinstance(choice, s3a.On)
+    assert (found["s3a_sdk"], found["hadoop_version"]) == ("slim" if is_on else "", "")
+    assert warnings(stack) == ([] if is_on else [NO_FALLBACK])
 
 
 @pytest.mark.parametrize(

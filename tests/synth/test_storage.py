@@ -135,6 +135,13 @@ def test_old_versions_uploads_that_never_ended_and_logs_go_after_a_while(default
             "expiration": [{"days": 30}],
             "abort_incomplete_multipart_upload": [{"days_after_initiation": 3}],
         },
+        "fallback": {
+            "status": "Enabled",
+            "filter": [{"prefix": "fallback/"}],
+            "expiration": [{"days": 7}],
+            "noncurrent_version_expiration": [{"noncurrent_days": 1}],
+            "abort_incomplete_multipart_upload": [{"days_after_initiation": 1}],
+        },
     }
 
 
@@ -276,6 +283,7 @@ def test_rules_of_ones_own_stand_beside_those_of_the_cluster(stack: TerraformSta
     rules = Synthesized(stack).the("aws_s3_bucket_lifecycle_configuration")["rule"]
     assert [rule["id"] for rule in rules] == [
         *("incomplete-uploads", "incomplete-artifacts", "noncurrent-versions", "boot-logs", "event-logs", "logs"),
+        "fallback",
         *("old-data", "older-data"),
     ]
     assert rules[-1] == {

@@ -244,9 +244,9 @@ def test_what_the_master_is_given(default: Synthesized) -> None:
     }
 
 
-def test_a_worker_is_given_its_hook_and_nothing_of_the_private_key(default: Synthesized) -> None:
+def test_a_worker_is_given_its_hooks_and_nothing_of_the_private_key(default: Synthesized) -> None:
     master, worker = default.settings("master"), default.settings("worker")
-    assert worker.keys() - master.keys() == {"launch_hook"}
+    assert worker.keys() - master.keys() == {"launch_hook", "termination_hook", "drain_timeout_seconds"}
     of_master = {"fleet_private_key_parameter", "parameter_kms_key", "history_server"}
     assert master.keys() - worker.keys() == {*of_master, "connect_parameter", "connect_cores"}
     differ = {key for key in worker.keys() & master.keys() if worker[key] != master[key]}

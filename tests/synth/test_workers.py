@@ -80,8 +80,12 @@ def test_a_new_template_starts_a_rolling_refresh(default: Synthesized) -> None:
     assert body["instance_refresh"]["strategy"] == "Rolling"
 
 
-NEW_FIRST = {"min_healthy_percentage": 100, "max_healthy_percentage": 110}
-"""A new worker works before the old one goes."""
+NEW_FIRST = {
+    "min_healthy_percentage": 100,
+    "max_healthy_percentage": 110,
+    "scale_in_protected_instances": "Refresh",
+}
+"""A new worker works before the old one goes, and no old one stays."""
 
 
 def test_a_refresh_skips_nobody_where_ec2_resolves_the_ami_at_each_launch(default: Synthesized) -> None:
@@ -113,14 +117,52 @@ def test_a_worker_is_in_service_when_it_says_so(default: Synthesized) -> None:
 
 
 def test_the_initial_hook_is_the_only_one_since_any_change_of_it_replaces_the_group(synthesize: Synthesize) -> None:
-    """Only `boot_timeout_seconds` changes it; its docstring says what that does. No other hook is nested in the group,
-    and none ends workers, which nobody would complete yet.
-    """
+    """Only `boot_timeout_seconds` changes it; its docstring says what that does."""
     variants = synthesize(workers=Workers(min_size=2, max_size=9), tags={"a": "b"}, key_name="ops", ami_id="ami-1")
     [hook] = variants.the(GROUP)["initial_lifecycle_hook"]
     assert hook["name"] == "registered-with-master"
     assert hook["heartbeat_timeout"] == 1800
-    assert not variants.all("aws_autoscaling_lifecycle_hook")
+
+
+HOOK = "aws_autoscaling_lifecycle_hook"
+
+
+def test_a_worker_that_leaves_is_waited_for_until_it_says_so(default: Synthesized) -> None:
+    """And for 200 seconds beyond the drain. Whoever says nothing is gone all the same."""
+    assert default.the(HOOK) == {
+        "name": "drained",
+        "autoscaling_group_name": f"${{{default.address(GROUP, 'spark_workers_group')}.name}}",
+        "lifecycle_transition": "autoscaling:EC2_INSTANCE_TERMINATING",
+        "default_result": "CONTINUE",
+        "heartbeat_timeout": 1100,
+    }
+    settings = default.settings("worker")
+    assert (settings["termination_hook"], settings["drain_timeout_seconds"]) == ("drained", 900)
+
+
+@pytest.mark.parametrize("seconds", [10, 7000])
+def test_the_hook_of_leaving_outlasts_the_drain_within_what_a_hook_takes(synthesize: Synthesize, seconds: int) -> None:
+    """A hook's time-out is 30 to 7,200 seconds."""
+    stack = synthesize(drain_timeout_seconds=seconds)
+    assert stack.the(HOOK)["heartbeat_timeout"] == seconds + 200
+    assert 30 <= stack.the(HOOK)["heartbeat_timeout"] <= 7200
+    assert stack.settings("worker")["drain_timeout_seconds"] == seconds
+
+
+def test_a_drain_s_time_changes_the_hook_and_the_workers_and_neither_group_nor_master(synthesize: Synthesize) -> None:
+    """The hook in the group's own arguments would replace the group."""
+    stack = synthesize(drain_timeout_seconds=60)
+    assert stack.the(GROUP)["initial_lifecycle_hook"][0]["heartbeat_timeout"] == 1800
+    assert stack.the(GROUP)["timeouts"] == {"delete": "2700s"}
+    assert "drain_timeout_seconds" not in stack.settings("master")
+
+
+def test_a_destroy_takes_the_hook_away_before_the_group(default: Synthesized) -> None:
+    """Which completes what is outstanding: nobody waits for drains of a cluster that goes."""
+    assert (
+        default.address(GROUP, "spark_workers_group")
+        in default.graph()[default.address(HOOK, "spark_workers_termination_hook")]
+    )
 
 
 def test_terraform_waits_longer_than_a_boot_may_last(default: Synthesized) -> None:
@@ -192,6 +234,8 @@ def test_the_root_volume_is_encrypted_gp3(default: Synthesized) -> None:
             "ebs": {
                 "volume_type": "gp3",
                 "volume_size": 100,
+                "throughput": 125,
+                "iops": 3000,
                 "encrypted": "true",
                 "delete_on_termination": "true",
             },
@@ -273,8 +317,11 @@ def test_each_choice_may_be_what_only_terraform_knows(synthesize: Synthesize, st
             spot_max_price=variable("price").string_value,
             on_demand_base_capacity=variable("base", "number").number_value,
             root_volume_gib=variable("size", "number").number_value,
+            root_volume_throughput_mibps=variable("throughput", "number").number_value,
+            root_volume_iops=variable("iops", "number").number_value,
         ),
         boot_timeout_seconds=variable("timeout", "number").number_value,
+        drain_timeout_seconds=variable("drain", "number").number_value,
         ebs_optimized=variable("optimized", "bool").boolean_value,
         associate_public_ip_address=variable("public", "bool").boolean_value,
         volume_kms_key_arn=variable("kms").string_value,
@@ -293,10 +340,13 @@ def test_each_choice_may_be_what_only_terraform_knows(synthesize: Synthesize, st
     assert policy["launch_template"]["override"][0] == {"instance_type": "${var.type}"}
     assert group["initial_lifecycle_hook"][0]["heartbeat_timeout"] == "${var.timeout}"
     assert group["wait_for_capacity_timeout"] == "${(try(var.timeout) + 900)}s"
+    assert found.the(HOOK)["heartbeat_timeout"] == "${(try(var.drain) + 200)}"
+    assert found.settings("worker")["drain_timeout_seconds"] == "${var.drain}"
     assert '"team" = var.team' in group["dynamic"]["tag"]["for_each"]
     template = found.the(TEMPLATE)
     [root] = template["block_device_mappings"]
     assert root["ebs"]["volume_size"] == "${var.size}"
+    assert (root["ebs"]["throughput"], root["ebs"]["iops"]) == ("${var.throughput}", "${var.iops}")
     assert root["ebs"]["kms_key_id"] == "${var.kms}"
     assert template["ebs_optimized"] == "${var.optimized}"
     assert template["network_interfaces"][0]["associate_public_ip_address"] == "${var.public}"
@@ -417,3 +467,62 @@ def test_refuses_a_boot_timeout_beyond_what_a_hook_takes(synthesize: Synthesize,
     """A hook's time-out is at most 7,200 seconds."""
     with pytest.raises(ValueError, match=f"^boot_timeout_seconds must be from 120 to 7200, got {seconds}$"):
         synthesize(boot_timeout_seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "message"),
+    [
+        (9, "drain_timeout_seconds must be from 10 to 7000, got 9"),
+        (7001, "drain_timeout_seconds must be from 10 to 7000, got 7001"),
+        (900.0, "drain_timeout_seconds must be a whole number, got 900.0"),
+        (True, "drain_timeout_seconds must be a whole number, got True"),
+        ("900", "drain_timeout_seconds must be a whole number, got '900'"),
+        (None, "drain_timeout_seconds must be a whole number, got None"),
+    ],
+)
+def test_refuses_a_drain_beyond_what_its_hook_covers(synthesize: Synthesize, seconds: Any, message: str) -> None:
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - compared whole below
+        synthesize(drain_timeout_seconds=seconds)
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    ("gib", "throughput", "iops"), [(100, 125, 3000), (16, 2000, 8000), (160, 2000, 80_000), (100, 750, 3003)]
+)
+def test_takes_what_gp3_takes(gib: int, throughput: int, iops: int) -> None:
+    Workers(root_volume_gib=gib, root_volume_throughput_mibps=throughput, root_volume_iops=iops)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"root_volume_throughput_mibps": 124}, "root_volume_throughput_mibps must be from 125 to 2000, got 124"),
+        ({"root_volume_throughput_mibps": 2001}, "root_volume_throughput_mibps must be from 125 to 2000, got 2001"),
+        ({"root_volume_throughput_mibps": None}, "root_volume_throughput_mibps must be a whole number, got None"),
+        ({"root_volume_iops": 2999}, "root_volume_iops must be from 3000 to 80000, got 2999"),
+        ({"root_volume_iops": 80_001}, "root_volume_iops must be from 3000 to 80000, got 80001"),
+        ({"root_volume_iops": "3000"}, "root_volume_iops must be a whole number, got '3000'"),
+        (
+            {"root_volume_throughput_mibps": 751},
+            "root_volume_throughput_mibps must be at most 750, a quarter of workers.root_volume_iops, got 751",
+        ),
+        (
+            {"root_volume_iops": 50_001},
+            "root_volume_iops must be at most 50000, 500 for each GiB of workers.root_volume_gib, got 50001",
+        ),
+    ],
+)
+def test_refuses_a_volume_that_gp3_is_not(arguments: dict[str, Any], message: str) -> None:
+    """https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html#gp3-performance."""
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - compared whole below
+        Workers(**arguments)
+    assert str(error.value) == f"workers.{message}"
+
+
+@pytest.mark.parametrize("known", ["root_volume_gib", "root_volume_throughput_mibps", "root_volume_iops"])
+def test_what_only_terraform_knows_of_a_volume_is_compared_with_nothing(stack: TerraformStack, known: str) -> None:
+    token = TerraformVariable(stack, "figure", type="number").number_value
+    figures: dict[str, Any] = {"root_volume_gib": 16, "root_volume_throughput_mibps": 2000, "root_volume_iops": 8000}
+    Workers(**{**dict.fromkeys(figures, token), known: figures[known]})
+    others: dict[str, Any] = {"root_volume_gib": 16, "root_volume_throughput_mibps": 125, "root_volume_iops": 3000}
+    Workers(**{**others, known: token})

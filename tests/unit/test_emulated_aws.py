@@ -206,6 +206,30 @@ def test_more_hops_than_64_are_refused(client: Client, image: str) -> None:
     refused("InvalidParameterValue", "64", make, LaunchTemplateName="far", LaunchTemplateData=hops)
 
 
+@pytest.mark.parametrize(
+    ("volume", "words"),
+    [
+        ({"Iops": 2999}, "between 3000 and 80000"),
+        ({"Iops": 80_001}, "between 3000 and 80000"),
+        ({"Throughput": 124}, "between 125 and 2000"),
+        ({"Throughput": 2001, "Iops": 9000}, "between 125 and 2000"),
+        ({"Iops": 8001}, "Iops to volume size ratio of 500.0625"),
+        ({"Throughput": 751}, "Throughput .MiBps. to iops ratio of 0.250333"),
+    ],
+    ids=str,
+)
+def test_a_volume_that_gp3_is_not_is_refused(client: Client, image: str, volume: dict[str, int], words: str) -> None:
+    def devices(**figures: int) -> dict[str, Any]:
+        ebs = {"VolumeType": "gp3", "VolumeSize": 16, **figures}
+        return {"BlockDeviceMappings": [{"DeviceName": "/dev/xvda", "Ebs": ebs}]}
+
+    one = {"ImageId": image, "InstanceType": "m6i.large", "MinCount": 1, "MaxCount": 1}
+    refused("InvalidParameterValue", words, client("ec2").run_instances, **one, **devices(**volume))
+    make = client("ec2").create_launch_template
+    refused("InvalidParameterValue", words, make, LaunchTemplateName="fast", LaunchTemplateData=devices(**volume))
+    client("ec2").run_instances(**one, **devices(Iops=8000, Throughput=2000))
+
+
 @pytest.mark.parametrize("size", [4, 1001])
 def test_pages_of_more_than_a_thousand_instances_are_refused(client: Client, size: int) -> None:
     refused("InvalidParameterValue", "1000", client("ec2").describe_instances, MaxResults=size)

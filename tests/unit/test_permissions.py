@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import time
 import urllib.parse
 from typing import TYPE_CHECKING, Any
@@ -395,6 +396,22 @@ def test_a_large_upload_in_chunks_has_its_checksum_and_its_bytes(aws: EmulatedAw
     assert middle == b"\x01\x02"
 
 
+def test_a_client_that_waits_for_a_go_ahead_gets_one_and_then_the_answer(aws: EmulatedAws, signed: str) -> None:
+    """The SDK for Java takes a second one for the answer, where it uses Netty: S3A's copies of local files."""
+    allow(aws, ("s3:PutObject", f"{BUCKET_ARN}/waiting"))
+    host, _, port = urllib.parse.urlsplit(aws.url).netloc.partition(":")
+    said = {"Host": host, "Authorization": signed, "Content-Length": "4", "Expect": "100-continue"}
+    head = "".join(f"{name}: {value}\r\n" for name, value in said.items())
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(f"PUT /{BUCKET}/waiting HTTP/1.1\r\n{head}\r\n".encode())
+        answers = connection.recv(16)
+        connection.sendall(b"body")
+        while b"200 OK" not in answers:
+            answers += connection.recv(1024)
+    assert answers.count(b"HTTP/1.1 ") == 2
+    assert answers.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK")
+
+
 def chunked(aws: EmulatedAws, signed: str, path: str, body: bytes) -> http.client.HTTPResponse:
     """Put a body as SDKs for Java do: it waits for a go-ahead, has small chunks, and a checksum behind them."""
     size = 128 * 1024
@@ -423,3 +440,38 @@ def chunked(aws: EmulatedAws, signed: str, path: str, body: bytes) -> http.clien
     answer = connection.getresponse()
     assert answer.status == 200, answer.read()
     return answer
+
+
+def test_a_call_that_names_a_member_alone_takes_its_groups_resource(
+    aws: EmulatedAws, credentials: dict[str, str]
+) -> None:
+    scaling, ec2 = aws.client("autoscaling"), aws.client("ec2")
+    image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+    ec2.create_launch_template(
+        LaunchTemplateName="workers", LaunchTemplateData={"ImageId": image, "InstanceType": "m6i.large"}
+    )
+    for name in ("ours", "theirs"):
+        scaling.create_auto_scaling_group(
+            AutoScalingGroupName=name,
+            MinSize=1,
+            MaxSize=1,
+            VPCZoneIdentifier=ec2.describe_subnets()["Subnets"][0]["SubnetId"],
+            LaunchTemplate={"LaunchTemplateName": "workers", "Version": "1"},
+        )
+    members = {one["AutoScalingGroupName"]: one["InstanceId"] for one in _members(scaling)}
+    key, secret, token = (credentials[name] for name in ("AccessKeyId", "SecretAccessKey", "SessionToken"))
+    node = boto3.session.Session(key, secret, token, "us-east-1").client("autoscaling", endpoint_url=aws.url)
+    action = "autoscaling:TerminateInstanceInAutoScalingGroup"
+    allow(aws, (action, "arn:aws:autoscaling:us-east-1:123456789012:autoScalingGroup:*:autoScalingGroupName/ours"))
+    with pytest.raises(ClientError, match="AccessDenied"):
+        node.terminate_instance_in_auto_scaling_group(
+            InstanceId=members["theirs"], ShouldDecrementDesiredCapacity=False
+        )
+    assert refused_by(aws)[-1].endswith("autoScalingGroupName/theirs")
+    node.terminate_instance_in_auto_scaling_group(InstanceId=members["ours"], ShouldDecrementDesiredCapacity=False)
+    assert members["ours"] not in {one["InstanceId"] for one in _members(scaling)}
+
+
+def _members(scaling: Any) -> list[dict[str, Any]]:
+    members: list[dict[str, Any]] = scaling.describe_auto_scaling_instances()["AutoScalingInstances"]
+    return members

@@ -11,7 +11,7 @@ import botocore.session
 import pytest
 from botocore.client import Config
 
-from lab.service_models import ServiceModels, caller, in_python
+from lab.service_models import ServiceModels, caller, in_python, input_rules, prose
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -171,6 +171,23 @@ def test_calls_of_terraform_and_of_nodes_are_noted_once(aws: Aws) -> None:
     noted = [json.loads(line) for line in aws.log.read_text().splitlines()]
     call = {"service": "ssm", "operation": "GetParameter", "arguments": ["Name"]}
     assert noted == [{"by": "terraform", **call}, {"by": "node", **call}]
+
+
+def test_what_a_caller_names_itself_is_no_argument_of_its_own(aws: Aws) -> None:
+    """Metadata of objects, filters of a session's parameters: keys of a map."""
+    aws.call("s3", "put_object", Bucket="b", Key="data/a", Body=b"0", Metadata={"fs.s3a": "x", "other": "y"})
+    aws.call("ssm", "start_session", Target="i-1", Parameters={"portNumber": ["22", "80"]})
+    put, start = (json.loads(line)["arguments"] for line in aws.log.read_text().splitlines())
+    assert "Metadata{}" in put
+    assert not [path for path in put if "fs" in path or "other" in path]
+    assert start == ["Parameters{}[]", "Target"]
+
+
+def test_the_model_is_read_below_keys_that_a_caller_names() -> None:
+    arguments = ["Parameters{}[]", "Target"]
+    assert input_rules("ssm:StartSession", arguments)["Parameters{}[]"] == ["have 1 to 65535 characters"]
+    assert prose("s3:PutObject", "Metadata{}") == "A map of metadata to store with the object in S3."
+    assert prose("ssm:StartSession", "Parameters{}[]").startswith("The values you want to specify for the parameters")
 
 
 @pytest.mark.parametrize(

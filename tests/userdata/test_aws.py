@@ -793,16 +793,28 @@ def hook(settle: Callable[..., None], cloud: None, monkeypatch: pytest.MonkeyPat
         stub.assert_no_pending_responses()
 
 
-@pytest.mark.parametrize("result", ["CONTINUE", "ABANDON"])
-def test_the_launch_is_completed_for_this_instance(hook: Stubber, result: str) -> None:
-    expected = {
+def expected(hook: str, result: str) -> dict[str, str]:
+    return {
         "AutoScalingGroupName": "demo-spark-workers",
-        "LifecycleHookName": "demo-spark-ready",
+        "LifecycleHookName": hook,
         "InstanceId": "i-0abc",
         "LifecycleActionResult": result,
     }
-    hook.add_response("complete_lifecycle_action", {}, expected)
-    aws.complete_hook(result)
+
+
+def test_the_launch_is_completed_for_this_instance(hook: Stubber) -> None:
+    hook.add_response("complete_lifecycle_action", {}, expected("demo-spark-ready", "CONTINUE"))
+    aws.complete_hook("CONTINUE")
+
+
+def test_a_launch_that_is_abandoned_passes_the_terminating_hook_once_auto_scaling_waits_there(
+    hook: Stubber, clock: Clock
+) -> None:
+    hook.add_response("complete_lifecycle_action", {}, expected("demo-spark-ready", "ABANDON"))
+    hook.add_client_error("complete_lifecycle_action", "ValidationError", NO_ACTION, 400)
+    hook.add_response("complete_lifecycle_action", {}, expected("demo-spark-left", "CONTINUE"))
+    aws.complete_hook("ABANDON")
+    assert len(clock.pauses) == 1
 
 
 NO_ACTION = "No active Lifecycle Action found with instance ID i-0abc"

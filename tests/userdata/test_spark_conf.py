@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 import spark_conf
 
+from spark_cluster.spark_properties import FORMS
 from tests.userdata.node import node_settings
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ OURS = {
     "spark.decommission.enabled": "true",
     "spark.storage.decommission.enabled": "true",
     "spark.storage.decommission.replicationReattemptInterval": "5s",
+    "spark.storage.cachedPeersTtl": "10000",
+    "spark.scheduler.maxRetainedRemovedDecommissionExecutors": "1000",
+    "spark.scheduler.maxRetainedUnknownDecommissionExecutors": "1000",
     "spark.worker.cleanup.enabled": "true",
     "spark.worker.cleanup.appDataTtl": "86400",
     "spark.executor.logs.rolling.strategy": "size",
@@ -63,6 +67,8 @@ S3A = {
     "spark.hadoop.fs.s3a.buffer.dir": "${env.SPARK_LOCAL_DIRS:-/var/lib/spark-local/local}",
     "spark.hadoop.fs.s3a.input.stream.type": "classic",
     "spark.sql.warehouse.dir": "s3a://demo-bucket/data/warehouse",
+    "spark.storage.decommission.fallbackStorage.path": "s3a://demo-bucket/fallback/",
+    "spark.storage.decommission.fallbackStorage.cleanUp": "true",
 }
 MAGIC = {
     "spark.hadoop.fs.s3a.committer.name": "magic",
@@ -138,6 +144,38 @@ def test_messages_are_authenticated_where_the_release_can_read_them(
     assert is_authenticated or not stronger.keys() & properties.keys()
 
 
+@pytest.mark.parametrize(
+    ("version", "is_set"), [("3.5.9", True), ("4.0.5", False), ("4.1.4", False), ("4.2.1", False), ("4.3.0", False)]
+)
+def test_what_fails_because_an_executor_leaves_is_not_held_against_a_stage_where_spark_would(
+    configure: Callable[..., dict[str, str]],
+    version: str,
+    is_set: bool,  # noqa: FBT001
+) -> None:
+    """`false` by default in 3.5, `true` since 4.0."""
+    properties = configure(spark_version=version)
+    assert properties.get("spark.stage.ignoreDecommissionFetchFailure") == ("true" if is_set else None)
+
+
+@pytest.mark.parametrize("role", ["master", "worker"])
+def test_there_is_a_fallback_if_and_only_if_there_is_s3a(configure: Callable[..., dict[str, str]], role: str) -> None:
+    key = "spark.storage.decommission.fallbackStorage"
+    assert not [one for one in configure(role, s3a_sdk="") if one.startswith(key)]
+    assert configure(role, s3a_sdk="slim")[f"{key}.path"] == "s3a://demo-bucket/fallback/"
+    own = {f"{key}.path": "s3a://another/", f"{key}.cleanUp": "false"}
+    assert configure(role, s3a_sdk="slim", spark_defaults=own).items() >= own.items(), "the caller's wins"
+
+
+@pytest.mark.parametrize("version", ["3.5.9", "4.0.5", "4.1.4", "4.2.1", "4.3.0"])
+def test_what_the_nodes_set_has_the_form_that_a_caller_is_held_to(
+    configure: Callable[..., dict[str, str]], version: str
+) -> None:
+    """Some of Spark's own code reads a value of the wrong form late, and says so nowhere but in an executor's log."""
+    for role in ("master", "worker"):
+        for key, value in configure(role, spark_version=version, s3a_sdk="slim").items():
+            assert key not in FORMS or FORMS[key].fits(value), key
+
+
 def test_the_caller_s_settings_win(configure: Callable[..., dict[str, str]]) -> None:
     caller = {"spark.network.timeout": "600s", "spark.cores.max": "8"}
     properties = configure(spark_defaults=caller)
@@ -156,7 +194,7 @@ def test_s3a_is_set_up_where_its_jars_are(
     (root / "opt/spark/jars").mkdir()
     (root / "opt/spark/jars/spark-hadoop-cloud_2.13-4.0.5.jar").touch()
     plain = configure(spark_version=version, s3a_sdk="")
-    assert not [key for key in plain if "s3a" in key]
+    assert not [key for key, value in plain.items() if "s3a" in key + value]
     assert configure(s3a_sdk="slim") == {**plain, **S3A, **more}
 
 
@@ -506,5 +544,4 @@ OF_NODES = {
     "spark.network.timeout",
     "spark.network.timeoutInterval",
     "spark.rpc.io.connectionCreationTimeout",
-    "spark.storage.decommission.replicationReattemptInterval",
 }

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from io import BytesIO
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -36,22 +37,31 @@ def application(*, state: str = "RUNNING", memory: int = 2048, minutes: int = 3)
 
 
 class Buckets:
-    """S3, as far as the boot logs are concerned."""
+    """S3, as far as the boot logs and reports of drains are concerned: an hour between each two, the first the last."""
 
-    def __init__(self, logs: dict[str, str]) -> None:
-        self.logs = logs
+    def __init__(self, says: SimpleNamespace) -> None:
+        self.objects = {
+            **{f"boot-logs/{name}": text for name, text in says.logs.items()},
+            **{f"logs/drains/{name}": text for name, text in says.drains.items()},
+        }
 
     def get_paginator(self, _: str) -> Any:
-        found = [
-            {"Key": f"boot-logs/{name}", "LastModified": NOW - dt.timedelta(hours=at), "Size": len(text)}
-            for at, (name, text) in enumerate(self.logs.items())
-        ]
-        return SimpleNamespace(paginate=lambda **_: [{"Contents": found}] if found else [{}])
+        def paginate(*, Bucket: str, Prefix: str) -> list[dict[str, Any]]:  # noqa: N803
+            assert Bucket == "demo-bucket"
+            found = [(key, text) for key, text in self.objects.items() if key.startswith(Prefix)]
+            listed = [
+                {"Key": key, "LastModified": NOW - dt.timedelta(hours=at), "Size": len(text)}
+                for at, (key, text) in enumerate(found)
+            ]
+            return [{"Contents": listed}] if listed else [{}]
 
-    def get_object(self, *, Bucket: str, Key: str, Range: str) -> Any:  # noqa: N803
-        assert (Bucket, Range) == ("demo-bucket", "bytes=-2000")
-        assert self.logs[Key.removeprefix("boot-logs/")], "InvalidRange"
-        return {"Body": BytesIO(self.logs[Key.removeprefix("boot-logs/")].encode())}
+        return SimpleNamespace(paginate=paginate)
+
+    def get_object(self, *, Bucket: str, Key: str, Range: str = "") -> Any:  # noqa: N803
+        assert Bucket == "demo-bucket"
+        assert Range == ("bytes=-2000" if Key.startswith("boot-logs/") else "")
+        assert self.objects[Key], "InvalidRange"
+        return {"Body": BytesIO(self.objects[Key].encode())}
 
 
 @pytest.fixture
@@ -63,6 +73,8 @@ def cluster(monkeypatch: pytest.MonkeyPatch, settle: Callable[..., None]) -> Sim
         applications=[],
         states=["InService", "InService", "Pending:Wait", "Terminating:Wait"],
         logs={},
+        drains={},
+        addresses={},
         drivers=[],
         failed_launch="2026-11-27 21:58:00 UTC  Max spot instance count exceeded.",
     )
@@ -75,7 +87,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch, settle: Callable[..., None]) -> Sim
     def group() -> dict[str, Any] | None:
         if says.states is None:
             raise ValueError("slow down")
-        members = [{"LifecycleState": state} for state in says.states]
+        members = [{"InstanceId": f"i-{at}", "LifecycleState": state} for at, state in enumerate(says.states)]
         return {"AutoScalingGroupName": "demo-spark-workers", "DesiredCapacity": 3, "Instances": members}
 
     def failed_launch(name: str) -> str:
@@ -85,7 +97,12 @@ def cluster(monkeypatch: pytest.MonkeyPatch, settle: Callable[..., None]) -> Sim
     monkeypatch.setattr(spark_state, "read", read)
     monkeypatch.setattr(worker_group, "group", group)
     monkeypatch.setattr(worker_group, "failed_launch", failed_launch)
-    monkeypatch.setattr(aws, "client", lambda _: Buckets(says.logs))
+    monkeypatch.setattr(
+        worker_group,
+        "instances",
+        lambda _: {name: {"PrivateIpAddress": address} for name, address in says.addresses.items()},
+    )
+    monkeypatch.setattr(aws, "client", lambda _: Buckets(says))
     monkeypatch.setattr(drivers, "known", lambda: says.drivers)
     return says
 
@@ -109,10 +126,11 @@ def test_a_cluster_with_nothing_to_do(status: Callable[[], tuple[int, str]]) -> 
         0,
         """\
 master        spark://master.demo-spark:7077 answers
-workers       1 ready, 1 booting, 1 ending, 3 wanted
+workers       1 ready, 1 booting, 1 leaving, 3 wanted
 free          4 of 8 cores, 9.0 GiB of 16.0 GiB
 applications  none
 drivers here  none
+drains        none
 failed boots  none
 """,
     )
@@ -188,7 +206,7 @@ def test_workers_that_are_not_even_launched_have_a_reason(
 ) -> None:
     cluster.states = ["InService", "Pending:Wait", "Terminating:Wait"]
     screen = status()[1]
-    assert "workers       1 ready, 1 booting, 1 ending, 3 wanted\n" in screen
+    assert "workers       1 ready, 1 booting, 1 leaving, 3 wanted\n" in screen
     assert "failed launch 2026-11-27 21:58:00 UTC  Max spot instance count exceeded.\n" in screen
     cluster.failed_launch = ""
     assert "failed launch" not in status()[1]
@@ -203,7 +221,7 @@ def test_a_master_that_does_not_answer_is_a_status(
     assert screen.startswith(
         "master        does not answer: [Errno 111] Connection refused; journalctl -u spark-master"
     )
-    assert "workers       ? ready, 1 booting, 1 ending, 3 wanted\n" in screen
+    assert "workers       ? ready, 1 booting, 1 leaving, 3 wanted\n" in screen
 
 
 def test_what_aws_does_not_answer_leaves_the_rest_on_the_screen(
@@ -214,3 +232,90 @@ def test_what_aws_does_not_answer_leaves_the_rest_on_the_screen(
     assert ended == 0
     assert "workers       unknown: ValueError: slow down\n" in screen
     assert "free          4 of 8 cores" in screen
+
+
+@pytest.mark.parametrize(
+    ("states", "told", "line"),
+    [
+        (["InService", "InService"], {}, "2 ready, 0 booting, 3 wanted"),
+        (["InService", "InService"], {"i-1": "10.0.0.8"}, "2 ready, 0 booting, 1 leaving, 3 wanted"),
+        (["InService", "Terminating:Wait"], {"i-1": "10.0.0.8"}, "2 ready, 0 booting, 1 leaving, 3 wanted"),
+        (["Terminating", "InService"], {"i-1": "10.0.0.8"}, "2 ready, 0 booting, 2 leaving, 3 wanted"),
+        (["EnteringStandby", "Detaching", "Standby"], {}, "2 ready, 0 booting, 2 leaving, 1 on standby, 3 wanted"),
+        (["InService", "Standby"], {"i-1": "10.0.0.8"}, "2 ready, 0 booting, 1 on standby, 3 wanted"),
+        (["InService", "InService"], {"i-9": "10.0.0.8"}, "2 ready, 0 booting, 3 wanted"),
+    ],
+    ids=["nobody", "interrupted", "both say so", "one each", "out of the group", "kept", "gone since"],
+)
+def test_who_leaves_is_what_either_the_master_or_auto_scaling_says(
+    cluster: SimpleNamespace,
+    status: Callable[[], tuple[int, str]],
+    states: list[str],
+    told: dict[str, str],
+    line: str,
+) -> None:
+    """Of a spot interruption Auto Scaling tells nobody, and of a worker that has stopped the master knows nothing."""
+    cluster.workers = [worker(), worker(), {**worker(state="DECOMMISSIONED"), "host": "10.0.0.8"}]
+    cluster.workers[1]["host"] = "10.0.0.6"
+    cluster.states, cluster.addresses = states, {"i-0": "10.0.0.6", **told}
+    assert f"workers       {line}\n" in status()[1]
+
+
+REPORT = {
+    "why": "spot interruption",
+    "seconds": 12.91,
+    "in_time": True,
+    "executors": [{"left": True}, {"left": True}],
+    "shuffle_blocks": 6,
+    "shuffle_bytes": 156_000_000,
+    "shuffle_blocks_left": 0,
+    "tasks": 0,
+}
+
+
+def test_the_last_drains_with_why_and_how_they_ended(
+    cluster: SimpleNamespace, status: Callable[[], tuple[int, str]]
+) -> None:
+    late = {**REPORT, "in_time": False, "executors": [{"left": False}], "shuffle_blocks_left": 2, "tasks": 1}
+    cluster.drains = {
+        "i-0a-2026-11-27T21-59-00Z.json": json.dumps(REPORT),
+        "i-0b-2026-11-27T20-59-00Z.json": json.dumps({**late, "why": "its group ends it"}),
+        "i-0c-2026-11-27T19-59-00Z.json": json.dumps({**REPORT, "executors": []}),
+        "i-0d-2026-11-27T18-59-00Z.json": json.dumps(REPORT),
+    }
+    screen = status()[1]
+    took, moved = "within 12.9 s", "6 map outputs moved (156.0 MB)"
+    lost = f"{moved}, 2 not, 1 running tasks lost"
+    assert screen.splitlines()[-5:-1] == [
+        "drains        4, the last of them:",
+        f"  2026-11-27 22:00:00 UTC  i-0a  spot interruption: drained {took}, 2 of 2 executors have left, {moved}",
+        f"  2026-11-27 21:00:00 UTC  i-0b  its group ends it: not drained {took}, 0 of 1 executors have left, {lost}",
+        "  2026-11-27 20:00:00 UTC  i-0c  spot interruption: drained within 12.9 s",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "its report cannot be read"),
+        ("[]", "its report cannot be read"),
+        ("[" * 100_000, "its report cannot be read"),
+        ('{"a": ' + '"' + "x" * 300_000 + '"}', "its report cannot be read"),
+        ("{}", "its report cannot be read"),
+        ('{"why": ["\\u001b[2J"], "seconds": "x", "executors": 3}', "['\\x1b[2J']: not drained within 0.0 s"),
+        ('{"why": "\\u001b]0;x\\u0007", "seconds": NaN, "executors": [1, {}]}', "?]0;x?: not drained within 0.0 s, "),
+        ('{"why": "x", "seconds": 1' + "0" * 400 + "}", "x: not drained within 0.0 s"),
+        (json.dumps({"why": "y" * 10_000, "seconds": -1}), f"{'y' * 200}: not drained within 0.0 s\n"),
+        ('{"why": "x", "executors": [{}], "shuffle_blocks": Infinity}', "x: not drained within 0.0 s, 0 of 1 exec"),
+    ],
+)
+def test_what_a_job_wrote_in_place_of_a_report_is_shown_or_not_and_does_nothing(
+    cluster: SimpleNamespace, status: Callable[[], tuple[int, str]], text: str, said: str
+) -> None:
+    cluster.drains = {"i-0a-2026-11-27T21-59-00Z.json": text or " ", "sub/folder": "x"}
+    ended, screen = status()
+    assert ended == 0
+    assert "drains        2, the last of them:\n" in screen
+    assert f"i-0a  {said}" in screen
+    assert screen.splitlines()[-1] == "failed boots  none"
+    assert "\x1b" not in screen

@@ -118,6 +118,8 @@ EXCEPTIONS: dict[str, dict[str, set[str | None]]] = {
     "spark-worker.service": {"ProtectClock": {None}},
     # It removes what users of drivers left.
     "spark-tick.service": {"CapabilityBoundingSet": {"CAP_DAC_OVERRIDE"}},
+    # It becomes the worker's user, to signal and to read as that one.
+    "spark-drain.service": {"CapabilityBoundingSet": {"CAP_SETGID CAP_SETUID"}},
     # It makes a node of a host.
     "spark-boot.service": {name: {None} for name in HARDENING},
 }

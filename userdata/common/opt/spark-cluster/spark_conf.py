@@ -35,6 +35,7 @@ FRONT_BUCKET = "/etc/spark-cluster/front-bucket.conf"
 OF_HISTORY = ("spark.history.", "spark.hadoop.")
 SEVERAL_FOLDERS = [4, 2]
 GCM_WORKS = [4, 3]
+LEAVING_IS_NO_FAILURE = [4]
 MAGIC_BY_ITSELF = [4, 1]
 
 
@@ -78,6 +79,17 @@ def defaults(master_host: str, spark_version: str) -> dict[str, str]:
         "spark.decommission.enabled": "true",
         "spark.storage.decommission.enabled": "true",
         "spark.storage.decommission.replicationReattemptInterval": "5s",
+        # A plain number of milliseconds. For Spark's minute an executor would go on sending to one that has left, too.
+        "spark.storage.cachedPeersTtl": "10000",
+        # By default a driver forgets at once that an executor was to leave: what others then fail to fetch from it
+        # counts against the stage, and one that registers late is not told to leave.
+        "spark.scheduler.maxRetainedRemovedDecommissionExecutors": "1000",
+        "spark.scheduler.maxRetainedUnknownDecommissionExecutors": "1000",
+        **(
+            {}
+            if release_line(spark_version) >= LEAVING_IS_NO_FAILURE
+            else {"spark.stage.ignoreDecommissionFetchFailure": "true"}
+        ),
         # Disks: what applications leave behind goes after a day, executors' logs have an end.
         "spark.worker.cleanup.enabled": "true",
         "spark.worker.cleanup.appDataTtl": "86400",
@@ -175,6 +187,9 @@ def s3a(given: Mapping[str, Any]) -> dict[str, str]:
         # The default stream of Hadoop 3.5 leaks in long-lived JVMs (HADOOP-20058).
         "spark.hadoop.fs.s3a.input.stream.type": "classic",
         "spark.sql.warehouse.dir": f"s3a://{given['bucket']}/data/warehouse",
+        # Where an executor that leaves puts what no other one takes; its driver deletes it at its end.
+        "spark.storage.decommission.fallbackStorage.path": f"s3a://{given['bucket']}/fallback/",
+        "spark.storage.decommission.fallbackStorage.cleanUp": "true",
         **(magic if is_set_here else {}),
         # Hadoop 3.3 would sign for the region and go on asking the global endpoint.
         **({"spark.hadoop.fs.s3a.endpoint": given["s3_endpoint"]} if is_of_hadoop_3_3(given["spark_version"]) else {}),

@@ -39,20 +39,27 @@ def log(message):
     print(f"aws: {message}", file=sys.stderr, flush=True)
 
 
-def metadata(item):
-    """One item of the instance metadata service, IMDSv2, never through a proxy; `None` at once if there is none."""
+def ask_metadata(item):
+    """One item of the instance metadata service, IMDSv2, never through a proxy; `None` if there is none."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        ask = {"X-aws-ec2-metadata-token-ttl-seconds": "300"}
+        request = urllib.request.Request(f"{METADATA_URL}/latest/api/token", method="PUT", headers=ask)
+        token = {"X-aws-ec2-metadata-token": opener.open(request, timeout=5).read().decode()}
+        request = urllib.request.Request(f"{METADATA_URL}/latest/meta-data/{item}", headers=token)
+        return opener.open(request, timeout=5).read().decode()
+    except urllib.error.HTTPError as error:
+        if error.code != ABSENT_ITEM:
+            raise
+
+
+def metadata(item):
+    """The same, tried again while the service is away."""
     problem = None
     for _ in rounds(METADATA_SECONDS, *PAUSES):
         try:
-            ask = {"X-aws-ec2-metadata-token-ttl-seconds": "300"}
-            request = urllib.request.Request(f"{METADATA_URL}/latest/api/token", method="PUT", headers=ask)
-            token = {"X-aws-ec2-metadata-token": opener.open(request, timeout=5).read().decode()}
-            request = urllib.request.Request(f"{METADATA_URL}/latest/meta-data/{item}", headers=token)
-            return opener.open(request, timeout=5).read().decode()
+            return ask_metadata(item)
         except OSError as error:
-            if getattr(error, "code", None) == ABSENT_ITEM:
-                return None
             problem = error
     raise SystemExit(f"aws: no {item} from the metadata service at {METADATA_URL}: {problem}")
 
@@ -180,8 +187,11 @@ class LifecycleHook:
 
 
 def complete_hook(result):
-    """Tell Auto Scaling how this worker's launch ended."""
-    LifecycleHook(settings.load()["launch_hook"]).complete(result)
+    """Tell Auto Scaling how this worker's launch ended; one that was abandoned enters the terminating hook."""
+    given = settings.load()
+    LifecycleHook(given["launch_hook"]).complete(result)
+    if result == "ABANDON":
+        LifecycleHook(given["termination_hook"]).complete("CONTINUE")
 
 
 COMMANDS = {

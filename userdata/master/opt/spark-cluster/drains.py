@@ -1,0 +1,80 @@
+"""What workers that have left said of it: an object each in `logs/drains/` of the bucket.
+
+A job could have written one, since workers may: what it says is shown, and nothing goes by it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import aws
+import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PREFIX = "logs/drains/"
+INSTANCE = re.compile(rf"{PREFIX}(i-[0-9a-f]+)-")
+MOST_BYTES = 1 << 18
+MOST_CHARACTERS = 200  # of a reason
+LARGEST = 1e18
+MEGABYTE = 1_000_000
+
+
+def stored(instance_id: str = "") -> list[dict[str, Any]]:
+    """The objects, the newest last: Key, ETag, LastModified of all drains, or of those of an instance."""
+    prefix = f"{PREFIX}{instance_id}-" if instance_id else PREFIX
+    pages = aws.client("s3").get_paginator("list_objects_v2").paginate(Bucket=settings.load()["bucket"], Prefix=prefix)
+    found = [one for page in pages for one in page.get("Contents", [])]
+    return sorted(found, key=lambda one: one["LastModified"])
+
+
+def instance_of(key: str) -> str:
+    """Which instance an object is about."""
+    named = INSTANCE.match(key)
+    return named[1] if named else key[len(PREFIX) :]
+
+
+def read(key: str) -> dict[str, Any]:
+    """What an object says; nothing, if it is no report."""
+    bucket = settings.load()["bucket"]
+    answer = aws.client("s3").get_object(Bucket=bucket, Key=key)
+    with contextlib.suppress(ValueError, RecursionError):
+        said = json.loads(answer["Body"].read(MOST_BYTES))
+        if isinstance(said, dict):
+            return said
+    return {}
+
+
+def in_time(report: Mapping[str, Any]) -> bool:
+    """Whether the executors had left before the deadline."""
+    return report.get("in_time") is True
+
+
+def summary(report: Mapping[str, Any]) -> str:
+    """A report in a line."""
+    if not report:
+        return "its report cannot be read"
+    executors = report.get("executors")
+    each = [one for one in executors if isinstance(one, dict)] if isinstance(executors, list) else []
+    seconds, moved = number(report, "seconds"), number(report, "shuffle_blocks")
+    lost, tasks = number(report, "shuffle_blocks_left"), number(report, "tasks")
+    how = "drained" if in_time(report) else "not drained"
+    parts = [
+        f"{how} within {seconds:.1f} s",
+        f"{sum(one.get('left') is True for one in each)} of {len(each)} executors have left",
+        f"{moved:.0f} map outputs moved ({number(report, 'shuffle_bytes') / MEGABYTE:.1f} MB)",
+        *([f"{lost:.0f} not"] if lost else []),
+        *([f"{tasks:.0f} running tasks lost"] if tasks else []),
+    ]
+    why = str(report.get("why", "no reason"))[:MOST_CHARACTERS]
+    return f"{why}: {', '.join(parts if each else parts[:1])}"
+
+
+def number(report: Mapping[str, Any], key: str) -> float:
+    """A figure of a report; 0 if it has none, or one that nobody could have counted."""
+    value = report.get(key)
+    return float(value) if isinstance(value, (int, float)) and 0 <= value < LARGEST else 0.0

@@ -1,0 +1,102 @@
+#!/usr/bin/python3
+"""What an executor's log says of its decommissioning: the only place where Spark tells what was moved.
+
+Words as Spark 3.5, 4.2 and 4.3 have them (classes BlockManagerDecommissioner, CoarseGrainedExecutorBackend, Executor).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+FALLBACK = b"BlockManagerId(fallback,"
+MOVED = re.compile(rb"Migrated migrate_shuffle_\d+_\d+ \(size: ([\d.]+) (\w+)\) to ")
+LEFT = re.compile(rb"local shuffles are added\. In total, (\d+) shuffles are remained")
+RDD_MOVED = re.compile(rb"Block rdd_\d+_\d+ migrated successfully")
+RDD_LEFT = re.compile(rb"Blocks failed replication in cache decommissioning process: (.*)")
+RUNNING = re.compile(rb"Blocked from shutdown by (\d+) running tasks|(No running tasks), ")
+FINISHED = re.compile(rb"all blocks migrated, stopping|no block migration configured, stopping")
+TASK = re.compile(
+    rb"(Running|Finished|Exception in|Executor killed|Executor interrupted and killed)"
+    rb" (task \d+\.\d+ in stage \d+\.\d+) \(TID (\d+)\)"
+)
+PROBLEM = re.compile(
+    rb"INVALID_CONF_VALUE|Error occurred during|No available peers|decommission feature is disabled|Give up migrating|"
+    rb"Fail to tell driver|Fail to decommission self|error while decommissioning self|attempted but neither"
+)
+UNITS = {b"B": 1, b"KiB": 1 << 10, b"MiB": 1 << 20, b"GiB": 1 << 30, b"TiB": 1 << 40}
+MOST_PROBLEMS = 5
+MOST_CHARACTERS = 300  # of each
+
+
+class Said:
+    """What was read so far.
+
+    Attributes:
+        finished: whether Spark says that nothing is left.
+        shuffle_blocks: map outputs that were moved, those to the fallback storage among them.
+        shuffle_bytes: their sizes, which Spark gives to a tenth of its unit.
+        fallback_blocks: how many of them went to the fallback storage.
+        shuffle_blocks_left: map outputs that were not moved, by Spark's last count of them; none if it never counted.
+        rdd_blocks: cached blocks that were moved; rdd_blocks_left: those of the last round that were not.
+        problems: the first lines that name what went wrong.
+    """
+
+    def __init__(self) -> None:
+        self.finished = False
+        self.shuffle_blocks = self.shuffle_bytes = self.fallback_blocks = 0
+        self.shuffle_blocks_left: int | None = None
+        self.rdd_blocks = self.rdd_blocks_left = 0
+        self.problems: list[str] = []
+        self._tasks: dict[int, str] = {}
+        self._running: int | None = None
+
+    def read(self, lines: Iterable[bytes]) -> Said:
+        """Read on."""
+        for line in lines:
+            self._moves(line)
+            self._tasks_of(line)
+            if FINISHED.search(line):
+                self.finished = True
+            if len(self.problems) < MOST_PROBLEMS and PROBLEM.search(line):
+                self.problems.append(line.decode(errors="replace").strip()[:MOST_CHARACTERS])
+        return self
+
+    def _moves(self, line: bytes) -> None:
+        moved, left, rdd_left = MOVED.search(line), LEFT.search(line), RDD_LEFT.search(line)
+        if moved:
+            self.shuffle_blocks += 1
+            self.shuffle_bytes += round(float(moved[1]) * UNITS.get(moved[2], 0))
+            self.fallback_blocks += FALLBACK in line
+            if self.shuffle_blocks_left:
+                self.shuffle_blocks_left -= 1
+        elif left:
+            self.shuffle_blocks_left = int(left[1])
+        elif rdd_left:
+            self.rdd_blocks_left = rdd_left[1].count(b"rdd_")
+        elif RDD_MOVED.search(line):
+            self.rdd_blocks += 1
+        elif b"Attempting to migrate all cached RDD blocks" in line:
+            self.rdd_blocks_left = 0
+
+    def _tasks_of(self, line: bytes) -> None:
+        task, running = TASK.search(line), RUNNING.search(line)
+        if task and task[1] == b"Running":
+            self._tasks[int(task[3])] = task[2].decode()
+        elif task:
+            self._tasks.pop(int(task[3]), None)
+        elif running:
+            self._running = int(running[1] or 0)
+
+    def tasks(self) -> list[str]:
+        """What ran at the end. Of one that failed to fetch nothing is logged: by Spark's count it is an earlier one."""
+        known = [self._tasks[key] for key in sorted(self._tasks)]
+        return known if self._running is None else known[len(known) - min(self._running, len(known)) :]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The attributes, and the tasks that ran at the end."""
+        public = {key: value for key, value in vars(self).items() if not key.startswith("_")}
+        return {**public, "tasks": self.tasks()}

@@ -1,0 +1,300 @@
+#!/usr/bin/python3
+"""Let this worker's executors go, with what they hold: it is to leave, and notices.py has why and until when.
+
+Level-triggered: it may be killed at any time and started again, and does what is still to be done. SIGPWR to the worker
+is one message through the master, which may be away, or may have been restarted since and list the worker as before: so
+it is sent again and again, until the master lists the worker no more as alive and the worker has no executor. At the
+deadline what still runs is lost, what was moved is not. Then the worker's unit stops for good, and its logs follow.
+
+It is done with the earliest deadline of all notices. Time is that of a clock that nobody can change.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import math
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import aws
+import decommission_log
+import executor_logs
+import files
+import notices
+import polling
+import settings
+import spark_state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PREFIX = "logs/drains/"
+WORKER = "spark-worker.service"
+BOOT = "spark-boot.service"
+LOGS = ("spark-executor-logs.service", "spark-daemon-logs.service")
+REGISTRATION = "spark-registration.service"
+NODE_ENV = "/etc/spark-cluster/node.env"
+LOOK_SECONDS = 1
+TELL_SECONDS = 5
+SILENT_SECONDS = 10  # of the master, after which executors are told directly
+READ_SECONDS = 5  # for all logs
+MOST_BYTES = 64 << 20  # of an executor's log, the last; Spark begins another file after as many
+MOST_EXECUTORS = 200  # in the report
+MOST_PARTS = 10  # of its line in the journal
+AWS_SECONDS = 60  # for what AWS is told; then notice.py starts this program again
+
+
+def log(message: str) -> None:
+    print(f"drain: {message}", file=sys.stderr, flush=True)
+
+
+def systemctl(*arguments: str) -> str:
+    """What it says; whatever it cannot do it says in the journal, and the next round tries again."""
+    done = subprocess.run(["/usr/bin/systemctl", *arguments], stdout=subprocess.PIPE, text=True, check=False)
+    return done.stdout.strip()
+
+
+def status(pid: int) -> dict[str, str]:
+    """What the kernel says of a process; empty if it is gone."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+    return {}
+
+
+def catches_sigpwr(process: dict[str, str]) -> bool:
+    """Whether it has asked for SIGPWR; it would kill any other, such as a JVM that has just begun."""
+    return bool(int(process.get("SigCgt", "0"), 16) >> (signal.SIGPWR - 1) & 1)
+
+
+def tell(*pids: int) -> None:
+    """Send SIGPWR to those that catch it; with the rights of their user, so that it can be no other's process."""
+    for pid in pids:
+        if catches_sigpwr(status(pid)):
+            with files.acting_as("spark"), contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGPWR)
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started: of a worker its executors."""
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return [each for each in pids if status(each).get("PPid") == str(pid)]
+
+
+def worker_pid() -> int:
+    """The worker's process; 0 if there is none."""
+    return int(systemctl("show", "--property=MainPID", "--value", WORKER) or 0)
+
+
+def private_ip() -> str:
+    """The address by which the master knows this worker; none before it was configured."""
+    with contextlib.suppress(FileNotFoundError), open(settings.path(NODE_ENV), encoding="utf-8") as file:
+        return dict(line.rstrip("\n").split("=", 1) for line in file).get("PRIVATE_IP", "")
+    return ""
+
+
+class Drain:
+    """One drain, over all starts of this program.
+
+    Attributes:
+        state: what the next start needs, in a file: when it began (by the clock since the host's boot, and by the
+            host's), each executor that was met and whether it has left, the report, whether the bucket has that and
+            the worker's unit is stopped, and which notices were answered.
+        notices: those that were read so far, by their kind.
+        was_running: whether this start found a worker.
+    """
+
+    def __init__(self) -> None:
+        self.state: dict[str, Any] = notices.load(notices.DRAIN_FILE)
+        self.notices = notices.read()
+        self.was_running = False
+
+    def keep(self, **more: object) -> None:
+        """Add to the state."""
+        if any(key not in self.state or self.state[key] != value for key, value in more.items()):
+            self.state.update(more)
+            notices.keep(notices.DRAIN_FILE, self.state)
+
+    def seconds_left(self) -> float:
+        """Until the earliest deadline of what was noticed so far."""
+        self.notices.update(notices.read())
+        return min(float(each["boot_clock_deadline"]) for each in self.notices.values()) - notices.boot_clock()
+
+    def begin(self) -> None:
+        """Note when, and end what would start a worker: the boot, which says why and gives up the launch."""
+        if self.state.get("is_stopped") and worker_pid():  # somebody has brought it back since
+            self.state = {"answered": self.state.get("answered", {})}
+        if "began" not in self.state:
+            self.keep(began=notices.boot_clock(), started_at=time.time(), executors={})
+        systemctl("disable", "--quiet", "--no-reload", BOOT)
+        systemctl("stop", "--no-block", BOOT)
+
+    def wait(self) -> bool:
+        """Tell the worker and its executors, until none is left; whether that was before the deadline."""
+        address, host = private_ip(), settings.load()["master_host"]
+        heard, told = notices.boot_clock(), -math.inf
+        for _ in polling.rounds(math.inf, LOOK_SECONDS):
+            pid, now = worker_pid(), notices.boot_clock()
+            if not pid:
+                break
+            self.was_running = True
+            left = executors(pid)
+            if left is not None:
+                met = dict.fromkeys(self.state["executors"], True)
+                self.keep(executors={**met, **dict.fromkeys(sorted(left), False)})
+            is_due, is_listed = now - told >= TELL_SECONDS, True
+            if is_due or not left:
+                with contextlib.suppress(OSError, ValueError):
+                    is_listed = address in spark_state.alive_hosts(spark_state.read(host))
+                    heard = now
+            is_silent = now - heard >= SILENT_SECONDS
+            if left == set() and (is_silent or not is_listed):
+                break
+            if self.seconds_left() <= 0:
+                return False
+            if is_due:
+                systemctl("stop", REGISTRATION)  # it would start a worker again that is not listed as alive
+                tell(pid, *(children(pid) if is_silent else ()))
+                told = now
+        return True
+
+    def report(self, *, in_time: bool) -> dict[str, Any]:
+        """What there is to say."""
+        found = []
+        end = time.monotonic() + READ_SECONDS
+        with files.acting_as("spark"):
+            for name, has_left in list(self.state["executors"].items())[-MOST_EXECUTORS:]:
+                application, _, executor = name.partition("/")
+                who = {"application": application, "executor": executor, "left": has_left}
+                found.append({**who, **said(name, end).to_dict()})
+        sums = ("shuffle_blocks", "shuffle_bytes", "fallback_blocks", "shuffle_blocks_left", "rdd_blocks")
+        return {
+            **self.reasons(),
+            "started_at": round(self.state["started_at"], 1),
+            "seconds": round(notices.boot_clock() - self.state["began"], 1),
+            "in_time": in_time,
+            "executors": found,
+            **{key: sum(each[key] or 0 for each in found) for key in sums},
+            "tasks": sum(len(each["tasks"]) for each in found if not each["left"]),
+        }
+
+    def reasons(self) -> dict[str, Any]:
+        """That part of the report that a later notice adds to."""
+        all_of_them = sorted(self.notices.values(), key=lambda each: float(each["noticed_at"]))
+        return {
+            "kinds": [each["kind"] for each in all_of_them],
+            "why": "; ".join(each["why"] for each in all_of_them),
+            "noticed_at": round(all_of_them[0]["noticed_at"], 1),
+            "deadline": round(min(each["deadline"] for each in all_of_them), 1),
+        }
+
+    def tell_how_it_ended(self, *, in_time: bool) -> None:
+        """One line in the journal. Of a worker that was drained before, a later notice changes the reasons alone."""
+        if "report" in self.state and not self.was_running:
+            report = {**self.state["report"], **self.reasons()}
+        else:
+            report = self.report(in_time=in_time)
+        if report != self.state.get("report"):
+            self.keep(report=report, is_stored=False)
+        log(summary(report))
+
+    def stop(self) -> None:
+        """Stop the worker's unit for good; while it and its logs go, the bucket gets the report."""
+        systemctl("disable", "--quiet", "--no-reload", WORKER)
+        systemctl("stop", "--no-block", WORKER)
+
+    def store(self) -> None:
+        """Put the report into the bucket, unless it is there."""
+        if self.state["is_stored"]:
+            return
+        instance = aws.metadata("instance-id")
+        began = time.strftime("%Y-%m-%dT%H-%M-%SZ", time.gmtime(self.state["started_at"]))
+        what = {
+            "Bucket": settings.load()["bucket"],
+            "Key": f"{PREFIX}{instance}-{began}.json",
+            "Body": json.dumps({"instance": instance, **self.state["report"]}).encode(),
+            "ContentType": "application/json",
+        }
+        aws.eventually(aws.client("s3").put_object, AWS_SECONDS, **what)
+        self.keep(is_stored=True)
+
+    def complete(self) -> None:
+        """Tell Auto Scaling, which waits for this worker if it terminates it."""
+        if "termination" in notices.unanswered(self.notices):
+            aws.LifecycleHook(settings.load()["termination_hook"]).complete("CONTINUE")
+
+
+def executors(pid: int) -> set[str] | None:
+    """Those of the worker, each as `<application>/<executor>`; `None` if it does not say which it has."""
+    try:
+        return executor_logs.running()
+    except (OSError, ValueError):
+        return None if children(pid) else set()
+
+
+def said(executor: str, end: float) -> decommission_log.Said:
+    """What the last two parts of an executor's log say, as far as they can be read until `end`."""
+    found = decommission_log.Said()
+    try:
+        names = [name for name in executor_logs.output(executor) if re.fullmatch(r"stderr[\d-]*", name)]
+        for name in reversed(names[:2]):
+            with files.open_untrusted(os.path.join(executor_logs.work(), executor, name)) as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - MOST_BYTES))
+                # Piece by piece: a job may write without an end of line.
+                found.read(
+                    itertools.takewhile(lambda _: time.monotonic() < end, iter(lambda: file.readline(1 << 16), b""))
+                )
+    except OSError as error:  # Spark has removed the folder, or a job has closed it
+        log(f"{type(error).__name__}: {error}")
+    return found
+
+
+def summary(report: dict[str, Any]) -> str:
+    """The report in a line."""
+    gone = sum(each["left"] for each in report["executors"])
+    parts = [
+        "{why}: {how} after {seconds} s".format(how="drained" if report["in_time"] else "not drained", **report),
+        "{} of {} executors have left".format(gone, len(report["executors"])),
+        "{shuffle_blocks} map outputs moved ({shuffle_bytes} bytes, {fallback_blocks} of them to the fallback), "
+        "{shuffle_blocks_left} not".format(**report),
+        "{rdd_blocks} cached blocks moved".format(**report),
+        "{tasks} running tasks lost".format(**report),
+        *(problem for each in report["executors"] for problem in each["problems"]),
+    ]
+    return ", ".join(parts[:MOST_PARTS])
+
+
+def attempt(what: Callable[[], None]) -> bool:
+    """Do something that needs AWS; whether it could be done."""
+    try:
+        what()
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - one line that names the cause; the next start tries again
+        log(f"{type(error).__name__}: {error}")
+        return False
+    return True
+
+
+def main() -> None:
+    drain = Drain()
+    if not notices.unanswered(drain.notices):
+        return
+    drain.begin()
+    drain.tell_how_it_ended(in_time=drain.wait())
+    drain.stop()
+    is_stored = attempt(drain.store)
+    systemctl("stop", BOOT, WORKER, *LOGS)  # now until all have stopped
+    drain.keep(is_stopped=True)
+    if not attempt(drain.complete) or not is_stored:
+        raise SystemExit("drain: AWS does not know it yet: again")
+    noticed = {kind: each["noticed_at"] for kind, each in drain.notices.items()}
+    drain.keep(answered={**drain.state.get("answered", {}), **noticed})
+
+
+if __name__ == "__main__":
+    main()
