@@ -96,9 +96,10 @@ class Worker:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
-    def number_of_executors(self) -> int:
-        """How many executors it has, as its own page tells."""
-        return len(_json(f"http://{self.address}:{self.ui_port}/json/")["executors"])
+    def number_of_executors(self) -> int | None:
+        """How many executors it has, as its own page tells; None while that does not answer."""
+        executors = _json(f"http://{self.address}:{self.ui_port}/json/").get("executors")
+        return None if executors is None else len(executors)
 
     def executors_said(self) -> str:
         """The errors of all executors that it had."""
