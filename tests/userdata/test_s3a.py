@@ -11,6 +11,7 @@ import time
 import zipfile
 from typing import TYPE_CHECKING
 
+import artifacts
 import pytest
 import s3a
 
@@ -273,6 +274,34 @@ def test_a_jar_that_nobody_has_is_named_with_what_to_do(first: Node) -> None:
 def without_committers(node: Node) -> None:
     (node.web / COMMITTERS_URL).unlink()
     (node.web / f"{COMMITTERS_URL}.sha1").unlink()
+
+
+def test_a_jar_that_a_repository_says_it_has_not_is_not_waited_for(first: Node) -> None:
+    """As that of a Spark with a version of its own."""
+    without_committers(first)
+    cause = f"no source had {ADDED[2]}, last: https://{COMMITTERS_URL} gave HTTP 404 (curl 22)"
+    assert_failed(first, first.boot(), "install_spark", cause)
+    assert len([call for call in first.calls_of("curl") if call.endswith(COMMITTERS_URL)]) == artifacts.ABSENT_ROUNDS
+
+
+@pytest.mark.parametrize("answers", [["22 404"] * 3, ["7 000"] * 6, ["22 404", "22 403"] * 3])
+def test_a_jar_is_waited_for_if_it_may_be_on_its_way_or_the_repository_not_reached(
+    first: Node, answers: list[str]
+) -> None:
+    first.answer_first(COMMITTERS_URL, *answers)
+    assert_succeeded(first, first.boot())
+    assert added(first) == ADDED
+
+
+def test_a_jar_that_people_put_into_the_bucket_meanwhile_is_taken(first: Node) -> None:
+    without_committers(first)
+    first.mock(
+        "sleep", f'mkdir -p "$FAKE_BUCKET/artifacts/spark"; cp "{first.web}/{ADDED[2]}"* "$FAKE_BUCKET/artifacts/spark"'
+    )
+    first.serve(ADDED[2], COMMITTERS)
+    first.serve(f"{ADDED[2]}.sha512", f"{sha512(COMMITTERS)}  {ADDED[2]}\n".encode())
+    assert_succeeded(first, first.boot())
+    assert added(first) == ADDED
 
 
 def test_a_jar_s_place_in_a_repository() -> None:

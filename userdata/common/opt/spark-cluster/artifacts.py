@@ -42,6 +42,7 @@ UNPACKING = Path(settings.path("/var/lib/spark-cluster/unpacking"))
 PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 2, 30  # between two rounds over all sources
 TRIES = 4  # of a transfer that breaks off
 GIVE_UP_ROUNDS = 2  # in which no source has the right bytes, if one of them has wrong ones
+ABSENT_ROUNDS = 4  # in a row in which all hosts of the web say that there is no such file: it may be on its way
 
 CHUNK_BYTES = 1 << 16
 PIPE_BYTES = 1 << 20  # the most that a user may have; with the usual 64 KiB reader and writer wait for each other
@@ -59,7 +60,7 @@ IS_THERE = 5  # of store_once.py
 TAR = ("tar", "-x", "--strip-components=1", "--no-same-owner", "--no-same-permissions")
 WITHIN = ("timeout", "--kill-after=10")
 ROOM = ("df", "-h", "--output=avail")
-ALL_THERE, UNCHANGED, NOBODY = "416", "304", "000"  # nobody was reached, or the time is over
+ALL_THERE, UNCHANGED, ABSENT, NOBODY = "416", "304", ("404", "410"), "000"  # nobody was reached, or the time is over
 PASSING_ERRORS = ("408", "429", "5")  # what such an answer begins with
 
 
@@ -231,6 +232,10 @@ class WrongBytesError(SourceError):
         self.want, self.etag = want, etag
 
 
+class NotThereError(SourceError):
+    """It has no such file, and says so."""
+
+
 class TimeIsOverError(SourceError):
     """The boot's time; no source's fault."""
 
@@ -367,8 +372,10 @@ class Fetch:
     def run(self) -> None:
         """Rounds over all sources until one gives the right bytes: a worker without internet waits for the copy."""
         sources, problem = [self.artifact.copy, *self.artifact.sources], ""
-        seconds = self.deadline - time.monotonic()
+        on_the_web = {source for source in sources if not source.startswith("s3://")}
+        seconds, rounds_absent = self.deadline - time.monotonic(), 0
         for ended, _ in enumerate(polling.rounds(seconds, PAUSE_SECONDS, LONGEST_PAUSE_SECONDS), start=1):
+            absent = set()
             for source in sources:
                 try:
                     return self.take(source)
@@ -380,8 +387,13 @@ class Fetch:
                     log(problem)
                     if isinstance(error, WrongBytesError):
                         self.wrong[source] = error
+                    elif isinstance(error, NotThereError):
+                        absent.add(source)
             if self.wrong and (ended >= GIVE_UP_ROUNDS or self.wrong.keys() >= set(sources)):
                 raise ArtifactError(f"checksum of {self.artifact.file} is wrong, {list(self.wrong.values())[-1]}")
+            rounds_absent = rounds_absent + 1 if is_master() and absent and absent == on_the_web else 0
+            if rounds_absent == ABSENT_ROUNDS:
+                break
             log(f"no source has {self.artifact.name} yet")
         raise self.no_source(problem)
 
@@ -537,7 +549,7 @@ class Fetch:
             if number == TRIES or time.monotonic() + pause > self.deadline:
                 break
             time.sleep(pause)
-        raise SourceError(f"{source} gave HTTP {code} (curl {status})")
+        raise (NotThereError if code in ABSENT else SourceError)(f"{source} gave HTTP {code} (curl {status})")
 
     def download_object(self, source: str, file: Path, etag: Path | None) -> None:
         """From S3, all of it or nothing."""
