@@ -115,17 +115,13 @@ def bucket_and_key(url):
     return {"Bucket": bucket, "Key": key}
 
 
-def fetch(url, file, etag_file="", *ahead):
+def fetch(url, file, etag_file=""):
     """Download an object, to standard output if the file is `-`; status 4 if there is none.
 
-    Its ETag is left in its file; an object whose ETag that has already counts as none. First comes what is there of
-    `ahead`, addresses and files.
+    Its ETag is left in its file; an object whose ETag that has already counts as none.
     """
     from botocore.exceptions import ClientError
 
-    for other, beside in zip(ahead[::2], ahead[1::2]):
-        with contextlib.suppress(SystemExit):
-            fetch(other, beside)
     asked = bucket_and_key(url)
     if os.path.exists(etag_file):
         with open(etag_file, encoding="ascii") as known:
