@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Every call a node makes to AWS. As a program: `aws.py COMMAND ...`, see COMMANDS below.
+"""Every call a node makes to AWS. As a program: `aws.py COMMAND ...`, of COMMANDS.
 
 What is eventually consistent or busy is tried again for five minutes, with growing pauses and jitter.
 """
@@ -54,7 +54,7 @@ def ask_metadata(item):
 
 
 def metadata(item):
-    """The same, tried again while the service is away."""
+    """The same, with patience."""
     problem = None
     for _ in rounds(METADATA_SECONDS, *PAUSES):
         try:
@@ -157,7 +157,7 @@ def store_log(file):
 
 
 class LifecycleHook:
-    """Auto Scaling waits at it for this worker."""
+    """Where Auto Scaling waits for this worker."""
 
     def __init__(self, name):
         self.name = name
@@ -178,12 +178,12 @@ class LifecycleHook:
             except ClientError as error:
                 if "No active Lifecycle Action" not in str(error):
                     raise
-            log(f"Auto Scaling does not wait at {self.name} yet, or no longer")
+            log(f"Auto Scaling does not wait at {self.name}")
         return log(f"{self.name} was completed before")
 
 
 def complete_hook(result):
-    """Tell Auto Scaling how this worker's launch ended; one that was abandoned enters the terminating hook."""
+    """Tell Auto Scaling how the launch ended; if abandoned it enters the other hook."""
     given = settings.load()
     LifecycleHook(given["launch_hook"]).complete(result)
     if result == "ABANDON":
