@@ -127,6 +127,10 @@ test-lab: setup ## real deploys into an AWS on this machine that boots real host
 test-long: setup ## all cases of those lab tests of which test-lab leaves some out
 	LONG=yes pytest tests/lab $(ARGS)
 
+.PHONY: chaos
+chaos: setup ## interrupt twenty workers in a row under jobs that never pause, in the lab, within some twenty minutes
+	python -m lab.chaos $(ARGS)
+
 # The locked bindings of the AWS provider are the newest; these are others that pyproject.toml allows.
 BINDINGS := $(patsubst tests/bindings/%.txt,.tools/bindings-%/.made,$(wildcard tests/bindings/*.txt))
 
@@ -140,10 +144,11 @@ checkov: setup .tools/checkov/.made ## static analysis of the Terraform JSON of 
 	@grep -qE 'Passed checks: [1-9][0-9]*, Failed checks: 0, Skipped checks: [0-9]+$$' .tools/checkov/report \
 	  || { echo 'checkov could not read the JSON, and calls that a success'; exit 1; }
 
-bench: setup ## how long synthesis takes, a worker's boot in the lab, and what S3A costs, each against its floor
+bench: setup ## how long synthesis takes, a boot and a drain of a worker, and what S3A costs, each against its floor
 	python bench/synthesis.py
 	python -m bench.boot
 	python -m bench.s3a
+	python -m bench.drain
 
 .PHONY: docs
 docs: setup ## rewrite the tables in docs/ from the code

@@ -41,6 +41,7 @@ ORDER = [
     "test_scheduler",
     "test_history",
     "test_logs",
+    "test_leaving",
     "test_failures",
     "test_downloads",
     "test_changes",

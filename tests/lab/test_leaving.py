@@ -1,0 +1,440 @@
+"""Workers that leave, in every way, in the middle of a job: what the job then runs again.
+
+All leave the one cluster of this module, which is destroyed at its end. What takes its time and has a sibling here runs
+in `make test-long` alone, as does the real notice of 120 s with more than a gigabyte on the worker that leaves.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lab import chaos, faults
+from lab.cluster import Cluster, until
+from lab.hosts import Host, all_hosts
+from lab.inventory import ClusterInAws
+from lab.lab import run
+from lab.shuffles import Shuffle
+from tests.lab.apps.leaving import DRAIN_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from lab.deployment import Deployment
+    from lab.drains import Count
+    from lab.lab import Lab
+
+LONG = bool(os.environ.get("LONG"))
+NOTICE_SECONDS = 120 if LONG else 25
+"""EC2 gives 120: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html."""
+MEBIBYTES = 3600 if LONG else 300
+LEAST_BYTES = 1_000_000_000 if LONG else 80_000_000
+"""On the disk of the worker that leaves."""
+INTERRUPTED_JOB = ("--map-tasks", "24", "--reduce-tasks", "48" if LONG else "24", "--seconds", "20" if LONG else "9")
+"""A reduce stage that outlasts the notice, with a worker less, and no longer."""
+JOB = ("--map-tasks", "24", "--reduce-tasks", "24", "--seconds", "9")
+JOB_MEBIBYTES = 240
+FIRST = 6
+"""After so many reduce tasks a worker is to leave."""
+GONE_SECONDS = DRAIN_SECONDS + 60
+DESTROY_SECONDS = 300
+DECOMMISSIONED = "decommission"
+
+
+@pytest.fixture(scope="module")
+def leaving_deployment(lab: Lab) -> Deployment:
+    """The cluster that workers leave, deployed."""
+    deployment = chaos.deployment(lab)
+    done = deployment.deploy()
+    assert done.returncode == 0, done.stdout[-4000:]
+    return deployment
+
+
+@pytest.fixture(scope="module")
+def leaving(lab: Lab, leaving_deployment: Deployment) -> Cluster:
+    return Cluster(lab, "leaving")
+
+
+@pytest.fixture
+def three(leaving: Cluster) -> Cluster:
+    """With three workers, all of them in service."""
+    chaos.settled(leaving, 3)
+    return leaving
+
+
+@pytest.fixture
+def begin() -> Iterator[Callable[..., Shuffle]]:
+    """Run the job until some reduce tasks have ended; what still runs at the test's end is ended."""
+    begun: list[Shuffle] = []
+
+    def run_it(cluster: Cluster, mebibytes: int = JOB_MEBIBYTES, *options: str, first: int = FIRST) -> Shuffle:
+        job = Shuffle.submit(cluster, mebibytes, *(options or JOB))
+        begun.append(job)
+        job.wait_until_reduced(first)
+        return job
+
+    yield run_it
+    for job in begun:
+        job.end()
+
+
+def drains(cluster: Cluster, host: Host) -> list[dict[str, Any]]:
+    """What a host has told in the bucket of its drains."""
+    client, bucket = cluster.lab.client("s3"), cluster.bucket()
+    listed = client.list_objects_v2(Bucket=bucket, Prefix=f"logs/drains/{host.instance_id}-").get("Contents", [])
+    return [json.load(client.get_object(Bucket=bucket, Key=one["Key"])["Body"]) for one in listed]
+
+
+def drain_of(cluster: Cluster, host: Host, *kinds: str) -> dict[str, Any]:
+    """What a host has told of its one drain, which was for these kinds of notice, or some of them."""
+    until(lambda: bool(drains(cluster, host)), 30, f"{host.instance_id} tells of its drain")
+    (told,) = drains(cluster, host)
+    assert set(told["kinds"]) <= set(kinds)
+    assert told["instance"] == host.instance_id
+    return told
+
+
+def fullest(cluster: Cluster, job: Shuffle) -> Host:
+    """The worker that has most of a job's map outputs."""
+    return max(cluster.workers().values(), key=job.bytes_on)
+
+
+def assert_moved(job: Shuffle, told: dict[str, Any]) -> None:
+    """That all map outputs of a worker were moved, and that no setting of Spark's kept one from it.
+
+    A setting of the wrong type ends every migration, and nothing but the executor's log says so.
+    """
+    assert told["shuffle_blocks"] > 0, told
+    assert told["shuffle_blocks_left"] == 0, told
+    left = {f"{one['executor']}/stderr" for one in told["executors"] if one["application"] == job.application}
+    assert left
+    until(lambda: left <= job.cluster.executors_logs(job.application).keys(), 30, f"logs of {left}")
+    for name, text in job.cluster.executors_logs(job.application).items():
+        assert "INVALID_CONF_VALUE" not in text, name
+
+
+def assert_nothing_lost(job: Shuffle, *told: dict[str, Any]) -> Count:
+    """That a job has ended well, no map task ran again, and its reduce stage had an attempt more for each drain."""
+    job.wait()
+    count, drained = job.count(), len(told)
+    assert count.succeeded == {0: True}
+    assert count.map_outputs == int(JOB[1])
+    assert count.map_tasks_again == count.retried_map_tasks == 0, (count, told)
+    assert max(count.attempts.values()) <= 1 + drained, count
+    assert sum(DECOMMISSIONED in why for why in count.removed.values()) >= drained, count
+    return count
+
+
+def record(record_property: Callable[[str, object], None], count: Count, told: dict[str, Any]) -> None:
+    record_property("seconds of the drain:", told["seconds"])
+    record_property("map outputs moved, bytes:", (told["shuffle_blocks"], told["shuffle_bytes"]))
+    record_property("reduce tasks in further attempts:", count.retried_reduce_tasks)
+    record_property("reduce tasks that failed:", dict(count.failures))
+
+
+def lose_power(cluster: Cluster, job: Shuffle, host: Host) -> None:
+    """Interrupt a worker, and wait until its power is cut, while the job still reduces."""
+    cluster.interrupt(host.instance_id, NOTICE_SECONDS)
+    until(lambda: host.first_process is None, NOTICE_SECONDS + 30, "the power cut")
+    assert not job.answers, "the job still reads map outputs"
+
+
+def test_an_interrupted_worker_loses_no_map_output(
+    three: Cluster, begin: Callable[..., Shuffle], record_property: Callable[[str, object], None]
+) -> None:
+    job = begin(three, MEBIBYTES, *INTERRUPTED_JOB)
+    host = fullest(three, job)
+    assert job.bytes_on(host) >= LEAST_BYTES
+    lose_power(three, job, host)
+    told = drain_of(three, host, "spot", "termination")
+    count = assert_nothing_lost(job, told)
+    assert "spot" in told["kinds"]
+    assert_moved(job, told)
+    record(record_property, count, told)
+
+
+def test_without_the_drain_the_same_interruption_costs_map_tasks(
+    three: Cluster, begin: Callable[..., Shuffle], record_property: Callable[[str, object], None]
+) -> None:
+    job = begin(three, MEBIBYTES, *INTERRUPTED_JOB)
+    host = fullest(three, job)
+    assert job.bytes_on(host) >= LEAST_BYTES
+    run(host, "systemctl", "mask", "--now", "spark-notice", "spark-drain")
+    lose_power(three, job, host)
+    job.wait(600)
+    count = job.count()
+    assert count.map_tasks_again > 0
+    assert not [why for why in count.removed.values() if DECOMMISSIONED in why]
+    assert drains(three, host) == []
+    record_property("map tasks again:", count.map_tasks_again)
+
+
+def scale_in(cluster: Cluster) -> list[Host]:
+    """One worker less; which, Auto Scaling says."""
+    cluster.set_size(2)
+    until(lambda: "Terminating:Wait" in cluster.members().values(), 30, "a worker that is to go")
+    return [Host(name) for name, state in cluster.members().items() if state == "Terminating:Wait"]
+
+
+def rebalance(cluster: Cluster) -> list[Host]:
+    """A worker that EC2 is likely to take back: it goes once another is in service."""
+    host = next(iter(cluster.workers().values()))
+    cluster.recommend_rebalance(host.instance_id)
+    time.sleep(15)
+    assert cluster.members()[host.instance_id] == "InService", "a recommendation alone drains nobody"
+    assert run(host, "systemctl", "is-active", "spark-drain").stdout.strip() == "inactive"
+    return [host]
+
+
+def operator(cluster: Cluster) -> list[Host]:
+    """`spark-drain`, which waits until the worker has gone."""
+    address, host = next(iter(cluster.workers().items()))
+    done = run(cluster.master(), "/usr/local/bin/spark-drain", address, timeout=GONE_SECONDS)
+    assert done.returncode == 0, done.stderr
+    return [host]
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [pytest.param(scale_in, marks=pytest.mark.long), pytest.param(rebalance, marks=pytest.mark.long), operator],
+)
+def test_a_worker_that_is_terminated_is_drained_first(
+    three: Cluster,
+    begin: Callable[..., Shuffle],
+    record_property: Callable[[str, object], None],
+    leave: Callable[[Cluster], list[Host]],
+) -> None:
+    job = begin(three)
+    for host in leave(three):
+        three.wait_for(host.instance_id, "", GONE_SECONDS)
+        told = drain_of(three, host, "termination")
+        count = assert_nothing_lost(job, told)
+        assert told["in_time"], told
+        assert_moved(job, told)
+        record(record_property, count, told)
+
+
+@pytest.mark.long
+def test_a_worker_that_is_kept_is_drained_and_its_host_stays(three: Cluster, begin: Callable[..., Shuffle]) -> None:
+    job = begin(three)
+    address, host = next(iter(three.workers().items()))
+    done = run(three.master(), "/usr/local/bin/spark-drain", "--keep", address, timeout=GONE_SECONDS)
+    assert done.returncode == 0, done.stderr
+    assert three.members()[host.instance_id] == "Standby"
+    told = drain_of(three, host, "standby")
+    assert_nothing_lost(job, told)
+    assert_moved(job, told)
+    assert run(host, "systemctl", "is-active", "spark-worker").stdout.strip() == "inactive"
+    assert run(host, "systemctl", "is-enabled", "spark-worker").stdout.strip() == "disabled"
+    until(lambda: len(three.workers()) == 3, 120, "another one is in its place")
+    terminate(three, host)
+    three.wait_for(host.instance_id, "", GONE_SECONDS)
+
+
+def terminate(cluster: Cluster, host: Host) -> None:
+    """As an operator does by hand, so that another one takes its place."""
+    client = cluster.lab.client("autoscaling")
+    client.terminate_instance_in_auto_scaling_group(InstanceId=host.instance_id, ShouldDecrementDesiredCapacity=False)
+
+
+@pytest.mark.long
+def test_a_refresh_drains_one_worker_after_the_other(
+    three: Cluster, leaving_deployment: Deployment, begin: Callable[..., Shuffle]
+) -> None:
+    """Members that are protected from scale-in, too."""
+    old = list(three.workers().values())
+    client = three.lab.client("autoscaling")
+    client.set_instance_protection(
+        AutoScalingGroupName="leaving-spark-workers", InstanceIds=[old[0].instance_id], ProtectedFromScaleIn=True
+    )
+    job = begin(three, JOB_MEBIBYTES, "--map-tasks", "24", "--reduce-tasks", "48", "--seconds", "20")
+    leaving_deployment.context = {**leaving_deployment.context, "volume_gib": 101}
+    done = leaving_deployment.deploy()
+    assert done.returncode == 0, done.stdout[-4000:]
+    for host in old:
+        three.wait_for(host.instance_id, "", 600)
+    told = [drain_of(three, host, "termination") for host in old]
+    assert all(one["in_time"] for one in told), told
+    assert_nothing_lost(job, *told)
+
+
+def test_one_after_the_other_is_interrupted_under_jobs_that_never_pause(
+    three: Cluster, record_property: Callable[[str, object], None]
+) -> None:
+    """The short form of `make chaos`."""
+    jobs = chaos.Chaos(three)
+    outcomes = jobs.run(3, 300)
+    record_property("chaos:", f"{len(jobs.interrupted)} interruptions\n{chaos.table(outcomes)}")
+    assert len(jobs.interrupted) == 3
+    assert [one for one in outcomes if one.is_lost or one.is_wrong] == []
+    assert sum(one.map_tasks_again for one in outcomes) == 0
+    assert max(one.drains for one in outcomes) >= 2, "one job has several drains inside one reduce stage"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("how", ["restarted", "down"])
+def test_a_drain_outlives_its_master(three: Cluster, begin: Callable[..., Shuffle], how: str) -> None:
+    """A restarted master lists the worker as alive; one that is away cannot be told at all, and executors are."""
+    job = begin(three)
+    host, master = fullest(three, job), three.master()
+    if how == "down":
+        run(master, "systemctl", "stop", "spark-master")
+    terminate(three, host)
+    if how == "restarted":
+        until(lambda: is_draining(host), 30, "the drain")
+        run(master, "systemctl", "restart", "spark-master")
+    else:
+        until(lambda: not executors_of(host), DRAIN_SECONDS, "the executors have left")
+        run(master, "systemctl", "start", "spark-master")
+    three.wait_for(host.instance_id, "", GONE_SECONDS)
+    told = drain_of(three, host, "termination")
+    assert_nothing_lost(job, told)
+    assert_moved(job, told)
+
+
+def is_draining(host: Host) -> bool:
+    return run(host, "systemctl", "is-active", "spark-drain").stdout.strip() in {"active", "activating"}
+
+
+def executors_of(host: Host) -> list[str]:
+    return run(host, "pgrep", "-f", "CoarseGrainedExecutorBackend").stdout.split()
+
+
+@pytest.mark.long
+def test_a_worker_leaves_though_its_master_was_replaced(
+    lab: Lab, three: Cluster, leaving_deployment: Deployment
+) -> None:
+    """A job ends with its master, which has its driver; the worker finds the next one, and leaves that."""
+    host = next(iter(three.workers().values()))
+    old = three.in_aws.master()["InstanceId"]
+    lab.client("ec2").terminate_instances(InstanceIds=[old])
+    until(lambda: Host(old).first_process is None, 120, "the master has gone")
+    terminate(three, host)
+    three.wait_for(host.instance_id, "", GONE_SECONDS)
+    assert drain_of(three, host, "termination")["in_time"]
+    done = leaving_deployment.deploy()
+    assert done.returncode == 0, done.stdout[-4000:]
+    three.wait_ready()
+
+
+@pytest.mark.long
+def test_a_drain_without_aws_is_finished_once_aws_is_back(three: Cluster, begin: Callable[..., Shuffle]) -> None:
+    job = begin(three)
+    host = fullest(three, job)
+    with faults.injected(unavailable=["leaving"]):
+        terminate(three, host)
+        until(lambda: is_draining(host), 30, "the drain")
+        until(lambda: not executors_of(host), DRAIN_SECONDS, "the executors have left")
+        time.sleep(10)
+        assert three.members()[host.instance_id] == "Terminating:Wait"
+    three.wait_for(host.instance_id, "", 120)
+    told = drain_of(three, host, "termination")
+    assert_nothing_lost(job, told)
+    assert_moved(job, told)
+
+
+@pytest.mark.long
+def test_a_second_notice_shortens_the_drain_and_no_notice_lengthens_it(
+    three: Cluster, begin: Callable[..., Shuffle]
+) -> None:
+    """The first is answered within a minute; the second is EC2's own, with a task that sleeps through both."""
+    job = begin(three, JOB_MEBIBYTES, *JOB[:-1], "1", "--sleeping", "6", "--sleep-seconds", "90", first=0)
+    host = fullest(three, job)
+    terminate(three, host)
+    until(lambda: is_draining(host), 30, "the drain")
+    begun = time.monotonic()
+    three.interrupt(host.instance_id, 40)
+    until(lambda: not is_draining(host), 40, "the drain is over before the power cut")
+    assert time.monotonic() - begun < 40
+    job.wait(400)
+    told = drain_of(three, host, "termination", "spot")
+    assert set(told["kinds"]) == {"termination", "spot"}
+    assert told["deadline"] < told["noticed_at"] + DRAIN_SECONDS
+    assert job.count().map_tasks_again == 0
+
+
+@pytest.mark.long
+def test_a_drain_that_cannot_end_ends_at_its_time_and_says_so(three: Cluster, begin: Callable[..., Shuffle]) -> None:
+    """A task sleeps for longer: it is lost and runs again, while what was moved is not."""
+    job = begin(three, JOB_MEBIBYTES, *JOB[:-1], "1", "--sleeping", "6", "--sleep-seconds", "120", first=0)
+    host = fullest(three, job)
+    terminate(three, host)
+    seconds = three.wait_for(host.instance_id, "", GONE_SECONDS)
+    assert seconds >= DRAIN_SECONDS - 1
+    told = drain_of(three, host, "termination")
+    assert not told["in_time"]
+    assert told["tasks"] > 0
+    assert told["shuffle_blocks_left"] == 0
+    job.wait(600)
+    count = job.count()
+    assert count.map_tasks_again == 0
+    assert count.succeeded == {0: True}
+
+
+STEPS = ("fetch_programs", "fetch_secrets", "configure", "wait_until_ready")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("step", STEPS)
+def test_a_notice_during_a_boot_ends_the_boot_and_the_launch(leaving: Cluster, step: str) -> None:
+    chaos.settled(leaving, 1)
+    before = {host.instance_id for host in all_hosts()}
+    leaving.set_size(2)
+    until(lambda: {host.instance_id for host in all_hosts()} - before, 30, "one more host")
+    (host,) = [one for one in all_hosts() if one.instance_id not in before]
+    end = time.monotonic() + 120
+    while step not in host.boot_log:
+        assert time.monotonic() < end, step
+        time.sleep(0.05)
+    leaving.interrupt(host.instance_id, 120)
+    leaving.wait_for(host.instance_id, "", 90)
+    assert "boot failed" in host.console
+    assert "boot succeeded" not in host.console
+    chaos.settled(leaving, 2)
+
+
+def test_the_only_worker_leaves_its_map_outputs_in_the_bucket(
+    lab: Lab, leaving: Cluster, begin: Callable[..., Shuffle], record_property: Callable[[str, object], None]
+) -> None:
+    if lab.without_maven:
+        pytest.skip(lab.without_maven)
+    chaos.settled(leaving, 1)
+    job = begin(leaving, 100, "--map-tasks", "24", "--reduce-tasks", "24", "--seconds", "3", first=4)
+    (host,) = leaving.workers().values()
+    # Not its replacement, which comes within the notice: it would be a peer.
+    with faults.injected(failed_launches={"leaving": "capacity"}):
+        leaving.interrupt(host.instance_id, NOTICE_SECONDS)
+        until(lambda: host.first_process is None, NOTICE_SECONDS + 30, "the power cut")
+    told = drain_of(leaving, host, "spot", "termination")
+    count = assert_nothing_lost(job, told)
+    assert told["fallback_blocks"] == told["shuffle_blocks"] > 0
+    assert told["shuffle_blocks_left"] == 0
+    record(record_property, count, told)
+    client, bucket = lab.client("s3"), leaving.bucket()
+    left = client.list_objects_v2(Bucket=bucket, Prefix=f"fallback/{job.application}/").get("Contents", [])
+    assert [one["Key"] for one in left] == [], "its driver has cleaned up"
+
+
+def test_a_destroy_with_busy_workers_ends_within_minutes(
+    lab: Lab,
+    leaving: Cluster,
+    leaving_deployment: Deployment,
+    begin: Callable[..., Shuffle],
+    record_property: Callable[[str, object], None],
+) -> None:
+    if LONG:
+        chaos.settled(leaving, 3)
+    hosts = [*leaving.workers().values(), leaving.master()]
+    begin(leaving, JOB_MEBIBYTES, *JOB[:-1], "1", "--sleeping", "24", "--sleep-seconds", "900", first=0)
+    begun = time.monotonic()
+    done = leaving_deployment.destroy()
+    assert done.returncode == 0, done.stdout[-4000:]
+    seconds = time.monotonic() - begun
+    record_property("seconds:", round(seconds))
+    assert seconds < DESTROY_SECONDS
+    assert {kind: found for kind, found in ClusterInAws(lab, "leaving").left().items() if found} == {}
+    until(lambda: not [host for host in hosts if host.first_process], 60, "no host is left")
