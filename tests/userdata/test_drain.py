@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import aws
 import drain
+import executor_logs
 import notices
 import polling
 import pytest
+import spark_state
 from botocore.exceptions import EndpointConnectionError
 
 from tests.userdata.conftest import BUCKET, client, in_bucket
@@ -118,8 +120,8 @@ def world(
     monkeypatch.setattr(notices, "boot_clock", clock.monotonic)
     monkeypatch.setattr(drain, "status", made.status)
     monkeypatch.setattr(drain, "children", lambda _: [EXECUTOR] if made.executors else [])
-    monkeypatch.setattr(drain.executor_logs, "running", made.running)
-    monkeypatch.setattr(drain.spark_state, "read", made.read)
+    monkeypatch.setattr(executor_logs, "running", made.running)
+    monkeypatch.setattr(spark_state, "read", made.read)
     monkeypatch.setattr("random.uniform", lambda low, high: (low + high) / 2)
     return made
 
@@ -137,7 +139,7 @@ def bucket(world: World, cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
 def in_the_way(bucket: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """No call to AWS succeeds, until the list is emptied."""
     faults = ["away"]
-    eventually = aws.eventually
+    eventually: Callable[..., object] = aws.eventually
 
     def away(call: Any, *arguments: Any, **named: Any) -> object:
         if faults:
