@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import aws
@@ -18,13 +19,13 @@ import notices
 import polling
 import pytest
 import spark_state
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import BotoCoreError, EndpointConnectionError
 
 from tests.userdata.conftest import BUCKET, client, in_bucket
 from tests.userdata.node import LIB, USERDATA
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.userdata.conftest import Clock
@@ -136,18 +137,18 @@ def bucket(world: World, cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def in_the_way(bucket: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """No call to AWS succeeds, until the list is emptied."""
-    faults = ["away"]
-    eventually: Callable[..., object] = aws.eventually
+def faults(bucket: None, monkeypatch: pytest.MonkeyPatch) -> list[BotoCoreError]:
+    """What each call to AWS ends with, until the list is emptied."""
+    found: list[BotoCoreError] = [EndpointConnectionError(endpoint_url="https://s3")]
+    known = client("s3").put_object
 
-    def away(call: Any, *arguments: Any, **named: Any) -> object:
-        if faults:
-            raise EndpointConnectionError(endpoint_url="https://s3")
-        return eventually(call, *arguments, **named)
+    def put_object(**what: object) -> object:
+        for fault in found:
+            raise fault
+        return known(**what)
 
-    monkeypatch.setattr(aws, "eventually", away)
-    return iter([faults])
+    monkeypatch.setattr(aws, "client", lambda _: SimpleNamespace(put_object=put_object))
+    return found
 
 
 def notice(kind: str = "termination", seconds: float = 900) -> None:
@@ -477,9 +478,8 @@ def test_a_worker_that_was_brought_back_is_drained_anew(world: World, bucket: No
 
 
 def test_without_aws_the_worker_drains_all_the_same_and_the_next_start_tells(
-    world: World, in_the_way: Any, root: Path, capsys: pytest.CaptureFixture[str]
+    world: World, faults: list[BotoCoreError], root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (faults,) = in_the_way
     world.executors[f"{APP}/0"] = 0, 999
     say(root, LOG)
     notice("spot", 110)
@@ -487,7 +487,8 @@ def test_without_aws_the_worker_drains_all_the_same_and_the_next_start_tells(
         drain.main()
     assert world.commands[-3:] == ENDS
     assert notices.unanswered(notices.read()) == ["spot"]
-    assert len(capsys.readouterr().err.splitlines()) == 2
+    said = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("aws: ")]
+    assert [line.partition(": ")[0] for line in said] == ["drain"] * 2
     faults.clear()
     drain.main()
     assert report()["shuffle_blocks"] == 1
