@@ -604,6 +604,7 @@ def test_a_system_that_goes_down_is_not_held_up(root: Path, tmp_path: Path) -> N
         "PATH": f"{tmp_path}:{os.environ['PATH']}",
         "PYTHONPATH": os.pathsep.join(folders),
         "SPARK_CLUSTER_ROOT": str(root),
+        "PYTHONDONTWRITEBYTECODE": "1",
     }
     command = [sys.executable, drain.__file__]
     with subprocess.Popen(command, env=environment, start_new_session=True) as process:
