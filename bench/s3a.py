@@ -1,8 +1,11 @@
 """What S3A costs, in the lab: a worker's boot with and without it, a gigabyte through it, and the way to a first task.
 
-The figures of docs/performance.md are what this printed. Boots of both kinds take turns, so that whatever else the
-machine does meets both; the first of each kind is not counted. The gigabyte is random numbers, which no format makes
-smaller, written and read by one Spark on a worker, to the bucket and to the worker's own disk in turn.
+`python -m bench.s3a [boots] [gigabyte] [submit]`: those alone, else all three.
+
+The figures of docs/performance.md are what this printed. Boots of both kinds take turns, each kind first in every other
+one, so that whatever else the machine does meets both; the first of each kind is not counted. The gigabyte is random
+numbers, which no format makes smaller, written and read by one Spark on a worker, to the bucket and to the worker's own
+disk in turn.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from lab.hosts import Host
     from lab.lab import Lab
 
+PARTS = {"boots", "gigabyte", "submit"}
 BOOTS = 6
 ROUNDS = 3
 ROWS = 1 << 27
@@ -61,11 +65,14 @@ print("first task at", spark.sparkContext.parallelize([0], 1).map(lambda _: time
 
 
 def main() -> None:
-    """Measure all three in one lab."""
-    in_a_lab("S3A", measure)
+    """Measure what is wanted in one lab."""
+    wanted = set(sys.argv[1:]) or PARTS
+    if unknown := wanted - PARTS:
+        sys.exit(f"{', '.join(sorted(unknown))}: no part of {', '.join(sorted(PARTS))}")
+    in_a_lab("S3A", lambda lab: measure(lab, wanted))
 
 
-def measure(lab: Lab) -> None:
+def measure(lab: Lab, wanted: set[str]) -> None:
     """Deploy a cluster with S3A and one without, and compare."""
     if lab.without_maven:
         print(f"S3A is not measured on this machine: {lab.without_maven}")
@@ -74,17 +81,22 @@ def measure(lab: Lab) -> None:
     with_it, without = deploy(
         lab, {"name": "with", "ami_id": ami_id}, {"name": "without", "ami_id": ami_id, "without_s3a": True}
     )
-    boots(with_it, without)
+    if "boots" in wanted:
+        boots(with_it, without)
+    if wanted <= {"boots"}:
+        return
     with booted(with_it) as worker:
-        gigabyte(with_it, worker)
-        submit(lab, with_it)
+        if "gigabyte" in wanted:
+            gigabyte(with_it, worker)
+        if "submit" in wanted:
+            submit(lab, with_it)
 
 
 def boots(with_it: Cluster, without: Cluster) -> None:
     """Print the medians of a worker's boot of either kind, and what the worker received meanwhile."""
     found: dict[str, list[dict[str, float]]] = {"with": [], "without": []}
-    for _ in range(1 + BOOTS):
-        for cluster in (with_it, without):
+    for number in range(1 + BOOTS):
+        for cluster in (with_it, without) if number % 2 else (without, with_it):
             with booted(cluster) as host:
                 received = int(run(host, "cat", RECEIVED).stdout)
                 found[cluster.name].append({**steps(host), "received": received / 1e6})

@@ -21,7 +21,7 @@ from . import activities, faults
 from .lifecycle_hooks import LAUNCHING, TERMINATING, LifecycleHooks
 from .moto_changes import replaces
 from .refreshes import Refreshes
-from .rules import managed
+from .rules import managed, sizes_forbid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _NOTICE_SECONDS = 6.0
 """How long after its host has begun to run Auto Scaling notices it: a fast boot may be over by then."""
+_HEALTHS = ("Healthy", "Unhealthy")
 _GONE = {"shutting-down", "terminated", "stopping", "stopped"}
 _TARGETS = {
     **dict.fromkeys(("Pending", "Pending:Wait", "Pending:Proceed", "InService"), "InService"),
@@ -78,6 +79,8 @@ class Groups:
         self._install_sizes()
         self._install_deletion()
         self._install_ways_to_leave()
+        self._install_standby()
+        self._install_health()
 
     def target(self, instance_id: str, backends: Iterable[AutoScalingBackend]) -> str | None:
         """Where a group is taking an instance; None if it is in no group, and was never detached from one.
@@ -158,17 +161,6 @@ class Groups:
             activity = self._begin_termination(group, member, cause) or activities.of(group, instance_id)
             return activity.described() if activity else None
 
-        @replaces(AutoScalingBackend, "enter_standby_instances")
-        def enter_standby_instances(
-            _: Any,
-            backend: AutoScalingBackend,
-            group_name: str,
-            instance_ids: list[str],
-            should_decrement: bool,  # noqa: FBT001
-        ) -> list[dict[str, Any]]:
-            what, why = "Moving EC2 instance to Standby", "was moved to standby in response to a user request"
-            return _set_aside(backend, instance_ids, "EnteringStandby", what, why, decrement=should_decrement)
-
         @replaces(AutoScalingBackend, "detach_instances")
         def detach_instances(
             _: Any,
@@ -178,21 +170,56 @@ class Groups:
             should_decrement: bool,  # noqa: FBT001
         ) -> list[dict[str, Any]]:
             what, why = "Detaching EC2 instance", "was detached in response to a user request"
-            return _set_aside(backend, instance_ids, "Detaching", what, why, decrement=should_decrement)
+            members = _members_named(backend, group_name, instance_ids, most=20)
+            if should_decrement:
+                _refuse_sizes(backend.autoscaling_groups[group_name], -len(members), "detach")
+            return _set_aside(members, "Detaching", what, why, decrement=should_decrement)
+
+    def _install_standby(self) -> None:
+        @replaces(AutoScalingBackend, "enter_standby_instances")
+        def enter_standby_instances(
+            _: Any,
+            backend: AutoScalingBackend,
+            group_name: str,
+            instance_ids: list[str],
+            should_decrement: bool,  # noqa: FBT001
+        ) -> list[dict[str, Any]]:
+            what, why = "Moving EC2 instance to Standby", "was moved to standby in response to a user request"
+            members = _members_named(backend, group_name, instance_ids, most=20)
+            return _set_aside(members, "EnteringStandby", what, why, decrement=should_decrement)
 
         @replaces(AutoScalingBackend, "exit_standby_instances")
         def exit_standby_instances(
             _: Any, backend: AutoScalingBackend, group_name: str, instance_ids: list[str]
         ) -> list[dict[str, Any]]:
             """Past the launch hooks: https://docs.aws.amazon.com/autoscaling/ec2/userguide/lifecycle-hooks.html."""
+            group = backend.autoscaling_groups[group_name]
+            members = _members_named(backend, group_name, instance_ids, most=20)
+            for member in members:
+                _refuse_if(member.lifecycle_state != "Standby", f"The instance {member.instance.id} is not in Standby.")
+            _refuse_sizes(group, len(members), "move out of standby")
+            group.desired_capacity = (group.desired_capacity or 0) + len(members)
             done = []
-            for name in instance_ids:
-                group, member = managed(backend, name)
+            for member in members:
                 member.lifecycle_state = "Pending:Proceed"
-                group.desired_capacity = (group.desired_capacity or 0) + 1
+                name = member.instance.id
                 cause = f"instance {name} was moved out of standby in response to a user request"
                 done.append(activities.begin(group, f"Moving EC2 instance out of Standby: {name}", cause, name))
             return [activity.described() for activity in done]
+
+    def _install_health(self) -> None:
+        @replaces(AutoScalingBackend, "set_instance_protection")
+        def set_instance_protection(
+            protect: Any,
+            backend: AutoScalingBackend,
+            group_name: str,
+            instance_ids: list[str],
+            protected_from_scale_in: bool,  # noqa: FBT001
+        ) -> None:
+            for member in _members_named(backend, group_name, instance_ids, most=50):
+                message = f"The instance {member.instance.id} is not in InService or EnteringStandby or Standby."
+                _refuse_if(member.lifecycle_state not in {"InService", "EnteringStandby", "Standby"}, message)
+            protect(backend, group_name, instance_ids, protected_from_scale_in)
 
         @replaces(AutoScalingResponse, "set_instance_health")
         def set_instance_health(_: Any, response: AutoScalingResponse) -> ActionResult:
@@ -200,12 +227,14 @@ class Groups:
 
             https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_SetInstanceHealth.html
             """
-            instance_id = response._get_param("InstanceId")
+            instance_id, health = response._get_param("InstanceId"), response._get_param("HealthStatus")
             group, member = managed(response.autoscaling_backend, instance_id)
+            _refuse_if(health not in _HEALTHS, f"{health} is no health status: it is one of {', '.join(_HEALTHS)}")
             respect = response._get_bool_param("ShouldRespectGracePeriod", True)  # noqa: FBT003 - moto's
             since = self._in_service_since.get(instance_id, math.inf)
-            if not respect or time.monotonic() >= since + int(group.health_check_grace_period or 0):
-                member.health_status = response._get_param("HealthStatus")
+            spared = health == "Unhealthy" and respect
+            if not spared or time.monotonic() >= since + int(group.health_check_grace_period or 0):
+                member.health_status = health
             return EmptyResult()
 
     def _advance(self, group: FakeAutoScalingGroup, member: InstanceState, *, noticed: bool) -> None:
@@ -412,13 +441,34 @@ def _decrement(group: FakeAutoScalingGroup, count: int) -> str:
     return f", shrinking the capacity from {before} to {group.desired_capacity}"
 
 
+def _members_named(
+    backend: AutoScalingBackend, group_name: str, instance_ids: list[str], *, most: int
+) -> list[InstanceState]:
+    """The members that a call names; one that is not of the group, or one too many, and nothing is done."""
+    _refuse_if(len(instance_ids) > most, f"A call may name {most} instances, got {len(instance_ids)}")
+    there = {member.instance.id: member for member in backend.autoscaling_groups[group_name].instance_states}
+    for name in instance_ids:
+        _refuse_if(name not in there, f"The instance {name} is not part of Auto Scaling group {group_name}.")
+    return [there[name] for name in instance_ids]
+
+
+def _refuse_sizes(group: FakeAutoScalingGroup, change: int, what: str) -> None:
+    if message := sizes_forbid(group, change, what):
+        raise ValidationError(message)
+
+
+def _refuse_if(broken: bool, message: str) -> None:  # noqa: FBT001 - a condition
+    if broken:
+        raise ValidationError(message)
+
+
 def _set_aside(
-    backend: AutoScalingBackend, instance_ids: list[str], state: str, what: str, why: str, *, decrement: bool
+    members: list[InstanceState], state: str, what: str, why: str, *, decrement: bool
 ) -> list[dict[str, Any]]:
     """Take members out of service without an end to their instances: hooks do not hold them."""
     done = []
-    for name in instance_ids:
-        group, member = managed(backend, name)
+    for member in members:
+        group, name = member.auto_scaling_group, member.instance.id
         member.lifecycle_state = state
         cause = f"instance {name} {why}{_decrement(group, 1) if decrement else ''}"
         done.append(activities.begin(group, f"{what}: {name}", cause, name))

@@ -149,7 +149,7 @@ class _Tokens:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: _Server
+    server: Server
 
     def do_PUT(self) -> None:
         ttl = self.headers[_TTL_HEADER] or ""
@@ -183,11 +183,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-class _Server(ThreadingHTTPServer):
+class Server(ThreadingHTTPServer):
+    """The service, at an address and port."""
+
     daemon_threads = True
 
-    def __init__(self) -> None:
-        super().__init__((METADATA, 80), _Handler)
+    def __init__(self, at: tuple[str, int]) -> None:
+        """Listen there."""
+        super().__init__(at, _Handler)
         self.tokens = _Tokens()
         self._instances = _Instances()
 
@@ -251,4 +254,4 @@ def _timestamp(moment: datetime) -> str:
 
 
 if __name__ == "__main__":
-    _Server().serve_forever()
+    Server((METADATA, 80)).serve_forever()

@@ -75,8 +75,11 @@ class Refresh:
         return not member.protected_from_scale_in or self.protected == "Refresh"
 
     def ignores(self, member: InstanceState) -> bool:
-        """Whether it ends well though a member is not replaced."""
-        return (self.standby if member.lifecycle_state == "Standby" else self.protected) == "Ignore"
+        """Whether it ends well though one of the old is not replaced."""
+        return (
+            not self.replaces_now(member)
+            and (self.standby if member.lifecycle_state == "Standby" else self.protected) == "Ignore"
+        )
 
     def surplus(self, desired: int, left: int) -> int:
         """How many more than desired there may be, while so many are left to replace: at least one, if any at all."""

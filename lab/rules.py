@@ -144,6 +144,45 @@ def managed(backend: AutoScalingBackend, instance_id: str) -> tuple[FakeAutoScal
     raise ValidationError(message)
 
 
+def sizes_forbid(group: FakeAutoScalingGroup, change: int, what: str) -> str | None:
+    """Why so many members more or fewer may not be desired; None if they may."""
+    least, most, desired = group.min_size or 0, group.max_size or 0, group.desired_capacity or 0
+    if least <= desired + change <= most:
+        return None
+    count = f"{abs(change)} instance{'' if abs(change) == 1 else 's'}"
+    return (
+        f"AutoScalingGroup {group.name} has min-size={least}, max-size={most}, and desired-size={desired}. "
+        f"To {what} {count}, please update the AutoScalingGroup sizes appropriately."
+    )
+
+
+def _member_to_end(call: Call) -> str | None:
+    backend = autoscaling_backends[DEFAULT_ACCOUNT_ID][call.region]
+    try:
+        group, _ = managed(backend, call.arguments.get("InstanceId", ""))
+    except ValidationError as missing:
+        return str(missing.message)
+    if not call.arguments["ShouldDecrementDesiredCapacity"] or (group.desired_capacity or 0) > (group.min_size or 0):
+        return None
+    return (
+        f"Currently, desiredSize equals minSize ({group.min_size}). Terminating instance without replacement will "
+        "violate group's min size constraint. Either set shouldDecrementDesiredCapacity flag to false or lower "
+        "group's min size."
+    )
+
+
+def _into_standby(call: Call) -> str | None:
+    group, names = _group(call), call.arguments.get("InstanceIds", [])
+    if group is None:
+        return "AutoScalingGroup name not found"
+    states = {member.instance.id: member.lifecycle_state for member in group.instance_states}
+    for name in names:
+        if states.get(name) != "InService":
+            return f"The instance {name} is not in InService."
+    lowered = len(names) if call.arguments["ShouldDecrementDesiredCapacity"] else 0
+    return sizes_forbid(group, -lowered, "place into standby")
+
+
 def _overrides(call: Call) -> str | None:
     mixed = call.arguments.get("MixedInstancesPolicy", {})
     types = {one.get("InstanceType") for one in mixed.get("LaunchTemplate", {}).get("Overrides", [])}
@@ -439,8 +478,6 @@ def _private_zone(call: Call) -> str | None:
 _GROUP_CALLS = ("autoscaling:CreateAutoScalingGroup", "autoscaling:UpdateAutoScalingGroup")
 _TEMPLATE_CALLS = ("ec2:CreateLaunchTemplate", "ec2:CreateLaunchTemplateVersion")
 _RULE_CALLS = ("ec2:AuthorizeSecurityGroupIngress", "ec2:AuthorizeSecurityGroupEgress")
-_LAB = "tests/lab/test_lab.py::"
-_HOLDS = "test_hook_holds_until_it_is_completed_prolonged_by_heartbeats_and_abandons_when_its_time_is_over"
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -531,8 +568,26 @@ RULES: tuple[Rule, ...] = (
         argument="LifecycleHookName, InstanceId",
         words="name a hook that holds this instance now",
         page=f"{_AUTO_SCALING}APIReference/API_CompleteLifecycleAction.html",
-        holder="lab/groups.py",
-        test=f"{_LAB}{_HOLDS}",
+        holder="lab/lifecycle_hooks.py",
+        test="tests/unit/test_groups.py::test_a_hook_whose_time_is_over_ends_by_its_default",
+    ),
+    Rule(
+        calls=("autoscaling:TerminateInstanceInAutoScalingGroup",),
+        argument="InstanceId, ShouldDecrementDesiredCapacity",
+        words="name a member; the desired size is not lowered below the minimum",
+        page=f"{_AUTO_SCALING}APIReference/API_TerminateInstanceInAutoScalingGroup.html",
+        code="ValidationError",
+        broken=_member_to_end,
+        test=f"{_UNIT}test_only_a_member_is_ended_and_not_below_the_minimum",
+    ),
+    Rule(
+        calls=("autoscaling:EnterStandby",),
+        argument="InstanceIds, ShouldDecrementDesiredCapacity",
+        words="name members in service; the desired size is not lowered below the minimum",
+        page=f"{_AUTO_SCALING}APIReference/API_EnterStandby.html",
+        code="ValidationError",
+        broken=_into_standby,
+        test=f"{_UNIT}test_only_members_in_service_go_into_standby_and_not_below_the_minimum",
     ),
     Rule(
         calls=("autoscaling:StartInstanceRefresh",),

@@ -251,25 +251,3 @@ def test_interrupted_host_has_notice_and_loses_its_power_whatever_its_hook_says(
     assert "Powering off" not in host.console
     let_in(held, 1)
     held.delete_lifecycle_hook(AutoScalingGroupName=GROUP, LifecycleHookName="drained")
-
-
-@pytest.mark.long
-def test_hook_holds_until_it_is_completed_prolonged_by_heartbeats_and_abandons_when_its_time_is_over(held: Any) -> None:
-    hook = {"AutoScalingGroupName": GROUP, "LifecycleHookName": "hold"}
-    early = next(iter(states(held)))
-    with pytest.raises(held.exceptions.ClientError, match="No active Lifecycle Action"):
-        held.complete_lifecycle_action(**hook, InstanceId=early, LifecycleActionResult="CONTINUE")
-    until(lambda: list(states(held).values()) == ["Pending:Wait"] * 2, 60, "both launches are held")
-    began = time.monotonic()
-    done, forgotten = states(held)
-    with pytest.raises(held.exceptions.ClientError, match="there are instances in it"):
-        held.delete_auto_scaling_group(AutoScalingGroupName=GROUP)
-    held.complete_lifecycle_action(**hook, InstanceId=done, LifecycleActionResult="CONTINUE")
-    until(lambda: states(held)[done] == "InService", 10, "a completed launch is in service")
-    time.sleep(5)
-    held.record_lifecycle_action_heartbeat(**hook, InstanceId=forgotten)
-    until(lambda: forgotten not in states(held), 90, "a forgotten launch is gone")
-    assert time.monotonic() - began > HEARTBEAT_SECONDS + 4
-    assert Host(forgotten).first_process is None
-    assert states(held)[done] == "InService"
-    until(lambda: len(states(held)) == 2, 30, "and is replaced")

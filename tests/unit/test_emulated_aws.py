@@ -162,6 +162,38 @@ def test_a_group_with_members_is_not_deleted(client: Client, group: dict[str, An
     scaling.delete_auto_scaling_group(AutoScalingGroupName="leaving")
 
 
+def test_only_a_member_is_ended_and_not_below_the_minimum(client: Client, group: dict[str, Any]) -> None:
+    scaling = client("autoscaling")
+    scaling.create_auto_scaling_group(**{**group, "AutoScalingGroupName": "ending", "DesiredCapacity": 2})
+    end = scaling.terminate_instance_in_auto_scaling_group
+    first, second = _members(scaling, "ending")
+    refused("ValidationError", "No managed instance", end, InstanceId="i-0123", ShouldDecrementDesiredCapacity=True)
+    end(InstanceId=first, ShouldDecrementDesiredCapacity=True)
+    words = r"desiredSize equals minSize \(1\)"
+    refused("ValidationError", words, end, InstanceId=second, ShouldDecrementDesiredCapacity=True)
+    end(InstanceId=second, ShouldDecrementDesiredCapacity=False)
+    assert second not in _members(scaling, "ending")
+
+
+def test_only_members_in_service_go_into_standby_and_not_below_the_minimum(
+    client: Client, group: dict[str, Any]
+) -> None:
+    scaling = client("autoscaling")
+    scaling.create_auto_scaling_group(**{**group, "AutoScalingGroupName": "aside", "DesiredCapacity": 2})
+    first, second = _members(scaling, "aside")
+    lower = {"AutoScalingGroupName": "aside", "ShouldDecrementDesiredCapacity": True}
+    enter = scaling.enter_standby
+    words = "min-size=1, max-size=3, and desired-size=2. To place into standby 2 instances"
+    refused("ValidationError", words, enter, **lower, InstanceIds=[first, second])
+    enter(**lower, InstanceIds=[first])
+    refused("ValidationError", f"{first} is not in InService", enter, **lower, InstanceIds=[first])
+
+
+def _members(scaling: Any, name: str) -> list[str]:
+    (described,) = scaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
+    return [member["InstanceId"] for member in described["Instances"]]
+
+
 def test_healthy_percentages_differ_by_at_most_100(client: Client, group: dict[str, Any]) -> None:
     preferences = {"MinHealthyPercentage": 50, "MaxHealthyPercentage": 200}
     start = client("autoscaling").start_instance_refresh

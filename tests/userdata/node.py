@@ -85,15 +85,20 @@ case $1 in
       [[ ! -e $4 || $(<"$4") != "$etag" ]] || exit 4
       echo "$etag" >"$4"
     fi
-    file=$3
-    shift "$(($# < 4 ? $# : 4))"
-    while (($#)); do
-      ! cp "$FAKE_BUCKET/${1#s3://*/}" "$2" 2>/dev/null
-      shift 2
-    done
-    if [[ $file == - ]]; then cat "$object"; else cp "$object" "$file"; fi ;;
+    if [[ $3 == - ]]; then cat "$object"; else cp "$object" "$3"; fi ;;
   store-log) mkdir -p "$FAKE_BUCKET/boot-logs"; cp "$2" "$FAKE_BUCKET/boot-logs/i-0abc" ;;
 esac
+"""
+
+COPIES = """
+tells=$1 url=$2 etag_file=$3
+shift 3
+while (($#)); do
+  ! cp "$FAKE_BUCKET/${1#s3://*/}" "$2" 2>/dev/null
+  shift 2
+done
+echo >&"$tells"
+exec "${0%/*}/aws.py" fetch "$url" - "$etag_file"
 """
 
 STORE_ONCE = """
@@ -249,7 +254,8 @@ class Node:
             for path in sorted((USERDATA / part).rglob("*"))
             if path.is_file() and "__pycache__" not in path.parts
         }
-        bodies = {"node_secrets.py": "", "spark_conf.py": CONF, "spark_state.py": "", "store_once.py": STORE_ONCE}
+        bodies = {"node_secrets.py": "", "spark_conf.py": CONF, "spark_state.py": ""}
+        bodies |= {"copies.py": COPIES, "store_once.py": STORE_ONCE}
         for name, body in bodies.items():
             entries[f"{LIB}/{name}"] = self.stand_in(name, body)
         archive = tar(entries, "w")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import json
 import os
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import artifacts
 import aws
+import copies
 import files
 import node_secrets
 import polling
@@ -669,17 +671,77 @@ def test_aws_is_asked_through_the_proxy_that_the_node_has(
 # Objects
 
 
-def test_others_are_fetched_before_it_as_far_as_they_are_there(
-    tmp_path: Path, settle: Callable[..., None], s3: Any
-) -> None:
+@pytest.fixture
+def beside(tmp_path: Path, settle: Callable[..., None], s3: Any, capfd: pytest.CaptureFixture[str]) -> Beside:
     settle("worker")
-    for name in ("spark", "jar"):
-        s3.put_object(Bucket="demo-bucket", Key=f"artifacts/spark/{name}", Body=name.encode())
-    address = "s3://demo-bucket/artifacts/spark"
-    ahead = [part for name in ("jar", "other") for part in (f"{address}/{name}", str(tmp_path / name))]
-    aws.fetch(f"{address}/spark", str(tmp_path / "spark"), str(tmp_path / "etag"), *ahead)
-    assert {name: (tmp_path / name).read_text() for name in ("spark", "jar")} == {"spark": "spark", "jar": "jar"}
-    assert not (tmp_path / "other").exists()
+    return Beside(tmp_path, s3, capfd)
+
+
+class Beside:
+    """What copies.py makes of a bucket with some copies."""
+
+    def __init__(self, folder: Path, s3: Any, capfd: pytest.CaptureFixture[str]) -> None:
+        self.folder, self.s3, self.capfd = folder, s3, capfd
+
+    def put(self, *names: str) -> None:
+        for name in names:
+            self.s3.put_object(Bucket="demo-bucket", Key=f"artifacts/spark/{name}", Body=f"{name}'s bytes".encode())
+
+    def fetch(self, *others: str) -> str:
+        """Spark's copy to standard output, and others beside it; returns what was told once they were there."""
+        address = "s3://demo-bucket/artifacts/spark"
+        ahead = [part for name in others for part in (f"{address}/{name}", str(self.folder / name))]
+        read, write = os.pipe()
+        with os.fdopen(read) as told:
+            try:
+                copies.main(str(write), f"{address}/spark", str(self.folder / "etag"), *ahead)
+            finally:
+                os.close(write)
+            return told.read()
+
+    @property
+    def there(self) -> dict[str, str]:
+        return {path.name: path.read_text() for path in self.folder.glob("*jar*")}
+
+
+def test_others_come_beside_a_copy_as_far_as_they_are_there(beside: Beside) -> None:
+    beside.put("spark", "a.jar", "b.jar")
+    assert beside.fetch("a.jar", "no.jar", "b.jar") == "\n"
+    assert beside.capfd.readouterr().out == "spark's bytes"
+    assert beside.there == {"a.jar": "a.jar's bytes", "b.jar": "b.jar's bytes"}
+
+
+def test_others_come_if_the_copy_is_not_there_yet(beside: Beside) -> None:
+    beside.put("a.jar")
+    with pytest.raises(SystemExit) as ended:
+        beside.fetch("a.jar")
+    assert ended.value.code == aws.ABSENT_STATUS
+    assert beside.there == {"a.jar": "a.jar's bytes"}
+
+
+def test_a_fault_with_one_of_the_others_is_noted_and_the_rest_comes(beside: Beside) -> None:
+    beside.put("spark", "a.jar", "b.jar")
+    (beside.folder / "a.jar").mkdir()
+    assert beside.fetch("a.jar", "b.jar") == "\n", "nobody waits for what does not come"
+    said = beside.capfd.readouterr()
+    assert said.out == "spark's bytes"
+    assert "aws: s3://demo-bucket/artifacts/spark/a.jar: IsADirectoryError: " in said.err
+    assert (beside.folder / "b.jar").read_text() == "b.jar's bytes"
+
+
+def test_all_copies_come_by_one_client(beside: Beside, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    real = aws.client.__wrapped__
+
+    @functools.cache
+    def noted(service: str) -> Any:
+        made.append(service)
+        return real(service)
+
+    monkeypatch.setattr(aws, "client", noted)
+    beside.put("spark", "a.jar")
+    beside.fetch("a.jar")
+    assert made == ["s3"]
 
 
 def test_an_object_is_fetched(tmp_path: Path, settle: Callable[..., None], s3: Any) -> None:

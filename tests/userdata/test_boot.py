@@ -82,7 +82,7 @@ def test_a_master_boots_step_by_step(master: Node) -> None:
     calls = [call for call in master.calls if "systemctl" in call or ".py" in call]
     assert len([call for call in calls if call.startswith("node_secrets.py ")]) == 1
     cached = f"/var/cache/spark-cluster/{SPARK_FILE}"
-    assert [call for call in calls if not call.startswith("node_secrets.py ")] == [
+    assert [call for call in calls if not call.startswith(("node_secrets.py ", "copies.py "))] == [
         "aws.py fetch s3://demo-bucket/artifacts/node/programs.tar /var/cache/spark-cluster/programs.tar",
         f"aws.py fetch s3://demo-bucket/{IN_BUCKET} - /var/cache/spark-cluster/{SPARK_FILE}.etag",
         f"aws.py fetch s3://demo-bucket/{PLAIN} {cached} {cached}.etag",
@@ -600,7 +600,8 @@ def test_no_service_runs_from_what_is_unpacked_anew(worker: Node) -> None:
     """A boot that was cut off while it waited for its service has enabled that."""
     worker.write("/var/lib/spark-cluster/unpacking/spark-4.3.0")
     assert_succeeded(worker, worker.boot())
-    calls = [call for call in worker.calls if "systemctl" in call or "artifacts/spark" in call]
+    of_spark = ("spark-worker.service", "artifacts/spark")
+    calls = [call for call in worker.calls if any(one in call for one in of_spark)]
     assert calls[0] == "systemctl disable --quiet --now spark-worker.service"
 
 
@@ -1037,6 +1038,70 @@ def test_a_signal_is_a_failure_unless_the_system_goes_down(worker: Node, state: 
     else:
         assert worker.last_line.endswith("boot failed: configure: ended by a signal")
         assert reported[-1] == "aws.py complete-hook ABANDON"
+
+
+NOTICE = '{"kind": "spot", "noticed_at": 1.5, "why": "spot interruption: terminate at 12:02", "deadline": 2.5}\n'
+
+
+def leaving(node: Node) -> None:
+    node.write("/run/spark-cluster/notices/spot.json", NOTICE)
+
+
+def test_a_worker_watches_for_notices_as_soon_as_it_has_the_programs(worker: Node) -> None:
+    """At each later start of the host, too."""
+    assert_succeeded(worker, worker.boot())
+    enabled, restarted = (call for call in worker.calls if "spark-notice.service" in call)
+    assert enabled == "systemctl enable --quiet --no-reload spark-notice.service"
+    assert restarted == "systemctl restart spark-notice.service"
+    fetched = worker.calls.index(
+        "aws.py fetch s3://demo-bucket/artifacts/node/programs.tar /var/cache/spark-cluster/programs.tar"
+    )
+    assert worker.calls.index(enabled) == fetched + 1
+
+
+def test_a_master_watches_for_none(master: Node) -> None:
+    assert_succeeded(master, master.boot())
+    assert not any("spark-notice" in call for call in master.calls)
+
+
+@pytest.mark.parametrize("step", STEPS[STEPS.index("check_settings") :])
+def test_a_notice_ends_the_boot_at_each_step_and_is_its_last_word(worker: Node, step: str) -> None:
+    """The drain stops the unit, whose processes get SIGTERM. Spark is left to the drain, which lets executors go."""
+    leaving(worker)
+    signal_once = f"[[ ${{STEP:-}} != {step} ]] || {{ trap - DEBUG; kill -TERM $$; }}"
+    stop = worker.write("stop", f"set -T\ntrap '{signal_once}' DEBUG\n")
+    done = worker.boot(BASH_ENV=str(stop))
+    assert done.returncode == 143, worker.log
+    cause = "this instance leaves: spot interruption: terminate at 12:02"
+    assert worker.last_line.endswith(f"boot failed: {step}: {cause}")
+    assert cause in worker.stored_log
+    assert worker.calls_of("aws.py")[-1] == "aws.py complete-hook ABANDON"
+    assert not any("disable --now" in call or "daemon-logs" in call for call in worker.calls_of("systemctl"))
+
+
+def test_whatever_a_boot_that_is_to_end_stumbles_over_the_notice_is_its_cause(worker: Node) -> None:
+    leaving(worker)
+    worker.mock_program("artifacts.py", "echo 'Terminated'; exit 143")
+    worker.boot()
+    assert worker.last_line.endswith(
+        "boot failed: install_spark: this instance leaves: spot interruption: terminate at 12:02"
+    )
+
+
+def test_a_boot_that_a_notice_ends_has_little_time_for_aws(worker: Node) -> None:
+    """Less than the 30 s after which systemd kills it, and it still says why."""
+    leaving(worker)
+    worker.mock("timeout", 'while [[ $1 == -* ]]; do shift; done; echo "within $1 s: $3" >>"$CALLS"; shift; "$@"')
+    worker.mock_program("spark_conf.py", "exit 1")
+    worker.boot()
+    limits = [int(call.split()[1]) for call in worker.calls if call.endswith((": store-log", ": complete-hook"))]
+    assert len(limits) == 2
+    assert sum(limits) + 5 < 30
+
+
+def test_a_boot_succeeds_that_was_faster_than_its_end(worker: Node) -> None:
+    leaving(worker)
+    assert_succeeded(worker, worker.boot())
 
 
 def test_what_fails_while_the_system_goes_down_is_no_failure(worker: Node) -> None:

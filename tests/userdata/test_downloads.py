@@ -7,9 +7,10 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
+import artifacts
 import pytest
 
-from tests.userdata.node import ARCHIVE, CDN, SPARK, SPARK_FILE, Node, sha512
+from tests.userdata.node import ARCHIVE, CDN, SPARK, SPARK_FILE, Node, node_settings, sha512
 from tests.userdata.test_boot import OTHER, assert_failed, assert_succeeded
 
 if TYPE_CHECKING:
@@ -152,6 +153,22 @@ def test_a_missing_file_comes_from_the_archive(online: Node, host: Host) -> None
     del host.files[CDN]
     assert_succeeded(online, online.boot())
     assert host.ranges == [(CDN, None), (ARCHIVE, None)]
+
+
+def test_a_master_is_told_after_a_few_tries_that_nobody_has_its_spark(online: Node, host: Host) -> None:
+    online.settings = node_settings("master")
+    online.put_programs("master")
+    host.files = {}
+    cause = f"no source had {SPARK_FILE}, last: https://{ARCHIVE} gave HTTP 404 (curl 22)"
+    assert_failed(online, online.boot(), "install_spark", cause)
+    assert host.ranges == [(CDN, None), (ARCHIVE, None)] * artifacts.ABSENT_ROUNDS
+
+
+def test_a_worker_waits_for_the_copy_of_a_spark_that_nobody_else_has(online: Node, host: Host) -> None:
+    """The master may have it from elsewhere."""
+    host.files = {}
+    assert_failed(online, online.boot(), "install_spark", f"no source had {SPARK_FILE}")
+    assert len(host.ranges) > 2 * artifacts.ABSENT_ROUNDS
 
 
 def test_a_redirect_to_a_mirror_is_followed(online: Node, host: Host) -> None:

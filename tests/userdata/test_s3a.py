@@ -11,10 +11,11 @@ import time
 import zipfile
 from typing import TYPE_CHECKING
 
+import artifacts
 import pytest
 import s3a
 
-from tests.userdata.node import ARCHIVE, AWS, CDN, LIB, Node, sha512, tar
+from tests.userdata.node import ARCHIVE, CDN, COPIES, Node, sha512, tar
 from tests.userdata.test_boot import assert_failed, assert_succeeded
 
 if TYPE_CHECKING:
@@ -114,9 +115,9 @@ def test_a_worker_takes_them_from_the_bucket_alone(first: Node, tmp_path: Path) 
     assert added(worker) == ADDED
     assert (worker.root / "opt/spark-4.3.0/jars/bundle-2.35.4.jar").read_bytes() == SLIM_SDK
     assert not [call for call in worker.calls_of("curl") if MAVEN in call]
-    fetches = [call for call in worker.calls if call.startswith("aws.py fetch ")]
-    assert len([call for call in fetches if ".jar" in call]) == 1, fetches
-    assert all(name in fetches[1] for name in ADDED), "one program fetches them all"
+    (fetch,) = worker.calls_of("copies.py")
+    assert all(name in fetch for name in ADDED), "one program fetches them all, and Spark"
+    assert not [call for call in worker.calls_of("aws.py") if ".jar" in call]
 
 
 @pytest.mark.parametrize("name", ADDED)
@@ -130,7 +131,7 @@ def test_a_jar_that_came_with_spark_and_is_not_right_is_fetched_again(
     worker = with_spark(Node(tmp_path / "worker", "worker"), IN_SPARK)
     shutil.copytree(first.bucket / "artifacts/spark", worker.bucket / "artifacts/spark")
     instead = "true" if comes == "not" else 'echo "other bytes" >"$2"'
-    worker.mock(f"{worker.root}/{LIB}/aws.py", AWS.replace("! cp ", f"[[ $1 == *{name} ]] && {instead} || ! cp "))
+    worker.mock_program("copies.py", COPIES.replace("! cp ", f"[[ $1 == *{name} ]] && {instead} || ! cp "))
     assert_succeeded(worker, worker.boot())
     assert added(worker) == ADDED
 
@@ -264,11 +265,43 @@ def test_nobody_waits_for_the_others_if_a_jar_fails(first: Node) -> None:
 
 
 def test_a_jar_that_nobody_has_is_named_with_what_to_do(first: Node) -> None:
-    (first.web / COMMITTERS_URL).unlink()
-    (first.web / f"{COMMITTERS_URL}.sha1").unlink()
+    without_committers(first)
     cause = f"no source had {ADDED[2]}, last: "
     assert_failed(first, first.boot(), "install_spark", cause)
     assert "put it into jars/ of spark_archive or into artifacts/spark/ of the bucket" in first.last_line
+
+
+def without_committers(node: Node) -> None:
+    (node.web / COMMITTERS_URL).unlink()
+    (node.web / f"{COMMITTERS_URL}.sha1").unlink()
+
+
+def test_a_jar_that_a_repository_says_it_has_not_is_not_waited_for(first: Node) -> None:
+    """As that of a Spark with a version of its own."""
+    without_committers(first)
+    cause = f"no source had {ADDED[2]}, last: https://{COMMITTERS_URL} gave HTTP 404 (curl 22)"
+    assert_failed(first, first.boot(), "install_spark", cause)
+    assert len([call for call in first.calls_of("curl") if call.endswith(COMMITTERS_URL)]) == artifacts.ABSENT_ROUNDS
+
+
+@pytest.mark.parametrize("answers", [["22 404"] * 3, ["7 000"] * 6, ["22 404", "22 403"] * 3])
+def test_a_jar_is_waited_for_if_it_may_be_on_its_way_or_the_repository_not_reached(
+    first: Node, answers: list[str]
+) -> None:
+    first.answer_first(COMMITTERS_URL, *answers)
+    assert_succeeded(first, first.boot())
+    assert added(first) == ADDED
+
+
+def test_a_jar_that_people_put_into_the_bucket_meanwhile_is_taken(first: Node) -> None:
+    without_committers(first)
+    first.mock(
+        "sleep", f'mkdir -p "$FAKE_BUCKET/artifacts/spark"; cp "{first.web}/{ADDED[2]}"* "$FAKE_BUCKET/artifacts/spark"'
+    )
+    first.serve(ADDED[2], COMMITTERS)
+    first.serve(f"{ADDED[2]}.sha512", f"{sha512(COMMITTERS)}  {ADDED[2]}\n".encode())
+    assert_succeeded(first, first.boot())
+    assert added(first) == ADDED
 
 
 def test_a_jar_s_place_in_a_repository() -> None:

@@ -6,12 +6,14 @@ import configparser
 import re
 import shutil
 import subprocess
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import connect
 import daemon_logs
 import drivers
 import executor_logs
+import notices
 import pytest
 import spark_conf
 import tick
@@ -196,6 +198,49 @@ def test_every_start_of_a_worker_is_watched_until_it_is_registered() -> None:
     (watch,) = [path for path in SERVICES if path.name == "spark-registration.service"]
     assert watch.name in unit(worker)["Unit"]["Wants"].split()
     assert unit(watch)["Unit"]["PartOf"] == unit(watch)["Unit"]["After"] == worker.name
+
+
+LEAVING = {path.stem: path for path in SERVICES if path.name in {"spark-notice.service", "spark-drain.service"}}
+
+
+def test_the_watch_for_notices_is_there_after_each_start_of_the_host_and_never_given_up() -> None:
+    notice = unit(LEAVING["spark-notice"])
+    assert notice["Install"]["WantedBy"] == "multi-user.target"
+    assert notice["Service"]["Restart"] == "always"
+    assert notice["Unit"]["StartLimitIntervalSec"] == "0"
+
+
+def test_a_drain_is_started_by_the_watch_alone_as_often_as_it_takes() -> None:
+    path = LEAVING["spark-drain"]
+    assert "Install" not in unit(path)
+    assert "Restart" not in unit(path)["Service"]
+    assert unit(path)["Unit"]["StartLimitIntervalSec"] == "0"
+    program = (USERDATA / "worker/opt/spark-cluster/notice.py").read_text()
+    assert f'"{path.name}"' in program
+
+
+@pytest.mark.parametrize("path", LEAVING.values(), ids=by_name)
+def test_what_lets_a_worker_leave_outlives_the_worker(path: Path) -> None:
+    (worker,) = [path for path in SPARK if "worker" in path.name]
+    ties = {"PartOf", "BindsTo", "Requires", "Requisite", "Conflicts", "Before", "After"}
+    assert worker.name not in " ".join(unit(path)["Unit"].get(tie) or "" for tie in ties)
+    assert path.name not in worker.read_text()
+
+
+@pytest.mark.parametrize("path", LEAVING.values(), ids=by_name)
+def test_what_was_noticed_outlives_who_noticed_it(path: Path) -> None:
+    service = unit(path)["Service"]
+    assert f"/run/{service['RuntimeDirectory']}" == str(PurePosixPath(notices.DRAIN_FILE).parent)
+    assert service["RuntimeDirectoryPreserve"] == "yes"
+
+
+def test_a_drain_may_become_the_worker_s_user_and_has_no_other_right() -> None:
+    service = unit(LEAVING["spark-drain"])["Service"]
+    assert service["CapabilityBoundingSet"] == "CAP_SETGID CAP_SETUID"
+    assert "KillMode" not in service, "whatever it waits for ends with it when the system goes down"
+    (worker,) = [unit(path)["Service"] for path in SPARK if "worker" in path.name]
+    program = (USERDATA / "worker/opt/spark-cluster/drain.py").read_text()
+    assert set(re.findall(r'acting_as\("(\w+)"\)', program)) == {worker["User"]}
 
 
 SENDERS = [path for path in SERVICES if path.name in {"spark-executor-logs.service", "spark-daemon-logs.service"}]

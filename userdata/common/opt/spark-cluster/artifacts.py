@@ -19,10 +19,11 @@ import subprocess
 import sys
 import time
 import zlib
+from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, Protocol, cast
 
 import polling
 import s3a
@@ -31,7 +32,9 @@ import settings
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-AWS, STORE_ONCE, SLIM_JAR = (str(Path(__file__).with_name(name)) for name in ("aws.py", "store_once.py", "slim_jar.py"))
+AWS, COPIES, STORE_ONCE, SLIM_JAR = (
+    str(Path(__file__).with_name(name)) for name in ("aws.py", "copies.py", "store_once.py", "slim_jar.py")
+)
 DOWNLOADS = Path(settings.path("/var/cache/spark-cluster"))
 # Before a boot has ended, nothing says that what was unpacked has reached the disk: a power cut may have emptied it.
 UNPACKING = Path(settings.path("/var/lib/spark-cluster/unpacking"))
@@ -39,6 +42,7 @@ UNPACKING = Path(settings.path("/var/lib/spark-cluster/unpacking"))
 PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 2, 30  # between two rounds over all sources
 TRIES = 4  # of a transfer that breaks off
 GIVE_UP_ROUNDS = 2  # in which no source has the right bytes, if one of them has wrong ones
+ABSENT_ROUNDS = 4  # in a row in which all hosts of the web say that there is no such file: it may be on its way
 
 CHUNK_BYTES = 1 << 16
 PIPE_BYTES = 1 << 20  # the most that a user may have; with the usual 64 KiB reader and writer wait for each other
@@ -56,13 +60,25 @@ IS_THERE = 5  # of store_once.py
 TAR = ("tar", "-x", "--strip-components=1", "--no-same-owner", "--no-same-permissions")
 WITHIN = ("timeout", "--kill-after=10")
 ROOM = ("df", "-h", "--output=avail")
-ALL_THERE, UNCHANGED, NOBODY = "416", "304", "000"  # nobody was reached, or the time is over
+ALL_THERE, UNCHANGED, ABSENT, NOBODY = "416", "304", ("404", "410"), "000"  # nobody was reached, or the time is over
 PASSING_ERRORS = ("408", "429", "5")  # what such an answer begins with
 
 
+class Sink(Protocol):
+    """Takes an artifact's bytes."""
+
+    children: Sequence[subprocess.Popen[bytes]]
+
+    def write(self, data: bytes) -> None:
+        """The next of them."""
+
+    def close(self) -> str:
+        """What was wrong with them, or an empty text."""
+
+
 @dataclass(frozen=True)
-class Artifact:
-    """A gzipped tarball that becomes a folder without the tarball's own first one, or a jar that is put into one."""
+class Artifact(ABC):
+    """What a node needs, and how that becomes of a file; how the file comes is the same for all."""
 
     name: str  # as people know it
     file: str
@@ -71,8 +87,7 @@ class Artifact:
     digest: str  # SHA-256 or SHA-512; empty: what its publisher says
     digest_urls: Sequence[str]  # where its publisher says so
     folder: Path
-    program: str = ""  # of a tarball, in the folder: what makes it the right one
-    slim_digest: str = ""  # of a jar that is made smaller: what is shared, and what is put into its folder
+    slim_digest: str  # of what is made smaller: that is shared, and put into its folder; empty: it stays whole
 
     @property
     def copy_digest(self) -> str:
@@ -85,9 +100,39 @@ class Artifact:
         return [self.copy] if self.copy_digest else [self.copy, f"{self.copy}.sha512"]
 
     @property
+    @abstractmethod
     def unsure(self) -> Path:
         """Is there from before it is unpacked until that boot has ended."""
-        return UNPACKING / (self.folder.name if self.program else self.file)
+
+    @property
+    @abstractmethod
+    def advice(self) -> str:
+        """What to do if no source has it."""
+
+    @abstractmethod
+    def sink(self, aside: Path) -> Sink:
+        """What makes of the file's bytes, in an empty folder, what is then settled."""
+
+    @abstractmethod
+    def settle(self, aside: Path) -> None:
+        """Move what was unpacked aside to where it belongs; raises `ArtifactError` if that is something else."""
+
+
+@dataclass(frozen=True)
+class Tarball(Artifact):
+    """A gzipped tarball that becomes a folder, without the tarball's own first one."""
+
+    program: str  # in the folder: what makes it the right one
+
+    @property
+    def unsure(self) -> Path:
+        """By the folder's name."""
+        return UNPACKING / self.folder.name
+
+    @property
+    def advice(self) -> str:
+        """None: the sources are the caller's or Apache's."""
+        return ""
 
     def is_there(self) -> bool:
         """Whether this node has it: put there by a boot, or by whoever made the AMI."""
@@ -95,11 +140,48 @@ class Artifact:
 
     def is_in(self, folder: Path) -> bool:
         """Whether a folder holds what it must."""
-        return os.access(folder / self.program, os.X_OK) if self.program else (folder / self.file).is_file()
+        return os.access(folder / self.program, os.X_OK)
+
+    def sink(self, aside: Path) -> Sink:
+        """Unpacks it."""
+        return Tar(aside)
+
+    def settle(self, aside: Path) -> None:
+        """In place of the folder that was there."""
+        if not self.is_in(aside):
+            raise ArtifactError(f"{self.file} has no {self.program}")
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
+        aside.rename(self.folder)
 
 
-def spark(given: dict[str, Any]) -> Artifact:
-    return Artifact(
+@dataclass(frozen=True)
+class Jar(Artifact):
+    """A file that is put into a folder as it is."""
+
+    @property
+    def unsure(self) -> Path:
+        """By its own name."""
+        return UNPACKING / self.file
+
+    @property
+    def advice(self) -> str:
+        """Who has no way to the repository, or another Spark than it knows, has other ways."""
+        return f"; {s3a.WITHOUT_IT}"
+
+    def sink(self, aside: Path) -> Sink:
+        """Keeps it as it is."""
+        return Plain(aside / self.file)
+
+    def settle(self, aside: Path) -> None:
+        """Beside what else is there."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (aside / self.file).replace(self.folder / self.file)
+        aside.rmdir()
+
+
+def spark(given: dict[str, Any]) -> Tarball:
+    return Tarball(
         name="Spark",
         file=given["spark_file"],
         copy=copy_of(given, given["spark_file"], given["spark_checksum"].lower()),
@@ -107,14 +189,15 @@ def spark(given: dict[str, Any]) -> Artifact:
         digest=given["spark_checksum"].lower(),
         digest_urls=given["checksum_urls"],
         folder=Path(settings.path(f"/opt/spark-{given['spark_version']}")),
+        slim_digest="",
         program="bin/spark-class",
     )
 
 
-def jar(given: dict[str, Any], one: s3a.Jar, folder: Path) -> Artifact:
+def jar(given: dict[str, Any], one: s3a.Jar, folder: Path) -> Jar:
     """One of S3A's: the master alone asks the repository, where the SDK is 686 MB."""
     url = f"{given['maven_url']}/{one.path}"
-    return Artifact(
+    return Jar(
         name=one.file,
         file=one.file,
         copy=copy_of(given, one.file, one.slim_sha256 or one.sha256),
@@ -149,6 +232,10 @@ class WrongBytesError(SourceError):
         self.want, self.etag = want, etag
 
 
+class NotThereError(SourceError):
+    """It has no such file, and says so."""
+
+
 class TimeIsOverError(SourceError):
     """The boot's time; no source's fault."""
 
@@ -176,8 +263,69 @@ class Inflater:
                 self.member, self.whole = zlib.decompressobj(GZIP), True
 
 
+class Tar:
+    """Unpacks a gzipped tarball, piece by piece."""
+
+    def __init__(self, folder: Path) -> None:
+        self.inflater = Inflater()
+        self.said = open(os.memfd_create("tar"), "w+b")  # noqa: SIM115 - `close` does; a full disk has no room for it
+        self.tar = subprocess.Popen((*TAR, "-C", folder), stdin=subprocess.PIPE, stderr=self.said)
+        self.children: Sequence[subprocess.Popen[bytes]] = [self.tar]
+        self.content = cast("IO[bytes]", self.tar.stdin)
+        widen(self.content)
+
+    def write(self, data: bytes) -> None:
+        """Unzip the next piece; raises `BrokenPipeError` once tar has ended."""
+        self.content.writelines(self.inflater.feed(data))
+
+    def close(self) -> str:
+        """Wait for tar, and return what it says, or that the file was cut off."""
+        went_away = False
+        try:
+            self.content.close()
+        except BrokenPipeError:
+            went_away = True
+        status = self.tar.wait()
+        with self.said:
+            self.said.seek(0)
+            reason = self.said.readline().decode(errors="replace").strip()
+        if went_away or status:
+            return reason or f"tar ended with status {status}"
+        return "" if self.inflater.whole else "it is not a complete gzip file"
+
+
+class Plain:
+    """Keeps a file as it is."""
+
+    def __init__(self, file: Path) -> None:
+        self.children: Sequence[subprocess.Popen[bytes]] = ()
+        self.out = file.open("wb", buffering=0)
+
+    def write(self, data: bytes) -> None:
+        """Raises `OSError` if there is no room."""
+        while data:
+            data = data[self.out.write(data) :]
+
+    def close(self) -> str:
+        """Nothing is wrong with what could be written."""
+        self.out.close()
+        return ""
+
+
+def widen(end: IO[bytes]) -> None:
+    """Let a pipe hold more."""
+    with contextlib.suppress(OSError):  # no pipe
+        fcntl.fcntl(end, F_SETPIPE_SZ, PIPE_BYTES)
+
+
 def log(message: str) -> None:
     print(f"artifacts: {message}", file=sys.stderr, flush=True)
+
+
+def is_master() -> bool:
+    """A master shares what it has, and nobody fetches it for the master."""
+    role: str = settings.load()["role"]
+    return role == "master"
 
 
 def chunks(file: int) -> Iterator[bytes]:
@@ -211,23 +359,23 @@ def digest_in(file: Path, name: str = "sha512") -> str:
 class Fetch:
     """How one artifact comes to its place."""
 
-    def __init__(self, artifact: Artifact, deadline: float, ahead: Sequence[tuple[str, str]] = ()) -> None:
-        self.artifact, self.deadline, self.ahead = artifact, deadline, ahead
+    def __init__(self, artifact: Artifact, deadline: float, others: Sequence[Fetch] = ()) -> None:
+        self.artifact, self.deadline, self.others = artifact, deadline, others
         self.tarball = DOWNLOADS / artifact.file
         self.beside = DOWNLOADS / f"{artifact.file}.sha512"
         self.etag = DOWNLOADS / f"{artifact.file}.etag"
         self.aside = artifact.folder.with_name(f"{artifact.unsure.name}.unpacking")
         self.wrong: dict[str, WrongBytesError] = {}
         self.children: list[subprocess.Popen[bytes]] = []
-        self.background = ThreadPoolExecutor(1)
+        self.background = ThreadPoolExecutor(2)
 
     def run(self) -> None:
         """Rounds over all sources until one gives the right bytes: a worker without internet waits for the copy."""
-        if self.take_what_came_ahead():
-            return None
         sources, problem = [self.artifact.copy, *self.artifact.sources], ""
-        seconds = self.deadline - time.monotonic()
+        on_the_web = {source for source in sources if not source.startswith("s3://")}
+        seconds, rounds_absent = self.deadline - time.monotonic(), 0
         for ended, _ in enumerate(polling.rounds(seconds, PAUSE_SECONDS, LONGEST_PAUSE_SECONDS), start=1):
+            absent = set()
             for source in sources:
                 try:
                     return self.take(source)
@@ -239,27 +387,28 @@ class Fetch:
                     log(problem)
                     if isinstance(error, WrongBytesError):
                         self.wrong[source] = error
+                    elif isinstance(error, NotThereError):
+                        absent.add(source)
             if self.wrong and (ended >= GIVE_UP_ROUNDS or self.wrong.keys() >= set(sources)):
                 raise ArtifactError(f"checksum of {self.artifact.file} is wrong, {list(self.wrong.values())[-1]}")
+            rounds_absent = rounds_absent + 1 if is_master() and absent and absent == on_the_web else 0
+            if rounds_absent == ABSENT_ROUNDS:
+                break
             log(f"no source has {self.artifact.name} yet")
         raise self.no_source(problem)
 
     def no_source(self, problem: str) -> ArtifactError:
-        """What to do, too, if it is a jar."""
-        message = f"no source had {self.artifact.file}, last: {problem}"
-        return ArtifactError(message if self.artifact.program else f"{message}; {s3a.WITHOUT_IT}")
+        """With what to do, where that is known."""
+        return ArtifactError(f"no source had {self.artifact.file}, last: {problem}{self.artifact.advice}")
 
-    def take_what_came_ahead(self) -> bool:
-        """A worker's jar that came with Spark; whether that is the right one. A master's has not been shared yet."""
-        if self.artifact.program or settings.load()["role"] == "master" or not self.tarball.exists():
-            return False
+    def take_what_came(self) -> None:
+        """Put what came with another into its place if it is right; if not it is fetched by itself."""
         want = self.artifact.copy_digest or digest_in(self.beside)
-        if not want or digest_of(self.tarball, algorithm(want)) != want:
-            return False
+        if not self.tarball.exists() or digest_of(self.tarball, algorithm(want)) != want:
+            return
         self.begin_unpacking()
         shutil.move(self.tarball, self.aside / self.artifact.file)
-        self.put_in_place("")
-        return True
+        self.artifact.settle(self.aside)
 
     def take(self, source: str) -> None:
         """All of it from one source."""
@@ -270,8 +419,7 @@ class Fetch:
                 raise known
             self.etag.write_text(known.etag, encoding="ascii")
         log(f"trying {source}")
-        is_copy = source == self.artifact.copy
-        if is_copy and self.artifact.program:
+        if source == self.artifact.copy:
             self.stream(source)
             return
         fresh = not self.tarball.exists()
@@ -281,13 +429,12 @@ class Fetch:
         if want and got != want:
             self.tarball.unlink()
         self.verify(source, got, want, alone=fresh and at_once)
-        if self.artifact.slim_digest and not is_copy:
+        if self.artifact.slim_digest:
             want = self.slim()
-        shares = settings.load()["role"] == "master" and not is_copy
-        shared = self.background.submit(self.share, want) if shares else None
+        shared = self.background.submit(self.share, want) if is_master() else None
         self.begin_unpacking()
         with self.tarball.open("rb") as tarball:
-            problem = self.unpack(tarball) if self.artifact.program else self.copy_aside(tarball)
+            problem = self.unpack(tarball)
         self.put_in_place(problem)
         if shared:
             shared.result()
@@ -306,11 +453,18 @@ class Fetch:
 
     def stream(self, source: str) -> None:
         """What the master verified is unpacked while it comes, aside until its checksum is right here, too."""
-        digest = hashlib.new(algorithm(self.artifact.digest))
-        wanted = self.background.submit(self.wanted, source)
+        digest = hashlib.new(algorithm(self.artifact.copy_digest))
+        self.beside.unlink(missing_ok=True)
         self.begin_unpacking()
-        ahead = [part for pair in self.ahead if not os.path.exists(pair[1]) for part in pair]
-        fetching = self.start(AWS, "fetch", source, "-", str(self.etag), *ahead, stdout=subprocess.PIPE)
+        others = [*self.artifact.copies[1:], *(copy for other in self.others for copy in other.artifact.copies)]
+        came, tells = os.pipe()
+        told = open(came, "rb", buffering=0)  # noqa: SIM115 - `take_others` closes it
+        try:
+            command = (COPIES, str(tells), source, str(self.etag), *lacking(others))
+            fetching = self.start(*command, stdout=subprocess.PIPE, pass_fds=[tells])
+        finally:
+            os.close(tells)
+        wanted = self.background.submit(self.take_others, told)
         with cast("IO[bytes]", fetching.stdout) as tarball:
             problem = self.unpack(tarball, digest)
         want = wanted.result()
@@ -318,6 +472,14 @@ class Fetch:
             raise SourceError(f"{source} could not be fetched")
         self.verify(source, digest.hexdigest(), want)
         self.put_in_place(problem)
+
+    def take_others(self, told: IO[bytes]) -> str:
+        """What came beside the copy, once it is there; returns the copy's digest."""
+        with told:
+            told.read(1)
+        for other in self.others:
+            other.take_what_came()
+        return self.artifact.copy_digest or self.confirmed(digest_in(self.beside))
 
     def verify(self, source: str, got: str, want: str, *, alone: bool = True) -> None:
         """Compare digests. Only what came from a source alone, and in one piece, is that source's fault."""
@@ -332,18 +494,18 @@ class Fetch:
         raise WrongBytesError(message, want, self.etag.read_text(encoding="ascii") if self.etag.exists() else "")
 
     def wanted(self, source: str) -> str:
-        """The digest that is pinned, else that beside the copy, or else its publisher's; empty if there is none.
-
-        The copy's is the master's, who holds it against the publisher's own, as far as it reaches that.
-        """
+        """The digest that is pinned, else that beside the copy, or else its publisher's; empty if there is none."""
         is_copy = source == self.artifact.copy
         if pinned := self.artifact.copy_digest if is_copy else self.artifact.digest:
             return pinned
-        if not is_copy:
-            return self.said_by(self.artifact.digest_urls)
-        beside = self.said_by([f"{source}.sha512"])
-        asks = beside and settings.load()["role"] == "master"
-        return (self.said_by(self.artifact.digest_urls) if asks else "") or beside
+        if is_copy:
+            return self.confirmed(self.said_by([f"{source}.sha512"]))
+        return self.said_by(self.artifact.digest_urls)
+
+    def confirmed(self, digest: str) -> str:
+        """The copy's is the master's, who holds it against the publisher's own, as far as it reaches that."""
+        asks = digest and is_master()
+        return (self.said_by(self.artifact.digest_urls) if asks else "") or digest
 
     def said_by(self, urls: Sequence[str]) -> str:
         """The digest that the first of some files has, by its suffix; empty if there is none."""
@@ -387,7 +549,7 @@ class Fetch:
             if number == TRIES or time.monotonic() + pause > self.deadline:
                 break
             time.sleep(pause)
-        raise SourceError(f"{source} gave HTTP {code} (curl {status})")
+        raise (NotThereError if code in ABSENT else SourceError)(f"{source} gave HTTP {code} (curl {status})")
 
     def download_object(self, source: str, file: Path, etag: Path | None) -> None:
         """From S3, all of it or nothing."""
@@ -398,65 +560,29 @@ class Fetch:
 
     def begin_unpacking(self) -> None:
         """From here on a power cut may leave half of it."""
-        self.artifact.unsure.touch()
-        keep_on_disk(UNPACKING)
+        note_unsure([self.artifact])
         shutil.rmtree(self.aside, ignore_errors=True)
         self.aside.mkdir(parents=True)
 
-    def unpack(self, tarball: IO[bytes], digest: hashlib._Hash | None = None) -> str:
+    def unpack(self, file: IO[bytes], digest: hashlib._Hash | None = None) -> str:
         """Unpack it aside, and return what is wrong with it, or an empty text; `digest` gets all bytes."""
-        inflater, went_away = Inflater(), False
-        with open(os.memfd_create("tar"), "w+b") as said:  # a full disk has no room for it
-            tar = subprocess.Popen((*TAR, "-C", self.aside), stdin=subprocess.PIPE, stderr=said)
-            self.children.append(tar)
-            try:
-                with cast("IO[bytes]", tar.stdin) as content:
-                    for end in (tarball, content):
-                        with contextlib.suppress(OSError):  # no pipe
-                            fcntl.fcntl(end, F_SETPIPE_SZ, PIPE_BYTES)
-                    for chunk in chunks(tarball.fileno()):
-                        if digest:
-                            digest.update(chunk)
-                        content.writelines(inflater.feed(chunk))
-            except BrokenPipeError:
-                went_away = True
-            status = tar.wait()
-            said.seek(0)
-            reason = said.readline().decode(errors="replace").strip()
-        if went_away or status:
-            reason = reason or f"tar ended with status {status}"
-        elif not inflater.whole:
-            reason = "it is not a complete gzip file"
-        else:
-            reason = ""
-        if went_away:  # nobody knows the digest of what it has not read
-            raise self.cannot_unpack(reason)
-        return reason
-
-    def copy_aside(self, file: IO[bytes]) -> str:
-        """As `unpack`, of what is no tarball."""
+        widen(file)
+        sink = self.artifact.sink(self.aside)
+        self.children += sink.children
         try:
-            with open(self.aside / self.artifact.file, "wb") as out:
-                shutil.copyfileobj(file, out)
-        except OSError as error:
-            raise self.cannot_unpack(str(error)) from None
-        return ""
+            for chunk in chunks(file.fileno()):
+                if digest:
+                    digest.update(chunk)
+                sink.write(chunk)
+        except OSError as error:  # nobody knows the digest of what was not read
+            raise self.cannot_unpack(sink.close() or str(error)) from None
+        return sink.close()
 
     def put_in_place(self, problem: str) -> None:
         """Move what was unpacked aside to where it belongs, or raise what is wrong with it."""
-        what = self.artifact
         if problem:
             raise self.cannot_unpack(problem)
-        if not what.is_in(self.aside):
-            raise ArtifactError(f"{what.file} has no {what.program}")
-        if what.program:
-            if what.folder.exists():
-                shutil.rmtree(what.folder)
-            self.aside.rename(what.folder)
-            return
-        what.folder.mkdir(parents=True, exist_ok=True)
-        (self.aside / what.file).replace(what.folder / what.file)
-        self.aside.rmdir()
+        self.artifact.settle(self.aside)
 
     def cannot_unpack(self, reason: str) -> ArtifactError:
         """What was unpacked goes: the log needs the room."""
@@ -496,12 +622,12 @@ class Fetch:
         for child in self.children:
             child.terminate()
 
-    def start(self, *command: str, stdout: int | None = None) -> subprocess.Popen[bytes]:
+    def start(self, *command: str, stdout: int | None = None, pass_fds: Sequence[int] = ()) -> subprocess.Popen[bytes]:
         """A program that ends with the boot's time."""
         seconds = self.deadline - time.monotonic()
         if seconds <= 0:
             raise TimeIsOverError
-        child = subprocess.Popen((*WITHIN, f"{max(seconds, 0.1):.1f}", *command), stdout=stdout)
+        child = subprocess.Popen((*WITHIN, f"{max(seconds, 0.1):.1f}", *command), stdout=stdout, pass_fds=pass_fds)
         self.children.append(child)
         return child
 
@@ -511,6 +637,21 @@ def cannot_write(file: Path) -> ArtifactError:
     shown = subprocess.run((*ROOM, DOWNLOADS), capture_output=True, text=True, check=False)
     file.unlink(missing_ok=True)
     return ArtifactError(f"cannot write {file}: {shown.stdout.split()[-1] if shown.stdout else '?'} free")
+
+
+def lacking(copies: Sequence[str]) -> list[str]:
+    """Those that have not come yet, each with the file for it."""
+    files = [(url, DOWNLOADS / Path(url).name) for url in copies]
+    return [part for url, file in files if not file.exists() for part in (url, str(file))]
+
+
+def note_unsure(artifacts: Sequence[Artifact]) -> None:
+    """Before they are unpacked, and all at once: the disk is waited for."""
+    fresh = [one.unsure for one in artifacts if not one.unsure.exists()]
+    for unsure in fresh:
+        unsure.touch()
+    if fresh:
+        keep_on_disk(UNPACKING)
 
 
 def keep_on_disk(folder: Path) -> None:
@@ -546,20 +687,20 @@ def fetch_all(deadline: float) -> None:
         unsure.unlink()
     if not release.is_there():
         early = jars_lacking(given, s3a.expected(given), beside)
-        if given["role"] == "master":
+        note_unsure([release, *early])
+        if is_master():
             fetch([Fetch(one, deadline) for one in (release, *early)])
         else:
-            # With Spark, by one program: to start one for each would take longer than they do.
-            copies = [copy for one in early for copy in one.copies]
-            fetch([Fetch(release, deadline, [(copy, str(DOWNLOADS / Path(copy).name)) for copy in copies])])
-    lacking = s3a.lacking(given, jars)
-    fetch([Fetch(one, deadline) for one in jars_lacking(given, lacking, beside)])
-    for one in lacking:
+            # Beside Spark, by one program: to start one for each would take longer than they do.
+            fetch([Fetch(release, deadline, [Fetch(one, deadline) for one in early])])
+    wanted = s3a.lacking(given, jars)
+    fetch([Fetch(one, deadline) for one in jars_lacking(given, wanted, beside)])
+    for one in wanted:
         (beside / one.file).replace(jars / one.file)
     shutil.rmtree(beside, ignore_errors=True)
 
 
-def jars_lacking(given: dict[str, Any], wanted: Sequence[s3a.Jar], folder: Path) -> list[Artifact]:
+def jars_lacking(given: dict[str, Any], wanted: Sequence[s3a.Jar], folder: Path) -> list[Jar]:
     """Those that a folder has not."""
     return [jar(given, one, folder) for one in wanted if not (folder / one.file).is_file()]
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Every call a node makes to AWS. As a program: `aws.py COMMAND ...`, see COMMANDS below.
+"""Every call a node makes to AWS. As a program: `aws.py COMMAND ...`, of COMMANDS.
 
 What is eventually consistent or busy is tried again for five minutes, with growing pauses and jitter.
 """
@@ -54,7 +54,7 @@ def ask_metadata(item):
 
 
 def metadata(item):
-    """The same, tried again while the service is away."""
+    """The same, with patience."""
     problem = None
     for _ in rounds(METADATA_SECONDS, *PAUSES):
         try:
@@ -115,17 +115,13 @@ def bucket_and_key(url):
     return {"Bucket": bucket, "Key": key}
 
 
-def fetch(url, file, etag_file="", *ahead):
+def fetch(url, file, etag_file=""):
     """Download an object, to standard output if the file is `-`; status 4 if there is none.
 
-    Its ETag is left in its file; an object whose ETag that has already counts as none. First comes what is there of
-    `ahead`, addresses and files.
+    Its ETag is left in its file; an object whose ETag that has already counts as none.
     """
     from botocore.exceptions import ClientError
 
-    for other, beside in zip(ahead[::2], ahead[1::2]):
-        with contextlib.suppress(SystemExit):
-            fetch(other, beside)
     asked = bucket_and_key(url)
     if os.path.exists(etag_file):
         with open(etag_file, encoding="ascii") as known:
@@ -161,7 +157,7 @@ def store_log(file):
 
 
 class LifecycleHook:
-    """Auto Scaling waits at it for this worker."""
+    """Where Auto Scaling waits for this worker."""
 
     def __init__(self, name):
         self.name = name
@@ -182,12 +178,12 @@ class LifecycleHook:
             except ClientError as error:
                 if "No active Lifecycle Action" not in str(error):
                     raise
-            log(f"Auto Scaling does not wait at {self.name} yet, or no longer")
+            log(f"Auto Scaling does not wait at {self.name}")
         return log(f"{self.name} was completed before")
 
 
 def complete_hook(result):
-    """Tell Auto Scaling how this worker's launch ended; one that was abandoned enters the terminating hook."""
+    """Tell Auto Scaling how the launch ended; if abandoned it enters the other hook."""
     given = settings.load()
     LifecycleHook(given["launch_hook"]).complete(result)
     if result == "ABANDON":

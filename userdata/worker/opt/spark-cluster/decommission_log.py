@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """What an executor's log says of its decommissioning: the only place where Spark tells what was moved.
 
 Words as Spark 3.5, 4.2 and 4.3 have them (classes BlockManagerDecommissioner, CoarseGrainedExecutorBackend, Executor).

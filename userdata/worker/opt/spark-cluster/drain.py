@@ -57,7 +57,7 @@ def log(message: str) -> None:
 
 def systemctl(*arguments: str) -> str:
     """What it says; whatever it cannot do it says in the journal, and the next round tries again."""
-    done = subprocess.run(["/usr/bin/systemctl", *arguments], stdout=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(["systemctl", *arguments], stdout=subprocess.PIPE, text=True, check=False)
     return done.stdout.strip()
 
 
@@ -154,7 +154,7 @@ class Drain:
                     is_listed = address in spark_state.alive_hosts(spark_state.read(host))
                     heard = now
             is_silent = now - heard >= SILENT_SECONDS
-            if left == set() and (is_silent or not is_listed):
+            if left == set() and (is_silent or not is_listed or not catches_sigpwr(status(pid))):
                 break
             if self.seconds_left() <= 0:
                 return False
@@ -162,7 +162,7 @@ class Drain:
                 systemctl("stop", REGISTRATION)  # it would start a worker again that is not listed as alive
                 tell(pid, *(children(pid) if is_silent else ()))
                 told = now
-        return True
+        return all(self.state["executors"].values())  # a worker that crashed has lost them
 
     def report(self, *, in_time: bool) -> dict[str, Any]:
         """What there is to say."""
@@ -202,7 +202,7 @@ class Drain:
             report = self.report(in_time=in_time)
         if report != self.state.get("report"):
             self.keep(report=report, is_stored=False)
-        log(summary(report))
+            log(summary(report))
 
     def stop(self) -> None:
         """Stop the worker's unit for good; while it and its logs go, the bucket gets the report."""
@@ -257,16 +257,17 @@ def said(executor: str, end: float) -> decommission_log.Said:
 
 def summary(report: dict[str, Any]) -> str:
     """The report in a line."""
-    gone = sum(each["left"] for each in report["executors"])
-    parts = [
-        "{why}: {how} after {seconds} s".format(how="drained" if report["in_time"] else "not drained", **report),
-        "{} of {} executors have left".format(gone, len(report["executors"])),
-        "{shuffle_blocks} map outputs moved ({shuffle_bytes} bytes, {fallback_blocks} of them to the fallback), "
-        "{shuffle_blocks_left} not".format(**report),
-        "{rdd_blocks} cached blocks moved".format(**report),
-        "{tasks} running tasks lost".format(**report),
-        *(problem for each in report["executors"] for problem in each["problems"]),
-    ]
+    found = report["executors"]
+    parts = ["{why}: {how} after {seconds} s".format(how="drained" if report["in_time"] else "not drained", **report)]
+    if found:
+        parts += [
+            "{} of {} executors have left".format(sum(each["left"] for each in found), len(found)),
+            "{shuffle_blocks} map outputs of {shuffle_bytes} bytes were moved, {fallback_blocks} of them to the "
+            "fallback, {shuffle_blocks_left} were not".format(**report),
+            "{rdd_blocks} cached blocks were moved".format(**report),
+            "{tasks} running tasks are lost".format(**report),
+            *(problem for each in found for problem in each["problems"]),
+        ]
     return ", ".join(parts[:MOST_PARTS])
 
 

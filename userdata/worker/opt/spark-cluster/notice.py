@@ -104,7 +104,7 @@ class Watch:
                 all_there = False
         if notices.unanswered(notices.read()):
             # It goes on by itself; a second start while it runs is none.
-            command = ["/usr/bin/systemctl", "start", "--no-block", "spark-drain.service"]
+            command = ["systemctl", "start", "--no-block", "spark-drain.service"]
             if subprocess.run(command, check=False).returncode:
                 log("the drain cannot be started yet")
         return all_there

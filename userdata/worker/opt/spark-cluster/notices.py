@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """What was noticed so far: that this worker is to leave. Files in /run, which end with the host's boot.
 
 `notices/<kind>.json` is written by notice.py: the kind, why, when it was noticed, by when the worker is to have left
