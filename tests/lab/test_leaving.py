@@ -95,10 +95,10 @@ def drains(cluster: Cluster, host: Host) -> list[dict[str, Any]]:
 def drain_of(cluster: Cluster, host: Host, *kinds: str) -> dict[str, Any]:
     """What a host has told of its one drain, which was for these kinds of notice, or some of them."""
     until(lambda: bool(drains(cluster, host)), 30, f"{host.instance_id} tells of its drain")
-    (told,) = drains(cluster, host)
-    assert set(told["kinds"]) <= set(kinds)
-    assert told["instance"] == host.instance_id
-    return told
+    (report,) = drains(cluster, host)
+    assert set(report["kinds"]) <= set(kinds)
+    assert report["instance"] == host.instance_id
+    return report
 
 
 def fullest(cluster: Cluster, job: Shuffle) -> Host:
@@ -106,35 +106,35 @@ def fullest(cluster: Cluster, job: Shuffle) -> Host:
     return max(cluster.workers().values(), key=job.bytes_on)
 
 
-def assert_moved(job: Shuffle, told: dict[str, Any]) -> None:
+def assert_moved(job: Shuffle, report: dict[str, Any]) -> None:
     """That all map outputs of a worker were moved, and that no setting of Spark's kept one from it.
 
     A setting of the wrong type ends every migration, and nothing but the executor's log says so.
     """
-    assert told["shuffle_blocks"] > 0, told
-    assert told["shuffle_blocks_left"] == 0, told
-    left = {f"{one['executor']}/stderr" for one in told["executors"] if one["application"] == job.application}
+    assert report["shuffle_blocks"] > 0, report
+    assert report["shuffle_blocks_left"] == 0, report
+    left = {f"{one['executor']}/stderr" for one in report["executors"] if one["application"] == job.application}
     assert left
     until(lambda: left <= job.cluster.executors_logs(job.application).keys(), 30, f"logs of {left}")
     for name, text in job.cluster.executors_logs(job.application).items():
         assert "INVALID_CONF_VALUE" not in text, name
 
 
-def assert_nothing_lost(job: Shuffle, *told: dict[str, Any]) -> Count:
+def assert_nothing_lost(job: Shuffle, *reports: dict[str, Any]) -> Count:
     """That a job has ended well, no map task ran again, and its reduce stage had an attempt more for each drain."""
     job.wait()
-    count, drained = job.count(), len(told)
+    count, drained = job.count(), len(reports)
     assert count.succeeded == {0: True}
     assert count.map_outputs == int(JOB[1])
-    assert count.map_tasks_again == count.retried_map_tasks == 0, (count, told)
+    assert count.map_tasks_again == count.retried_map_tasks == 0, (count, reports)
     assert max(count.attempts.values()) <= 1 + drained, count
     assert sum(DECOMMISSIONED in why for why in count.removed.values()) >= drained, count
     return count
 
 
-def record(record_property: Callable[[str, object], None], count: Count, told: dict[str, Any]) -> None:
-    record_property("seconds of the drain:", told["seconds"])
-    record_property("map outputs moved, bytes:", (told["shuffle_blocks"], told["shuffle_bytes"]))
+def record(record_property: Callable[[str, object], None], count: Count, report: dict[str, Any]) -> None:
+    record_property("seconds of the drain:", report["seconds"])
+    record_property("map outputs moved, bytes:", (report["shuffle_blocks"], report["shuffle_bytes"]))
     record_property("reduce tasks in further attempts:", count.retried_reduce_tasks)
     record_property("reduce tasks that failed:", dict(count.failures))
 
@@ -153,11 +153,11 @@ def test_an_interrupted_worker_loses_no_map_output(
     host = fullest(three, job)
     assert job.bytes_on(host) >= LEAST_BYTES
     lose_power(three, job, host)
-    told = drain_of(three, host, "spot", "termination")
-    count = assert_nothing_lost(job, told)
-    assert "spot" in told["kinds"]
-    assert_moved(job, told)
-    record(record_property, count, told)
+    report = drain_of(three, host, "spot", "termination")
+    count = assert_nothing_lost(job, report)
+    assert "spot" in report["kinds"]
+    assert_moved(job, report)
+    record(record_property, count, report)
 
 
 def test_without_the_drain_the_same_interruption_costs_map_tasks(
@@ -214,11 +214,11 @@ def test_a_worker_that_is_terminated_is_drained_first(
     job = begin(three)
     for host in leave(three):
         three.wait_for(host.instance_id, "", GONE_SECONDS)
-        told = drain_of(three, host, "termination")
-        count = assert_nothing_lost(job, told)
-        assert told["in_time"], told
-        assert_moved(job, told)
-        record(record_property, count, told)
+        report = drain_of(three, host, "termination")
+        count = assert_nothing_lost(job, report)
+        assert report["in_time"], report
+        assert_moved(job, report)
+        record(record_property, count, report)
 
 
 @pytest.mark.long
@@ -228,9 +228,9 @@ def test_a_worker_that_is_kept_is_drained_and_its_host_stays(three: Cluster, beg
     done = run(three.master(), "/usr/local/bin/spark-drain", "--keep", address, timeout=GONE_SECONDS)
     assert done.returncode == 0, done.stderr
     assert three.members()[host.instance_id] == "Standby"
-    told = drain_of(three, host, "standby")
-    assert_nothing_lost(job, told)
-    assert_moved(job, told)
+    report = drain_of(three, host, "standby")
+    assert_nothing_lost(job, report)
+    assert_moved(job, report)
     assert run(host, "systemctl", "is-active", "spark-worker").stdout.strip() == "inactive"
     assert run(host, "systemctl", "is-enabled", "spark-worker").stdout.strip() == "disabled"
     until(lambda: len(three.workers()) == 3, 120, "another one is in its place")
@@ -298,9 +298,9 @@ def test_a_refresh_drains_one_worker_after_the_other(
     assert done.returncode == 0, done.stdout[-4000:]
     for host in old:
         three.wait_for(host.instance_id, "", 600)
-    told = [drain_of(three, host, "termination") for host in old]
-    assert all(one["in_time"] for one in told), told
-    assert_nothing_lost(job, *told)
+    reports = [drain_of(three, host, "termination") for host in old]
+    assert all(one["in_time"] for one in reports), reports
+    assert_nothing_lost(job, *reports)
 
 
 def test_one_after_the_other_is_interrupted_under_jobs_that_never_pause(
@@ -332,9 +332,9 @@ def test_a_drain_outlives_its_master(three: Cluster, begin: Callable[..., Shuffl
         until(lambda: not executors_of(host), DRAIN_SECONDS, "the executors have left")
         run(master, "systemctl", "start", "spark-master")
     three.wait_for(host.instance_id, "", GONE_SECONDS)
-    told = drain_of(three, host, "termination")
-    assert_nothing_lost(job, told)
-    assert_moved(job, told)
+    report = drain_of(three, host, "termination")
+    assert_nothing_lost(job, report)
+    assert_moved(job, report)
 
 
 def is_draining(host: Host) -> bool:
@@ -373,9 +373,9 @@ def test_a_drain_without_aws_is_finished_once_aws_is_back(three: Cluster, begin:
         time.sleep(10)
         assert three.members()[host.instance_id] == "Terminating:Wait"
     three.wait_for(host.instance_id, "", 120)
-    told = drain_of(three, host, "termination")
-    assert_nothing_lost(job, told)
-    assert_moved(job, told)
+    report = drain_of(three, host, "termination")
+    assert_nothing_lost(job, report)
+    assert_moved(job, report)
 
 
 @pytest.mark.long
@@ -392,9 +392,9 @@ def test_a_second_notice_shortens_the_drain_and_no_notice_lengthens_it(
     until(lambda: not is_draining(host), 40, "the drain is over before the power cut")
     assert time.monotonic() - begun < 40
     job.wait(400)
-    told = drain_of(three, host, "termination", "spot")
-    assert set(told["kinds"]) == {"termination", "spot"}
-    assert told["deadline"] < told["noticed_at"] + DRAIN_SECONDS
+    report = drain_of(three, host, "termination", "spot")
+    assert set(report["kinds"]) == {"termination", "spot"}
+    assert report["deadline"] < report["noticed_at"] + DRAIN_SECONDS
     assert job.count().map_tasks_again == 0
 
 
@@ -406,10 +406,10 @@ def test_a_drain_that_cannot_end_ends_at_its_time_and_says_so(three: Cluster, be
     terminate(three, host)
     seconds = three.wait_for(host.instance_id, "", GONE_SECONDS)
     assert seconds >= DRAIN_SECONDS - 1
-    told = drain_of(three, host, "termination")
-    assert not told["in_time"]
-    assert told["tasks"] > 0
-    assert told["shuffle_blocks_left"] == 0
+    report = drain_of(three, host, "termination")
+    assert not report["in_time"]
+    assert report["tasks"] > 0
+    assert report["shuffle_blocks_left"] == 0
     job.wait(600)
     count = job.count()
     assert count.map_tasks_again == 0
@@ -450,11 +450,11 @@ def test_the_only_worker_leaves_its_map_outputs_in_the_bucket(
     with faults.injected(failed_launches={"leaving": "capacity"}):
         leaving.interrupt(host.instance_id, NOTICE_SECONDS)
         until(lambda: host.first_process is None, NOTICE_SECONDS + 30, "the power cut")
-    told = drain_of(leaving, host, "spot", "termination")
-    count = assert_nothing_lost(job, told)
-    assert told["fallback_blocks"] == told["shuffle_blocks"] > 0
-    assert told["shuffle_blocks_left"] == 0
-    record(record_property, count, told)
+    report = drain_of(leaving, host, "spot", "termination")
+    count = assert_nothing_lost(job, report)
+    assert report["fallback_blocks"] == report["shuffle_blocks"] > 0
+    assert report["shuffle_blocks_left"] == 0
+    record(record_property, count, report)
     client, bucket = lab.client("s3"), leaving.bucket()
     left = client.list_objects_v2(Bucket=bucket, Prefix=f"fallback/{job.application}/").get("Contents", [])
     assert [one["Key"] for one in left] == [], "its driver has cleaned up"

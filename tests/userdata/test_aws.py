@@ -688,16 +688,16 @@ class Beside:
             self.s3.put_object(Bucket="demo-bucket", Key=f"artifacts/spark/{name}", Body=f"{name}'s bytes".encode())
 
     def fetch(self, *others: str) -> str:
-        """Spark's copy to standard output, and others beside it; returns what was told once they were there."""
+        """Spark's copy to standard output, and others beside it; returns what was said once they were there."""
         address = "s3://demo-bucket/artifacts/spark"
         ahead = [part for name in others for part in (f"{address}/{name}", str(self.folder / name))]
         read, write = os.pipe()
-        with os.fdopen(read) as told:
+        with os.fdopen(read) as said:
             try:
                 copies.main(str(write), f"{address}/spark", str(self.folder / "etag"), *ahead)
             finally:
                 os.close(write)
-            return told.read()
+            return said.read()
 
     @property
     def there(self) -> dict[str, str]:
