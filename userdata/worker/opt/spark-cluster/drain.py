@@ -55,10 +55,10 @@ def log(message: str) -> None:
     print(f"drain: {message}", file=sys.stderr, flush=True)
 
 
-def systemctl(*arguments: str) -> str:
-    """What it says; whatever it cannot do it says in the journal, and the next round tries again."""
+def systemctl(*arguments: str) -> str | None:
+    """What it says; `None` if it failed: it says why in the journal, and the next round tries again."""
     done = subprocess.run(["systemctl", *arguments], stdout=subprocess.PIPE, text=True, check=False)
-    return done.stdout.strip()
+    return None if done.returncode else done.stdout.strip()
 
 
 def status(pid: int) -> dict[str, str]:
@@ -87,9 +87,10 @@ def children(pid: int) -> list[int]:
     return [each for each in pids if status(each).get("PPid") == str(pid)]
 
 
-def worker_pid() -> int:
-    """The worker's process; 0 if there is none."""
-    return int(systemctl("show", "--property=MainPID", "--value", WORKER) or 0)
+def worker_pid() -> int | None:
+    """The worker's process; 0 if there is none, `None` if systemd does not say."""
+    shown = systemctl("show", "--property=MainPID", "--value", WORKER)
+    return int(shown) if shown and shown.isdecimal() else None
 
 
 def private_ip() -> str:
@@ -141,6 +142,10 @@ class Drain:
         heard, told = notices.boot_clock(), -math.inf
         for _ in polling.rounds(math.inf, LOOK_SECONDS):
             pid, now = worker_pid(), notices.boot_clock()
+            if pid is None:
+                if self.seconds_left() <= 0:
+                    return False
+                continue
             if not pid:
                 break
             self.was_running = True
@@ -150,7 +155,7 @@ class Drain:
                 self.keep(executors={**met, **dict.fromkeys(sorted(left), False)})
             is_due, is_listed = now - told >= TELL_SECONDS, True
             if is_due or not left:
-                with contextlib.suppress(OSError, ValueError):
+                with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
                     is_listed = address in spark_state.alive_hosts(spark_state.read(host))
                     heard = now
             is_silent = now - heard >= SILENT_SECONDS
@@ -168,11 +173,10 @@ class Drain:
         """What there is to say."""
         found = []
         end = time.monotonic() + READ_SECONDS
-        with files.acting_as("spark"):
-            for name, has_left in list(self.state["executors"].items())[-MOST_EXECUTORS:]:
-                application, _, executor = name.partition("/")
-                who = {"application": application, "executor": executor, "left": has_left}
-                found.append({**who, **said(name, end).to_dict()})
+        for name, has_left in list(self.state["executors"].items())[-MOST_EXECUTORS:]:
+            application, _, executor = name.partition("/")
+            who = {"application": application, "executor": executor, "left": has_left}
+            found.append({**who, **said(name, end).to_dict()})
         sums = ("shuffle_blocks", "shuffle_bytes", "fallback_blocks", "shuffle_blocks_left", "rdd_blocks")
         return {
             **self.reasons(),
@@ -205,7 +209,7 @@ class Drain:
             log(summary(report))
 
     def stop(self) -> None:
-        """Stop the worker's unit for good; while it and its logs go, the bucket gets the report."""
+        """Stop the worker's unit for good; while it and its logs go, the report is made and stored."""
         systemctl("disable", "--quiet", "--no-reload", WORKER)
         systemctl("stop", "--no-block", WORKER)
 
@@ -234,7 +238,7 @@ def executors(pid: int) -> set[str] | None:
     """Those of the worker, each as `<application>/<executor>`; `None` if it does not say which it has."""
     try:
         return executor_logs.running()
-    except (OSError, ValueError):
+    except (OSError, ValueError, LookupError, TypeError):  # no page, or another one than Spark's
         return None if children(pid) else set()
 
 
@@ -242,15 +246,16 @@ def said(executor: str, end: float) -> decommission_log.Said:
     """What the last two parts of an executor's log say, as far as they can be read until `end`."""
     found = decommission_log.Said()
     try:
-        names = [name for name in executor_logs.output(executor) if re.fullmatch(r"stderr[\d-]*", name)]
-        for name in reversed(names[:2]):
-            with files.open_untrusted(os.path.join(executor_logs.work(), executor, name)) as file:
-                file.seek(max(0, os.fstat(file.fileno()).st_size - MOST_BYTES))
-                # Piece by piece: a job may write without an end of line.
-                found.read(
-                    itertools.takewhile(lambda _: time.monotonic() < end, iter(lambda: file.readline(1 << 16), b""))
-                )
-    except OSError as error:  # Spark has removed the folder, or a job has closed it
+        with files.acting_as("spark"):
+            names = [name for name in executor_logs.output(executor) if re.fullmatch(r"stderr[\d-]*", name)]
+            for name in reversed(names[:2]):
+                with files.open_untrusted(os.path.join(executor_logs.work(), executor, name)) as file:
+                    file.seek(max(0, os.fstat(file.fileno()).st_size - MOST_BYTES))
+                    # Piece by piece: a job may write without an end of line.
+                    found.read(
+                        itertools.takewhile(lambda _: time.monotonic() < end, iter(lambda: file.readline(1 << 16), b""))
+                    )
+    except Exception as error:  # noqa: BLE001 - a job wrote it, and may have closed it: figures hold up no drain
         log(f"{type(error).__name__}: {error}")
     return found
 
@@ -286,8 +291,9 @@ def main() -> None:
     if not notices.unanswered(drain.notices):
         return
     drain.begin()
-    drain.tell_how_it_ended(in_time=drain.wait())
+    in_time = drain.wait()
     drain.stop()
+    drain.tell_how_it_ended(in_time=in_time)
     is_stored = attempt(drain.store)
     systemctl("stop", BOOT, WORKER, *LOGS)  # now until all have stopped
     drain.keep(is_stopped=True)
