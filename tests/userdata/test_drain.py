@@ -58,6 +58,7 @@ class World:
         self.executors: dict[str, tuple[float, float]] = {}
         self.leaves_after = 7.0
         self.page_answers = True
+        self.pages_hang = False
         self.catches = {WORKER, EXECUTOR}
         self.signalled: list[tuple[float, int]] = []
         self.commands: list[str] = []
@@ -92,15 +93,17 @@ class World:
             if is_heard and since <= self.seconds:
                 self.executors[name] = since, min(until, self.seconds + self.leaves_after)
 
-    def running(self) -> set[str]:
+    def running(self, seconds: float) -> set[str]:
         if not self.page_answers:
+            self.clock.now += seconds if self.pages_hang else 0
             raise ConnectionRefusedError
         return {name for name, (since, until) in self.executors.items() if since <= self.seconds < until}
 
-    def read(self, host: str) -> dict[str, Any]:
+    def read(self, host: str, seconds: float) -> dict[str, Any]:
         assert host == "master.demo-spark"
         state = self.master(self.seconds)
         if isinstance(state, Exception):
+            self.clock.now += seconds if self.pages_hang else 0
             raise state
         others = [{"host": "10.0.0.8", "state": "ALIVE"}, {"host": IP, "state": "DEAD"}]
         return {"workers": [*others, *([{"host": IP, "state": state}] if state else [])]}
@@ -240,7 +243,7 @@ def test_an_idle_worker_leaves_within_a_look(world: World, bucket: None) -> None
     notice()
     drain.main()
     assert world.signalled == [(0, WORKER)]
-    assert world.seconds == 1
+    assert world.seconds <= 1
     assert world.commands[-3:] == ENDS
     assert report()["executors"] == []
 
@@ -344,7 +347,7 @@ def test_a_master_that_was_restarted_and_lists_the_worker_again_is_told_again(wo
     world.master = lambda seconds: "ALIVE" if 3 < seconds < 5.5 or seconds < 1 else "DECOMMISSIONED"
     notice()
     drain.main()
-    assert world.signalled == [(0, WORKER), (5, WORKER)]
+    assert world.signalled == [(0, WORKER), (5, WORKER), (10, WORKER)]
     assert {each["executor"]: each["left"] for each in report()["executors"]} == {"0": True, "1": True}
 
 
@@ -365,6 +368,27 @@ def test_executors_are_told_directly_while_the_master_is_silent(world: World, bu
     assert [(at, pid) for at, pid in world.signalled if pid == EXECUTOR] == [(10, EXECUTOR), (15, EXECUTOR)]
     assert world.seconds == pytest.approx(17, abs=1)
     assert report()["in_time"] is True
+
+
+def test_executors_are_told_after_ten_seconds_though_each_look_at_the_master_hangs(world: World, bucket: None) -> None:
+    world.executors[f"{APP}/0"] = 0, 999
+    world.pages_hang = True
+    world.master = lambda _: TimeoutError("timed out")
+    notice()
+    drain.main()
+    assert world.signalled[0] == (0, WORKER), "before anybody is asked"
+    assert min(at for at, pid in world.signalled if pid == EXECUTOR) <= 12
+
+
+@pytest.mark.parametrize("seconds", [10, 29, 30, 31, 32, 33])
+def test_pages_that_hang_make_nobody_late(world: World, bucket: None, seconds: int) -> None:
+    world.executors[f"{APP}/0"] = 0, 999
+    world.leaves_after = 999
+    world.pages_hang, world.page_answers = True, False
+    world.master = lambda _: TimeoutError("timed out")
+    notice("spot", seconds)
+    drain.main()
+    assert seconds <= world.seconds < seconds + 1.5
 
 
 def test_a_master_that_is_silent_for_a_moment_is_waited_for(world: World, bucket: None) -> None:

@@ -43,6 +43,7 @@ REGISTRATION = "spark-registration.service"
 NODE_ENV = "/etc/spark-cluster/node.env"
 LOOK_SECONDS = 1
 TELL_SECONDS = 5
+PAGE_SECONDS, SHORTEST_PAGE_SECONDS = 2, 0.1
 SILENT_SECONDS = 10  # of the master, after which executors are told directly
 READ_SECONDS = 5  # for all logs
 MOST_BYTES = 64 << 20  # of an executor's log, the last; Spark begins another file after as many
@@ -127,6 +128,10 @@ class Drain:
         self.notices.update(notices.read())
         return min(float(each["boot_clock_deadline"]) for each in self.notices.values()) - notices.boot_clock()
 
+    def patience(self) -> float:
+        """How many seconds a page may take to answer: what hangs makes nobody late."""
+        return max(SHORTEST_PAGE_SECONDS, min(PAGE_SECONDS, self.seconds_left()))
+
     def begin(self) -> None:
         """Note when, and end what would start a worker: the boot, which says why and gives up the launch."""
         if self.state.get("is_stopped") and worker_pid():  # somebody has brought it back since
@@ -139,34 +144,34 @@ class Drain:
     def wait(self) -> bool:
         """Tell the worker and its executors, until none is left; whether that was before the deadline."""
         address, host = private_ip(), settings.load()["master_host"]
-        heard, told = notices.boot_clock(), -math.inf
+        heard, signalled, is_heard = notices.boot_clock(), -math.inf, True
         for _ in polling.rounds(math.inf, LOOK_SECONDS):
-            pid, now = worker_pid(), notices.boot_clock()
-            if pid is None:
-                if self.seconds_left() <= 0:
-                    return False
-                continue
-            if not pid:
-                break
-            self.was_running = True
-            left = executors(pid)
-            if left is not None:
-                met = dict.fromkeys(self.state["executors"], True)
-                self.keep(executors={**met, **dict.fromkeys(sorted(left), False)})
-            is_due, is_listed = now - told >= TELL_SECONDS, True
-            if is_due or not left:
-                with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
-                    is_listed = address in spark_state.alive_hosts(spark_state.read(host))
-                    heard = now
-            is_silent = now - heard >= SILENT_SECONDS
-            if left == set() and (is_silent or not is_listed or not catches_sigpwr(status(pid))):
+            pid = worker_pid()
+            if pid == 0:
                 break
             if self.seconds_left() <= 0:
                 return False
+            if pid is None:
+                continue
+            self.was_running = True
+            now = notices.boot_clock()
+            is_due, is_silent = now - signalled >= TELL_SECONDS, now - heard >= SILENT_SECONDS
             if is_due:
                 systemctl("stop", REGISTRATION)  # it would start a worker again that is not listed as alive
                 tell(pid, *(children(pid) if is_silent else ()))
-                told = now
+                signalled = now
+            left = executors(pid, self.patience())
+            if left is not None:
+                met = dict.fromkeys(self.state["executors"], True)
+                self.keep(executors={**met, **dict.fromkeys(sorted(left), False)})
+            is_listed = True
+            if is_due or not left or not is_heard:
+                is_heard = False
+                with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+                    is_listed = address in spark_state.alive_hosts(spark_state.read(host, self.patience()))
+                    heard, is_heard = notices.boot_clock(), True
+            if left == set() and (is_silent or not is_listed or not catches_sigpwr(status(pid))):
+                break
         return all(self.state["executors"].values())  # a worker that crashed has lost them
 
     def report(self, *, in_time: bool) -> dict[str, Any]:
@@ -234,10 +239,10 @@ class Drain:
             aws.LifecycleHook(settings.load()["termination_hook"]).complete("CONTINUE")
 
 
-def executors(pid: int) -> set[str] | None:
+def executors(pid: int, seconds: float) -> set[str] | None:
     """Those of the worker, each as `<application>/<executor>`; `None` if it does not say which it has."""
     try:
-        return executor_logs.running()
+        return executor_logs.running(seconds)
     except (OSError, ValueError, LookupError, TypeError):  # no page, or another one than Spark's
         return None if children(pid) else set()
 
