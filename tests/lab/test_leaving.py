@@ -15,6 +15,7 @@ import pytest
 
 from lab import chaos, faults
 from lab.cluster import Cluster, until
+from lab.drains import Move
 from lab.hosts import Host, all_hosts
 from lab.inventory import ClusterInAws
 from lab.lab import run
@@ -439,6 +440,8 @@ def test_the_only_worker_leaves_its_map_outputs_in_the_bucket(
     assert told["fallback_blocks"] == told["shuffle_blocks"] == count.map_outputs
     assert told["shuffle_blocks_left"] == 0
     record(record_property, count, told)
+    moves = [move for log in leaving.executors_logs(job.application).values() for move in Move.all_in(log)]
+    record_property("seconds of each upload:", [round(move.seconds, 2) for move in moves])
     client, bucket = lab.client("s3"), leaving.bucket()
     left = client.list_objects_v2(Bucket=bucket, Prefix=f"fallback/{job.application}/").get("Contents", [])
     assert [one["Key"] for one in left] == [], "its driver has cleaned up"
