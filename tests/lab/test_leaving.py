@@ -15,11 +15,13 @@ import pytest
 
 from lab import chaos, faults
 from lab.cluster import Cluster, until
+from lab.deployment import ROOT
 from lab.drains import Move
 from lab.hosts import Host, all_hosts
 from lab.inventory import ClusterInAws
 from lab.lab import run
 from lab.shuffles import Shuffle
+from tests.aws_commands import AwsCommand, commands_in
 from tests.lab.apps.leaving import DRAIN_SECONDS
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ FIRST = 6
 GONE_SECONDS = DRAIN_SECONDS + 60
 DESTROY_SECONDS = 300
 DECOMMISSIONED = "decommission"
+GROUP_NAME = "leaving-spark-workers"
 
 
 @pytest.fixture(scope="module")
@@ -233,8 +236,46 @@ def test_a_worker_that_is_kept_is_drained_and_its_host_stays(three: Cluster, beg
     assert run(host, "systemctl", "is-active", "spark-worker").stdout.strip() == "inactive"
     assert run(host, "systemctl", "is-enabled", "spark-worker").stdout.strip() == "disabled"
     until(lambda: len(three.workers()) == 3, 120, "another one is in its place")
-    terminate(three, host)
+    documented("terminate-instance-in-auto-scaling-group").run(
+        three.lab.client("autoscaling"), InstanceId=host.instance_id
+    )
     three.wait_for(host.instance_id, "", GONE_SECONDS)
+    assert len(three.members()) == 3, "the one in its place stays"
+
+
+def documented(operation: str) -> AwsCommand:
+    """What the page says to type."""
+    page = (ROOT / "docs/leaving.md").read_text(encoding="utf-8")
+    (command,) = [found for found in commands_in(page) if f" {operation} " in found]
+    return AwsCommand.parse(command)
+
+
+@pytest.mark.long
+def test_a_worker_that_was_kept_comes_back_into_service_and_may_leave_again(three: Cluster) -> None:
+    address, host = next(iter(three.workers().items()))
+    done = run(three.master(), "/usr/local/bin/spark-drain", "--keep", address, timeout=GONE_SECONDS)
+    assert done.returncode == 0, done.stderr
+    until(lambda: len(three.workers()) == 3, 120, "another one is in its place")
+    documented("exit-standby").run(
+        three.lab.client("autoscaling"), AutoScalingGroupName=GROUP_NAME, InstanceIds=[host.instance_id]
+    )
+    until(lambda: address in three.alive() & three.workers().keys(), 60, "it is back")
+    assert run(host, "systemctl", "is-enabled", "spark-worker").stdout.strip() == "enabled"
+    done = run(three.master(), "/usr/local/bin/spark-drain", address, timeout=GONE_SECONDS)
+    assert done.returncode == 0, done.stderr
+    three.wait_for(host.instance_id, "", GONE_SECONDS)
+
+
+@pytest.mark.long
+def test_a_drain_may_be_cut_off_by_hand(three: Cluster, begin: Callable[..., Shuffle]) -> None:
+    job = begin(three, JOB_MEBIBYTES, *JOB[:-1], "1", "--sleeping", "6", "--sleep-seconds", "120", first=0)
+    host = fullest(three, job)
+    terminate(three, host)
+    until(lambda: is_draining(host), 30, "the drain")
+    documented("complete-lifecycle-action").run(
+        three.lab.client("autoscaling"), AutoScalingGroupName=GROUP_NAME, InstanceId=host.instance_id
+    )
+    assert three.wait_for(host.instance_id, "", GONE_SECONDS) < DRAIN_SECONDS / 2
 
 
 def terminate(cluster: Cluster, host: Host) -> None:
@@ -251,7 +292,7 @@ def test_a_refresh_drains_one_worker_after_the_other(
     old = list(three.workers().values())
     client = three.lab.client("autoscaling")
     client.set_instance_protection(
-        AutoScalingGroupName="leaving-spark-workers", InstanceIds=[old[0].instance_id], ProtectedFromScaleIn=True
+        AutoScalingGroupName=GROUP_NAME, InstanceIds=[old[0].instance_id], ProtectedFromScaleIn=True
     )
     job = begin(three, JOB_MEBIBYTES, "--map-tasks", "24", "--reduce-tasks", "48", "--seconds", "20")
     leaving_deployment.context = {**leaving_deployment.context, "volume_gib": 101}
