@@ -32,7 +32,7 @@ NOTICE_SECONDS = 25.0
 """Between notice and power cut: EC2 gives 120 s, of which a worker with so little data needs few."""
 MOST_SECONDS = 20 * 60.0
 MEBIBYTES = 240
-JOB = ("--map-tasks", "24", "--reduce-tasks", "48", "--seconds", "12")
+JOB = ("--map-tasks", "24", "--reduce-tasks", "40", "--seconds", "10")
 """A reduce stage that is longer than the pause between two interruptions."""
 JOB_SECONDS = 600.0
 """After which a job is lost, whatever it does."""
@@ -100,7 +100,7 @@ class Chaos:
                     if is_over:
                         break
                     job, began = self._submit()
-                elif not is_over and job.reduced:
+                elif not is_over and job.reduced > 0:
                     self._interrupt()
                 time.sleep(LOOK_SECONDS)
         finally:

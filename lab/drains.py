@@ -22,6 +22,29 @@ _WELL = "Success"
 _FILE = re.compile(r"(?:.*/)?events_(\d+)_[^./]+(\..+)?")
 """One that is compressed ends in a point and its codec's name."""
 
+_MIGRATED = re.compile(r"Migrated migrate_(shuffle_\d+_\d+) .* to BlockManagerId\((\S+), \S+, .*\) in (\d+) ms")
+"""https://github.com/apache/spark/blob/v4.0.0/core/src/main/scala/org/apache/spark/storage/BlockManagerDecommissioner.scala"""
+
+
+@dataclass(frozen=True)
+class Move:
+    """One map output that an executor has moved.
+
+    Attributes:
+        output: its shuffle and its map task, such as `shuffle_0_3`.
+        to: the executor that has it now, or `fallback`.
+        seconds: how long that took; each of them has a thread of its own, which moves one after the other.
+    """
+
+    output: str
+    to: str
+    seconds: float
+
+    @classmethod
+    def all_in(cls, log: str) -> list[Self]:
+        """All of which an executor's log tells, in their order."""
+        return [cls(output, to, int(milliseconds) / 1000) for output, to, milliseconds in _MIGRATED.findall(log)]
+
 
 @dataclass(frozen=True)
 class Count:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _PROGRAM = Path(shuffle.__file__)
 _ON_HOST = "/opt/shuffle.py"
 _SHUFFLE_FILES = "find /var/lib/spark-local -name 'shuffle_*.data' -printf '%s\n'"
+_COMPILED = "-XX:TieredStopAtLevel=4"
+"""The lab's hosts run Java's quick compiler alone, by which encryption takes ten times as long."""
 _COPIED_SECONDS = 90
 """Until `event_logs.py` has copied the log of an application that ended."""
 
@@ -34,22 +36,26 @@ class Shuffle:
         mebibytes: how much it shuffles.
         driver: its driver's process.
         said: the lines that it has printed so far, Spark's own among them.
+        reader: what reads them.
     """
 
     cluster: Cluster
     mebibytes: int
     driver: subprocess.Popen[str]
     said: list[str] = field(default_factory=list)
+    reader: threading.Thread = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reader = threading.Thread(target=self._read, daemon=True)
 
     @classmethod
-    def submit(cls, cluster: Cluster, mebibytes: int, *options: str, conf: tuple[str, ...] = ()) -> Self:
+    def submit(cls, cluster: Cluster, mebibytes: int, *options: str) -> Self:
         """Start it on the cores of all workers that the master has, once all of them are its own.
 
         Args:
             cluster: where it is to run.
             mebibytes: how much it is to shuffle.
             options: what else `jobs/shuffle.py` is told.
-            conf: settings of Spark, each as `key=value`.
         """
         master = cluster.master()
         write(master, _ON_HOST, _PROGRAM.read_text(encoding="utf-8"))
@@ -59,13 +65,14 @@ class Shuffle:
             "spark.scheduler.minRegisteredResourcesRatio=1",
             "spark.scheduler.maxRegisteredResourcesWaitingTime=120s",
             "spark.executor.memory=1g",
+            f"spark.executor.extraJavaOptions={_COMPILED}",
+            f"spark.driver.extraJavaOptions={_COMPILED}",
             "spark.eventLog.compress=false",
-            *conf,
         )
         words = [word for setting in settings for word in ("--conf", setting)]
         driver = start(master, "/usr/local/bin/spark-submit", *words, _ON_HOST, "--mebibytes", str(mebibytes), *options)
         job = cls(cluster, mebibytes, driver)
-        threading.Thread(target=job._read, daemon=True).start()
+        job.reader.start()
         return job
 
     @property
@@ -75,9 +82,9 @@ class Shuffle:
 
     @property
     def reduced(self) -> int:
-        """How many reduce tasks have ended in the attempt of the stage that runs."""
+        """How many reduce tasks have ended in the attempt of the stage that ran last; -1 before the first."""
         found = [re.match(r"reduced: (\d+)/", line) for line in list(self.said)]
-        return int(next((match[1] for match in reversed(found) if match), "0"))
+        return int(next((match[1] for match in reversed(found) if match), "-1"))
 
     @property
     def has_ended(self) -> bool:
@@ -85,7 +92,7 @@ class Shuffle:
         return self.driver.poll() is not None
 
     def wait_until_reduced(self, tasks: int, seconds: float = 180) -> None:
-        """Wait until so many reduce tasks have ended, and none beyond the stage's middle matters yet."""
+        """Wait until the reduce stage runs and so many of its tasks have ended."""
         until(lambda: self.reduced >= tasks or self.has_ended, seconds, f"{tasks} reduce tasks: {self.last_words()}")
         assert not self.has_ended, self.last_words()
 
@@ -126,9 +133,11 @@ class Shuffle:
         """End its driver, if it still runs."""
         if not self.has_ended:
             run(self.cluster.master(), "pkill", "-9", "-u", "spark-driver", "-f", _ON_HOST)
-            self.driver.wait(timeout=60)
+        self.driver.wait(timeout=60)
+        self.reader.join(timeout=60)
 
     def _read(self) -> None:
         assert self.driver.stdout, "it is a pipe"
-        for line in self.driver.stdout:
-            self.said.append(line.rstrip("\n"))
+        with self.driver.stdout as lines:
+            for line in lines:
+                self.said.append(line.rstrip("\n"))

@@ -16,6 +16,7 @@ import pytest
 from lab import chaos, faults
 from lab.cluster import Cluster, until
 from lab.deployment import ROOT
+from lab.drains import Move
 from lab.hosts import Host, all_hosts
 from lab.inventory import ClusterInAws
 from lab.lab import run
@@ -36,7 +37,7 @@ NOTICE_SECONDS = 120 if LONG else 25
 MEBIBYTES = 3600 if LONG else 300
 LEAST_BYTES = 1_000_000_000 if LONG else 80_000_000
 """On the disk of the worker that leaves."""
-INTERRUPTED_JOB = ("--map-tasks", "24", "--reduce-tasks", "48" if LONG else "24", "--seconds", "20" if LONG else "9")
+INTERRUPTED_JOB = ("--map-tasks", "24", "--reduce-tasks", "48" if LONG else "24", "--seconds", "20" if LONG else "7")
 """A reduce stage that outlasts the notice, with a worker less, and no longer."""
 JOB = ("--map-tasks", "24", "--reduce-tasks", "24", "--seconds", "9")
 JOB_MEBIBYTES = 240
@@ -166,7 +167,7 @@ def test_without_the_drain_the_same_interruption_costs_map_tasks(
     job = begin(three, MEBIBYTES, *INTERRUPTED_JOB)
     host = fullest(three, job)
     assert job.bytes_on(host) >= LEAST_BYTES
-    run(host, "systemctl", "mask", "--now", "spark-notice", "spark-drain")
+    assert run(host, "systemctl", "stop", "spark-notice").returncode == 0
     lose_power(three, job, host)
     job.wait(600)
     count = job.count()
@@ -201,9 +202,10 @@ def operator(cluster: Cluster) -> list[Host]:
     return [host]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "leave",
-    [pytest.param(scale_in, marks=pytest.mark.long), pytest.param(rebalance, marks=pytest.mark.long), operator],
+    [scale_in, rebalance, operator],
 )
 def test_a_worker_that_is_terminated_is_drained_first(
     three: Cluster,
@@ -329,7 +331,7 @@ def test_a_drain_outlives_its_master(three: Cluster, begin: Callable[..., Shuffl
         until(lambda: is_draining(host), 30, "the drain")
         run(master, "systemctl", "restart", "spark-master")
     else:
-        until(lambda: not executors_of(host), DRAIN_SECONDS, "the executors have left")
+        until(lambda: not has_executors(host), DRAIN_SECONDS, "the executors have left")
         run(master, "systemctl", "start", "spark-master")
     three.wait_for(host.instance_id, "", GONE_SECONDS)
     report = drain_of(three, host, "termination")
@@ -338,11 +340,14 @@ def test_a_drain_outlives_its_master(three: Cluster, begin: Callable[..., Shuffl
 
 
 def is_draining(host: Host) -> bool:
-    return run(host, "systemctl", "is-active", "spark-drain").stdout.strip() in {"active", "activating"}
+    return host.first_process is not None and run(host, "systemctl", "is-active", "spark-drain").stdout.strip() in {
+        "active",
+        "activating",
+    }
 
 
-def executors_of(host: Host) -> list[str]:
-    return run(host, "pgrep", "-f", "CoarseGrainedExecutorBackend").stdout.split()
+def has_executors(host: Host) -> bool:
+    return host.first_process is not None and not run(host, "pgrep", "-f", "CoarseGrainedExecutorBackend").returncode
 
 
 @pytest.mark.long
@@ -369,7 +374,7 @@ def test_a_drain_without_aws_is_finished_once_aws_is_back(three: Cluster, begin:
     with faults.injected(unavailable=["leaving"]):
         terminate(three, host)
         until(lambda: is_draining(host), 30, "the drain")
-        until(lambda: not executors_of(host), DRAIN_SECONDS, "the executors have left")
+        until(lambda: not has_executors(host), DRAIN_SECONDS, "the executors have left")
         time.sleep(10)
         assert three.members()[host.instance_id] == "Terminating:Wait"
     three.wait_for(host.instance_id, "", 120)
@@ -387,14 +392,13 @@ def test_a_second_notice_shortens_the_drain_and_no_notice_lengthens_it(
     host = fullest(three, job)
     terminate(three, host)
     until(lambda: is_draining(host), 30, "the drain")
-    begun = time.monotonic()
     three.interrupt(host.instance_id, 40)
-    until(lambda: not is_draining(host), 40, "the drain is over before the power cut")
-    assert time.monotonic() - begun < 40
+    three.wait_for(host.instance_id, "", 90)
     job.wait(400)
     report = drain_of(three, host, "termination", "spot")
     assert set(report["kinds"]) == {"termination", "spot"}
-    assert report["deadline"] < report["noticed_at"] + DRAIN_SECONDS
+    assert report["deadline"] < report["noticed_at"] + DRAIN_SECONDS - 10
+    assert report["seconds"] < DRAIN_SECONDS - 10
     assert job.count().map_tasks_again == 0
 
 
@@ -416,45 +420,69 @@ def test_a_drain_that_cannot_end_ends_at_its_time_and_says_so(three: Cluster, be
     assert count.succeeded == {0: True}
 
 
-STEPS = ("fetch_programs", "fetch_secrets", "configure", "wait_until_ready")
-
-
 @pytest.mark.long
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    "step",
+    [
+        *("fetch_programs", "check_settings", "make_users", "ask_for_secrets", "install_spark", "fetch_secrets"),
+        *("configure", "run_setup_script", "start_spark", "wait_until_ready"),
+    ],
+)
 def test_a_notice_during_a_boot_ends_the_boot_and_the_launch(leaving: Cluster, step: str) -> None:
-    chaos.settled(leaving, 1)
+    """The boot stands still at the step until the notice has come; before it has its programs it has no watch."""
+    leaving.set_size(1)
+    until(lambda: len(leaving.members()) == 1, 180, "one member")
     before = {host.instance_id for host in all_hosts()}
     leaving.set_size(2)
-    until(lambda: {host.instance_id for host in all_hosts()} - before, 30, "one more host")
+    until(lambda: bool({host.instance_id for host in all_hosts()} - before), 30, "one more host")
     (host,) = [one for one in all_hosts() if one.instance_id not in before]
     end = time.monotonic() + 120
-    while step not in host.boot_log:
+    while f" {step}\n" not in host.boot_log:
         assert time.monotonic() < end, step
         time.sleep(0.05)
+    if step != "fetch_programs":
+        run(host, "systemctl", "kill", "--signal=SIGSTOP", "spark-boot.service")
+    assert "boot succeeded" not in host.console
     leaving.interrupt(host.instance_id, 120)
     leaving.wait_for(host.instance_id, "", 90)
-    assert "boot failed" in host.console
+    assert "this instance leaves: spot interruption" in host.console
     assert "boot succeeded" not in host.console
-    chaos.settled(leaving, 2)
 
 
+def by_an_interruption(cluster: Cluster, host: Host) -> None:
+    cluster.interrupt(host.instance_id, 120)
+    until(lambda: host.first_process is None, 150, "the power cut")
+
+
+def by_an_operator(cluster: Cluster, host: Host) -> None:
+    done = run(cluster.master(), "/usr/local/bin/spark-drain", host.instance_id, timeout=GONE_SECONDS)
+    assert done.returncode == 0, done.stderr
+    cluster.wait_for(host.instance_id, "", GONE_SECONDS)
+
+
+@pytest.mark.parametrize("leave", [pytest.param(by_an_interruption, marks=pytest.mark.long), by_an_operator])
 def test_the_only_worker_leaves_its_map_outputs_in_the_bucket(
-    lab: Lab, leaving: Cluster, begin: Callable[..., Shuffle], record_property: Callable[[str, object], None]
+    lab: Lab,
+    leaving: Cluster,
+    begin: Callable[..., Shuffle],
+    record_property: Callable[[str, object], None],
+    leave: Callable[[Cluster, Host], None],
 ) -> None:
     if lab.without_maven:
         pytest.skip(lab.without_maven)
     chaos.settled(leaving, 1)
-    job = begin(leaving, 100, "--map-tasks", "24", "--reduce-tasks", "24", "--seconds", "3", first=4)
+    job = begin(leaving, 100, "--map-tasks", JOB[1], "--reduce-tasks", "24", "--seconds", "3", first=4)
     (host,) = leaving.workers().values()
-    # Not its replacement, which comes within the notice: it would be a peer.
-    with faults.injected(failed_launches={"leaving": "capacity"}):
-        leaving.interrupt(host.instance_id, NOTICE_SECONDS)
-        until(lambda: host.first_process is None, NOTICE_SECONDS + 30, "the power cut")
+    with faults.injected(failed_launches={"leaving": "capacity"}):  # a replacement that comes in time would be a peer
+        leave(leaving, host)
     report = drain_of(leaving, host, "spot", "termination")
     count = assert_nothing_lost(job, report)
-    assert report["fallback_blocks"] == report["shuffle_blocks"] > 0
+    assert report["in_time"], report
+    assert report["fallback_blocks"] == report["shuffle_blocks"] == count.map_outputs
     assert report["shuffle_blocks_left"] == 0
     record(record_property, count, report)
+    moves = [move for log in leaving.executors_logs(job.application).values() for move in Move.all_in(log)]
+    record_property("seconds of each upload:", [round(move.seconds, 2) for move in moves])
     client, bucket = lab.client("s3"), leaving.bucket()
     left = client.list_objects_v2(Bucket=bucket, Prefix=f"fallback/{job.application}/").get("Contents", [])
     assert [one["Key"] for one in left] == [], "its driver has cleaned up"

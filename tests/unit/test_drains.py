@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.drains import Count, in_order, lines_in, whole_lines
+from lab.drains import Count, Move, in_order, lines_in, whole_lines
 from lab.jobs import shuffle
 
 RECORDED = Path(__file__).with_name("event_logs")
@@ -77,6 +77,16 @@ def test_a_line_that_is_half_there_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "events_2_app-1").write_text("\n".join(lines[5:]) + '\n{"Event": "Spark', encoding="utf-8")
     assert lines_in(tmp_path) == lines
     assert whole_lines("half") == []
+
+
+def test_moves_are_read_from_an_executor_s_log() -> None:
+    where = "BlockManagerDecommissioner: Migrated migrate_shuffle_0_3 (size: 12.5 MiB) to BlockManagerId"
+    log = (
+        f"26/11/29 20:09:39 INFO {where}(1, 127.0.0.3, 36871, None) in 466 ms\n"
+        "26/11/29 20:09:39 INFO BlockManagerDecommissioner: Attempting to migrate all shuffle blocks\n"
+        f"26/11/29 21:07:05 INFO {where}(fallback, remote, 7337, None) in 5284 ms\n"
+    )
+    assert Move.all_in(log) == [Move("shuffle_0_3", "1", 0.466), Move("shuffle_0_3", "fallback", 5.284)]
 
 
 def test_the_answer_of_the_shuffle_is_what_its_records_add_up_to() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from decommission_log import Said
 
 MOVED_TO_PEERS = """\
@@ -125,3 +126,24 @@ def test_words_of_other_formats_count_too() -> None:
         ' in 9 ms","logger":"BlockManagerDecommissioner"}'
     )
     assert (said.shuffle_bytes, said.fallback_blocks) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Migrated migrate_shuffle_0_3 (size: {} MiB) to BlockManagerId(1, a, 1, None) in 9 ms",
+        "2 of 2 local shuffles are added. In total, {} shuffles are remained.",
+        "Blocked from shutdown by {} running tasks",
+        "Running task 0.0 in stage 0.0 (TID {})",
+        "Running task {}.0 in stage 0.0 (TID 1)",
+    ],
+)
+@pytest.mark.parametrize("number", ["1" * 400, "1" * 5000, "1.2.3", ".", "-1"])
+def test_a_number_that_spark_cannot_have_written_is_none(line: str, number: str) -> None:
+    assert read(line.format(number)).to_dict() == Said().to_dict()
+
+
+def test_tasks_that_never_end_take_no_more_room_than_an_executor_has_cores() -> None:
+    said = read("".join(f"Running task {n}.0 in stage 1.0 (TID {n})\n" for n in range(5000)))
+    assert said.tasks()[-1] == "task 4999.0 in stage 1.0"
+    assert len(said.tasks()) == 1000

@@ -1,6 +1,7 @@
 """What an executor's log says of its decommissioning: the only place where Spark tells what was moved.
 
 Words as Spark 3.5, 4.2 and 4.3 have them (classes BlockManagerDecommissioner, CoarseGrainedExecutorBackend, Executor).
+A job writes there, too, whatever it likes: no number is longer than one that Spark can have written.
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 FALLBACK = b"BlockManagerId(fallback,"
-MOVED = re.compile(rb"Migrated migrate_shuffle_\d+_\d+ \(size: ([\d.]+) (\w+)\) to ")
-LEFT = re.compile(rb"local shuffles are added\. In total, (\d+) shuffles are remained")
+MOVED = re.compile(rb"Migrated migrate_shuffle_\d+_\d+ \(size: (\d{1,12}(?:\.\d{1,9})?) (\w+)\) to ")
+LEFT = re.compile(rb"local shuffles are added\. In total, (\d{1,9}) shuffles are remained")
 RDD_MOVED = re.compile(rb"Block rdd_\d+_\d+ migrated successfully")
 RDD_LEFT = re.compile(rb"Blocks failed replication in cache decommissioning process: (.*)")
-RUNNING = re.compile(rb"Blocked from shutdown by (\d+) running tasks|(No running tasks), ")
+RUNNING = re.compile(rb"Blocked from shutdown by (\d{1,9}) running tasks|(No running tasks), ")
 FINISHED = re.compile(rb"all blocks migrated, stopping|no block migration configured, stopping")
 TASK = re.compile(
     rb"(Running|Finished|Exception in|Executor killed|Executor interrupted and killed)"
-    rb" (task \d+\.\d+ in stage \d+\.\d+) \(TID (\d+)\)"
+    rb" (task \d{1,9}\.\d{1,9} in stage \d{1,9}\.\d{1,9}) \(TID (\d{1,18})\)"
 )
 PROBLEM = re.compile(
     rb"INVALID_CONF_VALUE|Error occurred during|No available peers|decommission feature is disabled|Give up migrating|"
@@ -29,6 +30,7 @@ PROBLEM = re.compile(
 UNITS = {b"B": 1, b"KiB": 1 << 10, b"MiB": 1 << 20, b"GiB": 1 << 30, b"TiB": 1 << 40}
 MOST_PROBLEMS = 5
 MOST_CHARACTERS = 300  # of each
+MOST_TASKS = 1000  # at a time; no executor has as many cores
 
 
 class Said:
@@ -85,6 +87,8 @@ class Said:
         task, running = TASK.search(line), RUNNING.search(line)
         if task and task[1] == b"Running":
             self._tasks[int(task[3])] = task[2].decode()
+            if len(self._tasks) > MOST_TASKS:
+                del self._tasks[next(iter(self._tasks))]
         elif task:
             self._tasks.pop(int(task[3]), None)
         elif running:

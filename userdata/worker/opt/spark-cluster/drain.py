@@ -43,6 +43,7 @@ REGISTRATION = "spark-registration.service"
 NODE_ENV = "/etc/spark-cluster/node.env"
 LOOK_SECONDS = 1
 TELL_SECONDS = 5
+PAGE_SECONDS, SHORTEST_PAGE_SECONDS = 2, 0.1
 SILENT_SECONDS = 10  # of the master, after which executors are told directly
 READ_SECONDS = 5  # for all logs
 MOST_BYTES = 64 << 20  # of an executor's log, the last; Spark begins another file after as many
@@ -55,10 +56,10 @@ def log(message: str) -> None:
     print(f"drain: {message}", file=sys.stderr, flush=True)
 
 
-def systemctl(*arguments: str) -> str:
-    """What it says; whatever it cannot do it says in the journal, and the next round tries again."""
+def systemctl(*arguments: str) -> str | None:
+    """What it says; `None` if it failed: it says why in the journal, and the next round tries again."""
     done = subprocess.run(["systemctl", *arguments], stdout=subprocess.PIPE, text=True, check=False)
-    return done.stdout.strip()
+    return None if done.returncode else done.stdout.strip()
 
 
 def status(pid: int) -> dict[str, str]:
@@ -87,9 +88,10 @@ def children(pid: int) -> list[int]:
     return [each for each in pids if status(each).get("PPid") == str(pid)]
 
 
-def worker_pid() -> int:
-    """The worker's process; 0 if there is none."""
-    return int(systemctl("show", "--property=MainPID", "--value", WORKER) or 0)
+def worker_pid() -> int | None:
+    """The worker's process; 0 if there is none, `None` if systemd does not say."""
+    shown = systemctl("show", "--property=MainPID", "--value", WORKER)
+    return int(shown) if shown and shown.isdecimal() else None
 
 
 def private_ip() -> str:
@@ -126,6 +128,10 @@ class Drain:
         self.notices.update(notices.read())
         return min(float(each["boot_clock_deadline"]) for each in self.notices.values()) - notices.boot_clock()
 
+    def patience(self) -> float:
+        """How many seconds a page may take to answer: what hangs makes nobody late."""
+        return max(SHORTEST_PAGE_SECONDS, min(PAGE_SECONDS, self.seconds_left()))
+
     def begin(self) -> None:
         """Note when, and end what would start a worker: the boot, which says why and gives up the launch."""
         if self.state.get("is_stopped") and worker_pid():  # somebody has brought it back since
@@ -138,41 +144,44 @@ class Drain:
     def wait(self) -> bool:
         """Tell the worker and its executors, until none is left; whether that was before the deadline."""
         address, host = private_ip(), settings.load()["master_host"]
-        heard, told = notices.boot_clock(), -math.inf
+        heard, signalled, is_heard = notices.boot_clock(), -math.inf, True
         for _ in polling.rounds(math.inf, LOOK_SECONDS):
-            pid, now = worker_pid(), notices.boot_clock()
-            if not pid:
-                break
-            self.was_running = True
-            left = executors(pid)
-            if left is not None:
-                met = dict.fromkeys(self.state["executors"], True)
-                self.keep(executors={**met, **dict.fromkeys(sorted(left), False)})
-            is_due, is_listed = now - told >= TELL_SECONDS, True
-            if is_due or not left:
-                with contextlib.suppress(OSError, ValueError):
-                    is_listed = address in spark_state.alive_hosts(spark_state.read(host))
-                    heard = now
-            is_silent = now - heard >= SILENT_SECONDS
-            if left == set() and (is_silent or not is_listed or not catches_sigpwr(status(pid))):
+            pid = worker_pid()
+            if pid == 0:
                 break
             if self.seconds_left() <= 0:
                 return False
+            if pid is None:
+                continue
+            self.was_running = True
+            now = notices.boot_clock()
+            is_due, is_silent = now - signalled >= TELL_SECONDS, now - heard >= SILENT_SECONDS
             if is_due:
                 systemctl("stop", REGISTRATION)  # it would start a worker again that is not listed as alive
                 tell(pid, *(children(pid) if is_silent else ()))
-                told = now
+                signalled = now
+            left = executors(pid, self.patience())
+            if left is not None:
+                met = dict.fromkeys(self.state["executors"], True)
+                self.keep(executors={**met, **dict.fromkeys(sorted(left), False)})
+            is_listed = True
+            if is_due or not left or not is_heard:
+                is_heard = False
+                with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+                    is_listed = address in spark_state.alive_hosts(spark_state.read(host, self.patience()))
+                    heard, is_heard = notices.boot_clock(), True
+            if left == set() and (is_silent or not is_listed or not catches_sigpwr(status(pid))):
+                break
         return all(self.state["executors"].values())  # a worker that crashed has lost them
 
     def report(self, *, in_time: bool) -> dict[str, Any]:
         """What there is to say."""
         found = []
         end = time.monotonic() + READ_SECONDS
-        with files.acting_as("spark"):
-            for name, has_left in list(self.state["executors"].items())[-MOST_EXECUTORS:]:
-                application, _, executor = name.partition("/")
-                who = {"application": application, "executor": executor, "left": has_left}
-                found.append({**who, **said(name, end).to_dict()})
+        for name, has_left in list(self.state["executors"].items())[-MOST_EXECUTORS:]:
+            application, _, executor = name.partition("/")
+            who = {"application": application, "executor": executor, "left": has_left}
+            found.append({**who, **said(name, end).to_dict()})
         sums = ("shuffle_blocks", "shuffle_bytes", "fallback_blocks", "shuffle_blocks_left", "rdd_blocks")
         return {
             **self.reasons(),
@@ -205,7 +214,7 @@ class Drain:
             log(summary(report))
 
     def stop(self) -> None:
-        """Stop the worker's unit for good; while it and its logs go, the bucket gets the report."""
+        """Stop the worker's unit for good; while it and its logs go, the report is made and stored."""
         systemctl("disable", "--quiet", "--no-reload", WORKER)
         systemctl("stop", "--no-block", WORKER)
 
@@ -230,11 +239,11 @@ class Drain:
             aws.LifecycleHook(settings.load()["termination_hook"]).complete("CONTINUE")
 
 
-def executors(pid: int) -> set[str] | None:
+def executors(pid: int, seconds: float) -> set[str] | None:
     """Those of the worker, each as `<application>/<executor>`; `None` if it does not say which it has."""
     try:
-        return executor_logs.running()
-    except (OSError, ValueError):
+        return executor_logs.running(seconds)
+    except (OSError, ValueError, LookupError, TypeError):  # no page, or another one than Spark's
         return None if children(pid) else set()
 
 
@@ -242,15 +251,16 @@ def said(executor: str, end: float) -> decommission_log.Said:
     """What the last two parts of an executor's log say, as far as they can be read until `end`."""
     found = decommission_log.Said()
     try:
-        names = [name for name in executor_logs.output(executor) if re.fullmatch(r"stderr[\d-]*", name)]
-        for name in reversed(names[:2]):
-            with files.open_untrusted(os.path.join(executor_logs.work(), executor, name)) as file:
-                file.seek(max(0, os.fstat(file.fileno()).st_size - MOST_BYTES))
-                # Piece by piece: a job may write without an end of line.
-                found.read(
-                    itertools.takewhile(lambda _: time.monotonic() < end, iter(lambda: file.readline(1 << 16), b""))
-                )
-    except OSError as error:  # Spark has removed the folder, or a job has closed it
+        with files.acting_as("spark"):
+            names = [name for name in executor_logs.output(executor) if re.fullmatch(r"stderr[\d-]*", name)]
+            for name in reversed(names[:2]):
+                with files.open_untrusted(os.path.join(executor_logs.work(), executor, name)) as file:
+                    file.seek(max(0, os.fstat(file.fileno()).st_size - MOST_BYTES))
+                    # Piece by piece: a job may write without an end of line.
+                    found.read(
+                        itertools.takewhile(lambda _: time.monotonic() < end, iter(lambda: file.readline(1 << 16), b""))
+                    )
+    except Exception as error:  # noqa: BLE001 - a job wrote it, and may have closed it: figures hold up no drain
         log(f"{type(error).__name__}: {error}")
     return found
 
@@ -286,8 +296,9 @@ def main() -> None:
     if not notices.unanswered(drain.notices):
         return
     drain.begin()
-    drain.tell_how_it_ended(in_time=drain.wait())
+    in_time = drain.wait()
     drain.stop()
+    drain.tell_how_it_ended(in_time=in_time)
     is_stored = attempt(drain.store)
     systemctl("stop", BOOT, WORKER, *LOGS)  # now until all have stopped
     drain.keep(is_stopped=True)

@@ -47,18 +47,18 @@ def read() -> dict[str, dict[str, Any]]:
     return {kind: notice for kind, notice in found.items() if notice}  # one may have been withdrawn meanwhile
 
 
-def write(kind: str, why: str, deadline: float, most_seconds: float) -> bool:
-    """Keep a notice to have left by a time of the clock, and within so many seconds; a known one is only shortened.
+def write(kind: str, why: str, deadline: float, seconds: float) -> bool:
+    """Keep a notice to have left by a time of AWS's clock, which is in so many seconds; a known one is only shortened.
 
     Returns:
         Whether anything was written.
     """
-    file, now = f"{FOLDER}/{kind}.json", time.time()
+    file, ends = f"{FOLDER}/{kind}.json", boot_clock() + seconds
     known = load(file)
     if known and known["deadline"] <= deadline:
         return False
-    notice = {"kind": kind, "why": why, "noticed_at": known.get("noticed_at", now), "deadline": deadline}
-    keep(file, {**notice, "boot_clock_deadline": boot_clock() + min(deadline - now, most_seconds)})
+    notice = {"kind": kind, "why": why, "noticed_at": known.get("noticed_at", time.time()), "deadline": deadline}
+    keep(file, {**notice, "boot_clock_deadline": min(ends, known.get("boot_clock_deadline", ends))})
     return True
 
 
