@@ -58,7 +58,9 @@ def read(text: str) -> Said:
 def test_what_was_moved_to_other_workers_is_counted() -> None:
     said = read(MOVED_TO_PEERS + FINISHED)
     assert said.to_dict() == {
+        "told_to_leave": True,
         "finished": True,
+        "dismissed": False,
         "shuffle_blocks": 3,
         "shuffle_bytes": round(3.7 * 1024**2) + 1024 + round(1.5 * 1024**3),
         "fallback_blocks": 0,
@@ -79,6 +81,22 @@ def test_at_a_deadline_it_is_known_what_was_not_moved_and_what_ran() -> None:
 def test_what_went_to_the_fallback_storage_is_told_apart() -> None:
     said = read(TO_THE_FALLBACK)
     assert (said.shuffle_blocks, said.fallback_blocks, said.shuffle_blocks_left, said.finished) == (1, 1, 0, False)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "INFO CoarseGrainedExecutorBackend: Driver commanded a shutdown",
+        "ERROR CoarseGrainedExecutorBackend: RECEIVED SIGNAL TERM",
+        "ERROR Executor self-exiting due to : Driver 10.0.0.1:7070 disassociated! Shutting down.",
+    ],
+)
+def test_what_ends_after_an_executor_was_sent_away_was_running(line: str) -> None:
+    killed = "ERROR Executor: Exception in task 2.0 in stage 4.0 (TID 41)\n"
+    said = read(f"{MOVED_TO_PEERS}{line}\n{killed}")
+    assert said.dismissed
+    assert said.tasks() == ["task 2.0 in stage 4.0"]
+    assert not read(MOVED_TO_PEERS + FINISHED).dismissed
 
 
 def test_a_setting_that_stops_every_drain_is_named() -> None:

@@ -20,6 +20,7 @@ import polling
 import pytest
 import spark_state
 from botocore.exceptions import BotoCoreError, EndpointConnectionError
+from decommission_log import Said
 
 from tests.userdata.conftest import BUCKET, client, in_bucket
 from tests.userdata.node import LIB, USERDATA
@@ -39,6 +40,7 @@ LOG = """\
 26/11/29 12:00:01 INFO BlockManagerDecommissioner: 2 of 2 local shuffles are added. In total, 2 shuffles are remained.
 INFO BlockManagerDecommissioner: Migrated migrate_shuffle_0_3 (size: 2.0 MiB) to BlockManagerId(1, a, 1, None) in 9 ms
 """
+DONE = "26/11/29 12:00:09 INFO CoarseGrainedExecutorBackend: No running tasks, all blocks migrated, stopping.\n"
 
 
 class World:
@@ -188,10 +190,7 @@ def test_a_worker_is_told_until_its_executors_have_left_and_then_stopped(
     world: World, bucket: None, root: Path, capsys: pytest.CaptureFixture[str], acted_as: list[str]
 ) -> None:
     world.executors[f"{APP}/0"] = 0, 999
-    say(
-        root,
-        LOG + "26/11/29 12:00:09 INFO CoarseGrainedExecutorBackend: No running tasks, all blocks migrated, stopping.\n",
-    )
+    say(root, LOG + DONE)
     notice()
     drain.main()
     assert world.signalled == [(0, WORKER), (5, WORKER)]
@@ -205,14 +204,14 @@ def test_a_worker_is_told_until_its_executors_have_left_and_then_stopped(
     assert world.completed == [("demo-spark-left", "CONTINUE")]
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(
-        "drain: because of termination: drained after 7.0 s, 1 of 1 executors have left, 1 map outputs"
+        "drain: because of termination: drained in part after 7.0 s, 1 of 1 executors have left, 1 map outputs"
     )
     assert notices.unanswered(notices.read()) == []
 
 
 def test_the_report_is_an_object_of_its_own(world: World, bucket: None, root: Path) -> None:
     world.executors[f"{APP}/0"] = 0, 999
-    say(root, LOG)
+    say(root, LOG + DONE)
     notice()
     drain.main()
     (key,) = in_bucket()
@@ -236,7 +235,7 @@ def test_the_report_is_an_object_of_its_own(world: World, bucket: None, root: Pa
     )
     assert found["deadline"] - found["noticed_at"] == pytest.approx(900, abs=0.2)
     (executor,) = found["executors"]
-    assert executor.items() >= {"application": APP, "executor": "0", "left": True, "finished": False}.items()
+    assert executor.items() >= {"application": APP, "executor": "0", "left": True, "finished": True}.items()
 
 
 def test_an_idle_worker_leaves_within_a_look(world: World, bucket: None) -> None:
@@ -610,27 +609,29 @@ def test_a_log_that_is_a_link_is_not_followed(world: World, bucket: None, root: 
     assert report()["shuffle_blocks"] == 0
 
 
-def test_the_end_of_a_log_is_read_across_its_last_two_parts(
-    world: World, bucket: None, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    world.executors[f"{APP}/0"] = 0, 999
-    say(root, LOG.splitlines(keepends=True)[2])
-    part = root / f"var/lib/spark-local/work/{APP}/0/stderr--2026-11-29--12-00-00--0123"
-    part.write_text(LOG)
-    os.utime(part, (1, 1))
-    monkeypatch.setattr(drain, "MOST_BYTES", 200)
-    notice()
-    drain.main()
-    assert report()["shuffle_blocks"] == 2
-
-
-def test_reading_has_an_end(world: World, bucket: None, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_executor_that_crashed_has_not_left_in_time(world: World, bucket: None, root: Path) -> None:
     world.executors[f"{APP}/0"] = 0, 999
     say(root, LOG)
-    monkeypatch.setattr(drain, "READ_SECONDS", 0)
     notice()
     drain.main()
-    assert report()["shuffle_blocks"] == 0
+    assert report()["in_time"] is False
+    assert [each["left"] for each in report()["executors"]] == [False]
+
+
+def test_a_worker_is_stopped_before_logs_are_read(
+    world: World, bucket: None, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before: list[str] = []
+
+    def read(*_: object) -> tuple[Said, bool]:
+        before.extend(world.commands)
+        return Said(), True
+
+    monkeypatch.setattr("drain_report.read", read)
+    world.executors[f"{APP}/0"] = 0, 999
+    notice("spot", 3)
+    drain.main()
+    assert before[-2:] == ENDS[:2]
 
 
 # Real processes

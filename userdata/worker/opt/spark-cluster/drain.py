@@ -12,11 +12,9 @@ It is done with the earliest deadline of all notices. Time is that of a clock th
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import math
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -24,7 +22,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import aws
-import decommission_log
+import drain_report
 import executor_logs
 import files
 import notices
@@ -45,10 +43,6 @@ LOOK_SECONDS = 1
 TELL_SECONDS = 5
 PAGE_SECONDS, SHORTEST_PAGE_SECONDS = 2, 0.1
 SILENT_SECONDS = 10  # of the master, after which executors are told directly
-READ_SECONDS = 5  # for all logs
-MOST_BYTES = 64 << 20  # of an executor's log, the last; Spark begins another file after as many
-MOST_EXECUTORS = 200  # in the report
-MOST_PARTS = 10  # of its line in the journal
 AWS_SECONDS = 60  # for what AWS is told; then notice.py starts this program again
 
 
@@ -176,21 +170,14 @@ class Drain:
 
     def report(self, *, in_time: bool) -> dict[str, Any]:
         """What there is to say."""
-        found = []
-        end = time.monotonic() + READ_SECONDS
-        for name, has_left in list(self.state["executors"].items())[-MOST_EXECUTORS:]:
-            application, _, executor = name.partition("/")
-            who = {"application": application, "executor": executor, "left": has_left}
-            found.append({**who, **said(name, end).to_dict()})
-        sums = ("shuffle_blocks", "shuffle_bytes", "fallback_blocks", "shuffle_blocks_left", "rdd_blocks")
+        seconds = round(notices.boot_clock() - self.state["began"], 1)
+        figures = drain_report.figures(self.state["executors"])
         return {
             **self.reasons(),
             "started_at": round(self.state["started_at"], 1),
-            "seconds": round(notices.boot_clock() - self.state["began"], 1),
-            "in_time": in_time,
-            "executors": found,
-            **{key: sum(each[key] or 0 for each in found) for key in sums},
-            "tasks": sum(len(each["tasks"]) for each in found if not each["left"]),
+            "seconds": seconds,
+            **figures,
+            "in_time": in_time and all(each["left"] for each in figures["executors"]),
         }
 
     def reasons(self) -> dict[str, Any]:
@@ -211,7 +198,7 @@ class Drain:
             report = self.report(in_time=in_time)
         if report != self.state.get("report"):
             self.keep(report=report, is_stored=False)
-            log(summary(report))
+            log(drain_report.summary(report))
 
     def stop(self) -> None:
         """Stop the worker's unit for good; while it and its logs go, the report is made and stored."""
@@ -245,40 +232,6 @@ def executors(pid: int, seconds: float) -> set[str] | None:
         return executor_logs.running(seconds)
     except (OSError, ValueError, LookupError, TypeError):  # no page, or another one than Spark's
         return None if children(pid) else set()
-
-
-def said(executor: str, end: float) -> decommission_log.Said:
-    """What the last two parts of an executor's log say, as far as they can be read until `end`."""
-    found = decommission_log.Said()
-    try:
-        with files.acting_as("spark"):
-            names = [name for name in executor_logs.output(executor) if re.fullmatch(r"stderr[\d-]*", name)]
-            for name in reversed(names[:2]):
-                with files.open_untrusted(os.path.join(executor_logs.work(), executor, name)) as file:
-                    file.seek(max(0, os.fstat(file.fileno()).st_size - MOST_BYTES))
-                    # Piece by piece: a job may write without an end of line.
-                    found.read(
-                        itertools.takewhile(lambda _: time.monotonic() < end, iter(lambda: file.readline(1 << 16), b""))
-                    )
-    except Exception as error:  # noqa: BLE001 - a job wrote it, and may have closed it: figures hold up no drain
-        log(f"{type(error).__name__}: {error}")
-    return found
-
-
-def summary(report: dict[str, Any]) -> str:
-    """The report in a line."""
-    found = report["executors"]
-    parts = ["{why}: {how} after {seconds} s".format(how="drained" if report["in_time"] else "not drained", **report)]
-    if found:
-        parts += [
-            "{} of {} executors have left".format(sum(each["left"] for each in found), len(found)),
-            "{shuffle_blocks} map outputs of {shuffle_bytes} bytes were moved, {fallback_blocks} of them to the "
-            "fallback, {shuffle_blocks_left} were not".format(**report),
-            "{rdd_blocks} cached blocks were moved".format(**report),
-            "{tasks} running tasks are lost".format(**report),
-            *(problem for each in found for problem in each["problems"]),
-        ]
-    return ", ".join(parts[:MOST_PARTS])
 
 
 def attempt(what: Callable[[], None]) -> bool:
