@@ -692,12 +692,12 @@ class Beside:
         address = "s3://demo-bucket/artifacts/spark"
         ahead = [part for name in others for part in (f"{address}/{name}", str(self.folder / name))]
         read, write = os.pipe()
-        with os.fdopen(read) as told:
+        with os.fdopen(read) as arrival:
             try:
                 copies.main(str(write), f"{address}/spark", str(self.folder / "etag"), *ahead)
             finally:
                 os.close(write)
-            return told.read()
+            return arrival.read()
 
     @property
     def there(self) -> dict[str, str]:
