@@ -72,8 +72,8 @@ def catches_sigpwr(process: dict[str, str]) -> bool:
 def tell(*pids: int) -> None:
     """Send SIGPWR to those of the worker's user that catch it.
 
-    What is asked and what is told is one process, even if another one has its number by then. The kernel would let this
-    program, whose real user is root, tell root's as well.
+    What is looked at and what is signalled is one process, even if another one has its number by then: the kernel would
+    let this program, whose real user is root, signal root's as well.
     """
     user = str(pwd.getpwnam("spark").pw_uid)
     for pid in pids:
