@@ -58,7 +58,7 @@ def read(text: str) -> Said:
 def test_what_was_moved_to_other_workers_is_counted() -> None:
     said = read(MOVED_TO_PEERS + FINISHED)
     assert said.to_dict() == {
-        "told_to_leave": True,
+        "decommissioned": True,
         "finished": True,
         "dismissed": False,
         "shuffle_blocks": 3,

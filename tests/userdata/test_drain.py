@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 IP = "10.0.0.7"
 APP = "app-20261129120000-0001"
 WORKER, EXECUTOR = 4001, 4002
+SPARK_UID = 990
 RUNNING = executor_logs.running
 LOG = """\
 26/11/29 12:00:01 INFO CoarseGrainedExecutorBackend: Decommission executor 0.
@@ -61,6 +63,7 @@ class World:
         self.leaves_after = 7.0
         self.page_answers = True
         self.pages_hang = False
+        self.hook_waits = True
         self.catches = {WORKER, EXECUTOR}
         self.signalled: list[tuple[float, int]] = []
         self.commands: list[str] = []
@@ -111,7 +114,7 @@ class World:
         return {"workers": [*others, *([{"host": IP, "state": state}] if state else [])]}
 
     def status(self, pid: int) -> dict[str, str]:
-        return {"SigCgt": format(1 << 29 if pid in self.catches else 0, "016x")}
+        return {"SigCgt": format(1 << 29 if pid in self.catches else 0, "016x"), "Uid": f"{SPARK_UID}\t" * 4}
 
 
 @pytest.fixture
@@ -126,7 +129,9 @@ def world(
     (root / "run/spark-cluster/local-dirs.env").write_text(f"SPARK_WORKER_DIR={work}\n")
     made = World(clock)
     monkeypatch.setattr(subprocess, "run", made.run)
-    monkeypatch.setattr(os, "kill", made.kill)
+    monkeypatch.setattr(drain, "pidfd", contextlib.nullcontext)
+    monkeypatch.setattr(signal, "pidfd_send_signal", made.kill)
+    monkeypatch.setattr(pwd, "getpwnam", lambda _: SimpleNamespace(pw_uid=SPARK_UID))
     monkeypatch.setattr(notices, "boot_clock", clock.monotonic)
     monkeypatch.setattr(drain, "status", made.status)
     monkeypatch.setattr(drain, "children", lambda _: [EXECUTOR] if made.executors else [])
@@ -142,7 +147,12 @@ def bucket(world: World, cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aws, "client", client)
     monkeypatch.setattr(aws, "metadata", {"instance-id": "i-0abc"}.get)
     client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    monkeypatch.setattr(aws.LifecycleHook, "complete", lambda self, result: world.completed.append((self.name, result)))
+
+    def complete(hook: aws.LifecycleHook, result: str) -> bool:
+        world.completed.append((hook.name, result))
+        return world.hook_waits
+
+    monkeypatch.setattr(aws.LifecycleHook, "complete", complete)
 
 
 @pytest.fixture
@@ -248,7 +258,9 @@ def test_an_idle_worker_leaves_within_a_look(world: World, bucket: None) -> None
 
 
 @pytest.mark.parametrize("left", ["no worker's process", "no configuration"])
-def test_a_host_whose_worker_never_started_is_done_at_once(world: World, bucket: None, root: Path, left: str) -> None:
+def test_a_host_whose_worker_never_started_is_done_at_once_without_a_report(
+    world: World, bucket: None, root: Path, capsys: pytest.CaptureFixture[str], left: str
+) -> None:
     world.pid = 0
     if left == "no configuration":
         (root / "etc/spark-cluster/node.env").unlink()
@@ -258,6 +270,9 @@ def test_a_host_whose_worker_never_started_is_done_at_once(world: World, bucket:
     assert world.seconds == 0
     assert world.signalled == []
     assert world.completed == [("demo-spark-left", "CONTINUE")]
+    assert in_bucket() == {}, "a report of nothing"
+    assert capsys.readouterr().err == "drain: because of termination: no worker was found\n"
+    assert notices.unanswered(notices.read()) == []
 
 
 @pytest.mark.parametrize("kind", ["spot", "detached", "standby"])
@@ -466,7 +481,6 @@ def test_a_systemd_that_never_answers_is_waited_for_until_the_deadline(world: Wo
     notice("spot", 30)
     drain.main()
     assert world.seconds == pytest.approx(30, abs=1)
-    assert report()["in_time"] is False
     assert world.commands[-3:] == ENDS
 
 
@@ -569,6 +583,23 @@ def test_a_metadata_service_that_is_away_is_no_end_of_the_hook(
     assert world.completed == [("demo-spark-left", "CONTINUE")]
 
 
+def test_a_hook_at_which_auto_scaling_does_not_wait_yet_is_completed_by_a_later_start(
+    world: World, bucket: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.hook_waits = False
+    notice()
+    for _ in range(2):
+        with pytest.raises(SystemExit, match="again"):
+            drain.main()
+    assert notices.unanswered(notices.read()) == ["termination"]
+    assert capsys.readouterr().err.count("does not wait yet") == 2
+    world.hook_waits = True
+    drain.main()
+    assert world.completed == [("demo-spark-left", "CONTINUE")] * 3
+    assert len(in_bucket()) == 1
+    assert notices.unanswered(notices.read()) == []
+
+
 # Logs that a job may have written
 
 
@@ -640,8 +671,24 @@ SLEEPER = "import signal, sys, time; {} print('up', flush=True); time.sleep(60)"
 CATCHER = SLEEPER.format("signal.signal(signal.SIGPWR, lambda *_: sys.exit(7));")
 
 
-@pytest.mark.parametrize(("program", "status"), [(CATCHER, 7), (SLEEPER.format(""), None)])
-def test_sigpwr_goes_to_who_asked_for_it(acted_as: list[str], program: str, status: int | None) -> None:
+@pytest.fixture
+def spark(acted_as: list[str], monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The worker's user, who runs these tests."""
+    assert acted_as == []
+    user = SimpleNamespace(pw_uid=os.getuid())
+    monkeypatch.setattr(pwd, "getpwnam", {"spark": user}.get)
+    return user
+
+
+@pytest.mark.parametrize(
+    ("program", "is_spark_s", "status"),
+    [(CATCHER, True, 7), (SLEEPER.format(""), True, None), (CATCHER, False, None)],
+    ids=["who asked for it", "another one", "another user's"],
+)
+def test_sigpwr_goes_to_who_asked_for_it(
+    spark: SimpleNamespace, acted_as: list[str], program: str, *, is_spark_s: bool, status: int | None
+) -> None:
+    spark.pw_uid += 0 if is_spark_s else 1
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout
@@ -657,11 +704,27 @@ def test_sigpwr_goes_to_who_asked_for_it(acted_as: list[str], program: str, stat
             process.kill()
 
 
-def test_a_process_that_has_gone_is_no_trouble(acted_as: list[str]) -> None:
+@pytest.mark.usefixtures("spark")
+def test_a_process_that_has_gone_is_no_trouble() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         process.wait()
     drain.tell(process.pid)
     assert drain.status(process.pid) == {}
+
+
+@pytest.mark.usefixtures("spark")
+def test_who_gets_the_number_of_a_process_that_has_gone_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    catching = {"SigCgt": format(1 << 29, "016x"), "Uid": f"{os.getuid()}\t" * 4}
+    with subprocess.Popen([sys.executable, "-c", SLEEPER.format("")]) as process:
+
+        def ends_and_another_comes(_: int) -> dict[str, str]:
+            process.kill()
+            process.wait()
+            monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("by its number"))
+            return catching
+
+        monkeypatch.setattr(drain, "status", ends_and_another_comes)
+        drain.tell(process.pid)
 
 
 def test_the_children_of_a_process_are_found() -> None:

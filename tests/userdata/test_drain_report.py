@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 APP = "app-20261129120000-0001"
-TOLD = "INFO CoarseGrainedExecutorBackend: Decommission executor 0.\n"
+TO_LEAVE = "INFO CoarseGrainedExecutorBackend: Decommission executor 0.\n"
 TASK = "INFO Executor: Running task 2.0 in stage 4.0 (TID 41)\n"
 TWO = "INFO BlockManagerDecommissioner: 2 of 2 local shuffles are added. In total, 2 shuffles are remained.\n"
 MOVED = (
@@ -21,7 +21,7 @@ MOVED = (
 )
 DONE = "INFO CoarseGrainedExecutorBackend: No running tasks, all blocks migrated, stopping.\n"
 SENT_AWAY = "INFO CoarseGrainedExecutorBackend: Driver commanded a shutdown\n"
-ALL = TOLD + TWO + MOVED.format(1) + MOVED.format(2)
+ALL = TO_LEAVE + TWO + MOVED.format(1) + MOVED.format(2)
 PART = "stderr--2026-11-29--12-00-00--0123"
 
 
@@ -53,7 +53,7 @@ def line(found: dict[str, Any]) -> str:
 
 def test_what_executors_moved_is_summed_up(say: Callable[..., None]) -> None:
     say(ALL + DONE)
-    say(TOLD + TWO + MOVED.format(1) + DONE, 1)
+    say(TO_LEAVE + TWO + MOVED.format(1) + DONE, 1)
     found = figures(number=2)
     assert (found["shuffle_blocks"], found["shuffle_bytes"], found["shuffle_blocks_left"]) == (3, 6, 1)
     assert [each["left"] for each in found["executors"]] == [True, True]
@@ -66,7 +66,7 @@ def test_only_what_has_lost_nothing_is_called_drained(say: Callable[..., None]) 
     assert drain_report.summary({"why": "x", "seconds": 7, "in_time": False, **figures()}).startswith("x: not drained")
 
 
-@pytest.mark.parametrize("lost", [TASK + TOLD, TOLD + TWO], ids=["a running task", "map outputs"])
+@pytest.mark.parametrize("lost", [TASK + TO_LEAVE, TO_LEAVE + TWO], ids=["a running task", "map outputs"])
 def test_an_executor_that_went_in_the_middle_has_not_left(say: Callable[..., None], lost: str) -> None:
     say(lost)
     found = figures()
@@ -80,14 +80,14 @@ def test_one_without_anything_has_left_without_a_word(say: Callable[..., None]) 
 
 
 def test_of_an_application_that_ended_meanwhile_nothing_is_lost(say: Callable[..., None]) -> None:
-    say(TASK + TOLD + TWO + SENT_AWAY)
+    say(TASK + TO_LEAVE + TWO + SENT_AWAY)
     found = figures()
     assert found["executors"][0]["left"] is True
     assert (found["tasks"], found["shuffle_blocks_left"]) == (0, 0)
 
 
 def test_what_the_worker_s_stop_kills_at_the_deadline_is_lost(say: Callable[..., None]) -> None:
-    say(TASK + TOLD + TWO + "ERROR CoarseGrainedExecutorBackend: RECEIVED SIGNAL TERM\n")
+    say(TASK + TO_LEAVE + TWO + "ERROR CoarseGrainedExecutorBackend: RECEIVED SIGNAL TERM\n")
     found = figures(gone=False)
     assert (found["tasks"], found["shuffle_blocks_left"]) == (1, 2)
 
@@ -97,7 +97,7 @@ def test_what_the_worker_s_stop_kills_at_the_deadline_is_lost(say: Callable[...,
 
 def test_a_log_is_read_across_its_parts(say: Callable[..., None]) -> None:
     say(MOVED.format(2) + DONE)
-    say(TASK + TOLD + TWO + MOVED.format(1), name=PART)
+    say(TASK + TO_LEAVE + TWO + MOVED.format(1), name=PART)
     found = figures()
     assert (found["shuffle_blocks"], found["shuffle_blocks_left"]) == (2, 0)
     assert found["executors"][0]["log_is_whole"] is True
@@ -107,7 +107,7 @@ def test_of_what_is_too_long_the_newest_is_read_and_the_report_says_so(
     say: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     say(MOVED.format(2) + DONE)
-    say(TOLD + TWO + "x" * 1000 + "\n" + MOVED.format(1), name=PART)
+    say(TO_LEAVE + TWO + "x" * 1000 + "\n" + MOVED.format(1), name=PART)
     monkeypatch.setattr(drain_report, "MOST_BYTES", 500)
     found = figures()
     (executor,) = found["executors"]

@@ -277,6 +277,53 @@ def test_a_member_that_comes_back_from_standby_may_leave_again(host: Host, watch
     assert host.started == [START, START]
 
 
+RESTART = [
+    ["systemctl", "enable", "--quiet", "--no-reload", "spark-worker.service"],
+    ["systemctl", "start", "--no-block", "spark-worker.service"],
+]
+
+
+@pytest.mark.parametrize("state", ["Standby", "Detached"])
+def test_a_worker_that_was_stopped_for_what_aws_took_back_is_started_again(
+    host: Host, watch: notice.Watch, capsys: pytest.CaptureFixture[str], state: str
+) -> None:
+    host.items[notice.TARGET] = state
+    watch.look()
+    notices.keep(notices.DRAIN_FILE, {"answered": {}, "is_stopped": True})
+    host.items[notice.TARGET] = "InService"
+    watch.look()
+    watch.look()
+    assert host.started == [START, *RESTART], "once"
+    assert notices.load(notices.DRAIN_FILE) == {}
+    assert capsys.readouterr().err.splitlines()[-1] == "notice: the worker starts again"
+
+
+def test_a_worker_is_not_started_while_its_drain_goes_on_or_another_notice_stays(
+    host: Host, watch: notice.Watch
+) -> None:
+    host.items |= {notice.TARGET: "Standby", notice.SPOT: SPOT}
+    watch.look()
+    notices.keep(notices.DRAIN_FILE, {"answered": {"spot": AT - 120.0}, "is_stopped": True})
+    host.items[notice.TARGET] = "InService"
+    watch.look()
+    notices.withdraw("spot")
+    notices.keep(notices.DRAIN_FILE, {"began": 500.0})
+    del host.items[notice.SPOT]
+    watch.look()
+    assert host.started == [START]
+
+
+def test_a_worker_that_cannot_be_started_yet_is_at_the_next_look(
+    host: Host, watch: notice.Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notices.keep(notices.DRAIN_FILE, {"is_stopped": True})
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 1))
+        watch.look()
+    watch.look()
+    assert host.started == RESTART
+
+
 def test_what_is_not_told_any_more_is_not_forgotten(host: Host, watch: notice.Watch) -> None:
     """AWS takes back neither an interruption nor a termination."""
     host.items |= {notice.SPOT: SPOT, notice.TARGET: "Terminated"}

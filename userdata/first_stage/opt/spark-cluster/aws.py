@@ -162,7 +162,7 @@ class LifecycleHook:
         self.name = name
 
     def complete(self, result):
-        """Tell Auto Scaling how it ended: CONTINUE or ABANDON."""
+        """Tell Auto Scaling how it ended, CONTINUE or ABANDON; false if it does not wait here, or no more."""
         from botocore.exceptions import ClientError
 
         answer = {
@@ -173,12 +173,14 @@ class LifecycleHook:
         }
         for _ in rounds(HOOK_SECONDS, *PAUSES):
             try:
-                return eventually(client("autoscaling").complete_lifecycle_action, **answer)
+                eventually(client("autoscaling").complete_lifecycle_action, **answer)
             except ClientError as error:
                 if "No active Lifecycle Action" not in str(error):
                     raise
+            else:
+                return True
             log(f"Auto Scaling does not wait at {self.name}")
-        return log(f"{self.name} was completed before")
+        return False
 
 
 def complete_hook(result):

@@ -19,7 +19,7 @@ RDD_MOVED = re.compile(rb"Block rdd_\d+_\d+ migrated successfully")
 RDD_LEFT = re.compile(rb"Blocks failed replication in cache decommissioning process: (.*)")
 RUNNING = re.compile(rb"Blocked from shutdown by (\d{1,9}) running tasks|(No running tasks), ")
 FINISHED = re.compile(rb"all blocks migrated, stopping|no block migration configured, stopping")
-TOLD_TO_LEAVE = re.compile(rb"Decommission executor \d")
+DECOMMISSIONED = re.compile(rb"Decommission executor \d")
 DISMISSED = re.compile(
     rb"Driver commanded a shutdown|RECEIVED SIGNAL TERM|Driver [^\s]{1,300} disassociated! Shutting down"
 )
@@ -41,7 +41,7 @@ class Said:
     """What was read so far.
 
     Attributes:
-        told_to_leave: whether the decommissioning began in what was read.
+        decommissioned: whether the decommissioning began in what was read.
         finished: whether Spark says that nothing is left.
         dismissed: whether it was sent away before, by its driver or a signal, or its driver was gone.
         shuffle_blocks: map outputs that were moved, those to the fallback storage among them.
@@ -53,7 +53,7 @@ class Said:
     """
 
     def __init__(self) -> None:
-        self.told_to_leave = self.finished = self.dismissed = False
+        self.decommissioned = self.finished = self.dismissed = False
         self.shuffle_blocks = self.shuffle_bytes = self.fallback_blocks = 0
         self.shuffle_blocks_left: int | None = None
         self.rdd_blocks = self.rdd_blocks_left = 0
@@ -68,7 +68,7 @@ class Said:
             self.dismissed = self.dismissed or bool(DISMISSED.search(line))
             if not self.dismissed:  # by which what still runs is killed
                 self._tasks_of(line)
-            self.told_to_leave = self.told_to_leave or bool(TOLD_TO_LEAVE.search(line))
+            self.decommissioned = self.decommissioned or bool(DECOMMISSIONED.search(line))
             self.finished = self.finished or bool(FINISHED.search(line))
             if len(self.problems) < MOST_PROBLEMS and PROBLEM.search(line):
                 self.problems.append(line.decode(errors="replace").strip()[:MOST_CHARACTERS])

@@ -15,6 +15,7 @@ import contextlib
 import json
 import math
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -31,7 +32,7 @@ import settings
 import spark_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 PREFIX = "logs/drains/"
 WORKER = "spark-worker.service"
@@ -69,11 +70,28 @@ def catches_sigpwr(process: dict[str, str]) -> bool:
 
 
 def tell(*pids: int) -> None:
-    """Send SIGPWR to those that catch it; with the rights of their user, so that it can be no other's process."""
+    """Send SIGPWR to those of the worker's user that catch it.
+
+    What is looked at and what is signalled is one process, even if another one has its number by then: the kernel would
+    let this program, whose real user is root, signal root's as well.
+    """
+    user = str(pwd.getpwnam("spark").pw_uid)
     for pid in pids:
-        if catches_sigpwr(status(pid)):
-            with files.acting_as("spark"), contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGPWR)
+        with contextlib.suppress(ProcessLookupError, PermissionError), pidfd(pid) as process:
+            found = status(pid)
+            if catches_sigpwr(found) and found["Uid"].split()[0] == user:
+                with files.acting_as("spark"):
+                    signal.pidfd_send_signal(process, signal.SIGPWR)
+
+
+@contextlib.contextmanager
+def pidfd(pid: int) -> Iterator[int]:
+    """A process itself, rather than its number."""
+    process = os.pidfd_open(pid)
+    try:
+        yield process
+    finally:
+        os.close(process)
 
 
 def children(pid: int) -> list[int]:
@@ -100,8 +118,8 @@ class Drain:
 
     Attributes:
         state: what the next start needs, in a file: when it began (by the clock since the host's boot, and by the
-            host's), each executor that was met and whether it has left, the report, whether the bucket has that and
-            the worker's unit is stopped, and which notices were answered.
+            host's), whether a worker has run since, each executor that was met and whether it has left, the report,
+            whether the bucket has that and the worker's unit is stopped, and which notices were answered.
         notices: those that were read so far, by their kind.
         was_running: whether this start found a worker.
     """
@@ -148,6 +166,7 @@ class Drain:
             if pid is None:
                 continue
             self.was_running = True
+            self.keep(has_run=True)
             now = notices.boot_clock()
             is_due, is_silent = now - signalled >= TELL_SECONDS, now - heard >= SILENT_SECONDS
             if is_due:
@@ -191,7 +210,13 @@ class Drain:
         }
 
     def tell_how_it_ended(self, *, in_time: bool) -> None:
-        """One line in the journal. Of a worker that was drained before, a later notice changes the reasons alone."""
+        """One line in the journal, and a report of a worker that has run.
+
+        Of one that was drained before, a later notice changes the reasons alone.
+        """
+        if not self.state.get("has_run"):
+            log("{why}: no worker was found".format(**self.reasons()))
+            return
         if "report" in self.state and not self.was_running:
             report = {**self.state["report"], **self.reasons()}
         else:
@@ -207,7 +232,7 @@ class Drain:
 
     def store(self) -> None:
         """Put the report into the bucket, unless it is there."""
-        if self.state["is_stored"]:
+        if self.state.get("is_stored", True):
             return
         instance = aws.metadata("instance-id")
         began = time.strftime("%Y-%m-%dT%H-%M-%SZ", time.gmtime(self.state["started_at"]))
@@ -221,9 +246,11 @@ class Drain:
         self.keep(is_stored=True)
 
     def complete(self) -> None:
-        """Tell Auto Scaling, which waits for this worker if it terminates it."""
+        """Tell Auto Scaling, if it terminates this instance, that it may: again and again until it waits for that."""
         if "termination" in notices.unanswered(self.notices):
-            aws.LifecycleHook(settings.load()["termination_hook"]).complete("CONTINUE")
+            hook = aws.LifecycleHook(settings.load()["termination_hook"])
+            if not hook.complete("CONTINUE"):
+                raise TimeoutError("Auto Scaling does not wait yet for what it terminates")
 
 
 def executors(pid: int, seconds: float) -> set[str] | None:

@@ -81,7 +81,7 @@ def read(executor: str, most_bytes: int, end: float) -> tuple[decommission_log.S
     except Exception as error:  # noqa: BLE001 - a job wrote it, and may have closed it: figures hold up no drain
         log(f"{type(error).__name__}: {error}")
         return said, False
-    return said, (said.told_to_leave or not is_cut) and time.monotonic() < end
+    return said, (said.decommissioned or not is_cut) and time.monotonic() < end
 
 
 def summary(report: Mapping[str, Any]) -> str:

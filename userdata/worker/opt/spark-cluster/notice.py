@@ -3,6 +3,7 @@
 
 A spot interruption comes two minutes before the power goes; Auto Scaling tells the state that it wants this member to
 have. Each is a notice (notices.py); until drain.py has answered all of them it is started again, whatever ended it.
+If AWS takes back all of them (an instance on standby that goes into service) the worker starts again.
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html asks for a look every 5 s,
 https://docs.aws.amazon.com/autoscaling/ec2/userguide/retrieving-target-lifecycle-state-through-imds.html the states.
 A rebalance recommendation and scheduled events are told in the journal and nothing else: the group itself replaces a
@@ -146,6 +147,7 @@ class Watch:
             self.attempt(TARGET, lambda: self.take(TARGET, lambda state, _: target(state))),
         ]
         start_drain()
+        bring_back()
         for item in FOR_THE_JOURNAL:
             self.attempt(item, lambda item=item: self.tell(item))  # type: ignore[misc]  # bound at once
         return all(could_be_had)
@@ -157,6 +159,18 @@ def start_drain() -> None:
         command = ["systemctl", "start", "--no-block", "spark-drain.service"]
         if subprocess.run(command, check=False).returncode:
             log("the drain cannot be started yet")
+
+
+def bring_back() -> None:
+    """Start the worker again that a drain has stopped for what AWS took back since."""
+    if notices.read() or not notices.load(notices.DRAIN_FILE).get("is_stopped"):
+        return
+    for command in (["enable", "--quiet", "--no-reload"], ["start", "--no-block"]):
+        if subprocess.run(["systemctl", *command, "spark-worker.service"], check=False).returncode:
+            log("the worker cannot be started again yet")
+            return
+    notices.remove(notices.DRAIN_FILE)
+    log("the worker starts again")
 
 
 def main() -> None:

@@ -1,5 +1,8 @@
 """What was noticed so far: that this worker is to leave. Files in /run, which end with the host's boot.
 
+So a host that is started again while it drains notices anew, and has all of drain_timeout_seconds again; but the time
+of a spot notice is AWS's, and Auto Scaling's hook waits no longer than before.
+
 `notices/<kind>.json` is written by notice.py: the kind, why, when it was noticed, by when the worker is to have left
 (epoch seconds, and seconds of CLOCK_BOOTTIME, which no change of the clock moves). `drain.json` is drain.py's: how far
 it is, and which notices it has answered.
@@ -62,12 +65,17 @@ def write(kind: str, why: str, deadline: float, seconds: float) -> bool:
     return True
 
 
-def withdraw(kind: str) -> bool:
-    """Forget a notice; whether there was one."""
+def remove(file: str) -> bool:
+    """Remove a file of these; whether there was one."""
     with contextlib.suppress(FileNotFoundError):
-        os.remove(settings.path(f"{FOLDER}/{kind}.json"))
+        os.remove(settings.path(file))
         return True
     return False
+
+
+def withdraw(kind: str) -> bool:
+    """Forget a notice; whether there was one."""
+    return remove(f"{FOLDER}/{kind}.json")
 
 
 def unanswered(notices: dict[str, dict[str, Any]]) -> list[str]:
