@@ -172,7 +172,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--interruptions", type=int, default=INTERRUPTIONS)
     parser.add_argument("--seconds", type=float, default=MOST_SECONDS, help="after which no worker is interrupted")
-    told = parser.parse_args()
+    options = parser.parse_args()
     if found := problems():
         sys.exit("; ".join(found))
     with none_before():
@@ -184,7 +184,7 @@ def main() -> None:
             cluster = Cluster(lab, "leaving")
             settled(cluster, WORKERS)
             chaos = Chaos(cluster)
-            outcomes = chaos.run(told.interruptions, told.seconds)
+            outcomes = chaos.run(options.interruptions, options.seconds)
         finally:
             lab.end()
     print(f"{len(chaos.interrupted)} interruptions\n{table(outcomes)}")

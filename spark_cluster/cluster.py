@@ -191,8 +191,9 @@ class SparkCluster(Construct):
             boot_timeout_seconds: how long a worker's boot may last, from 120 to 7200: the launch hook's time-out;
                 Terraform waits 15 minutes longer. Changing it: replaces the master and the group with all workers.
             drain_timeout_seconds: how long a worker that leaves may take to bring what its executors have to others,
-                from 10 to 7000; after a spot interruption it has what AWS gives it (docs/leaving.md).
-                Changing it: refreshes the workers.
+                from 10 to 7000; after a spot interruption it has what AWS gives it (docs/leaving.md). Auto Scaling
+                waits 200 s longer, at once and also for those that the refresh replaces: a shorter time cuts off who of
+                them drains by the longer one. Changing it: refreshes the workers.
             tags: of every resource, instance and volume, besides `Name`; at most 49, of what IAM takes: letters,
                 digits, blanks and `_.:/=+-@`. A hosted zone takes 10 tags and gets the first ten. Default: none.
                 Changing it: in place, and refreshes the workers; the SSM parameters keep those of their creation.

@@ -69,6 +69,8 @@ class Scaling(Protocol):
     ) -> Attached | None:
         """Make in `scope` what scales `group`; `name` begins the names of what it makes.
 
+        What AWS deletes with the group, such as its policies, refers to `group.id`: it is then made anew with it.
+
         Returns:
             What callers may want of it; `None` if nothing.
         """
@@ -154,7 +156,8 @@ class Cpu:
             step,
             "policy",
             name=f"{name}-{words}",
-            autoscaling_group_name=group.name,
+            # Not its name, which stays if it is replaced: AWS deletes a group's policies with it.
+            autoscaling_group_name=group.id,
             policy_type="SimpleScaling",
             adjustment_type="ChangeInCapacity",
             scaling_adjustment=adjustment,

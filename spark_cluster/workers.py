@@ -221,13 +221,16 @@ class WorkerFleet(Construct):
             # the message of the group's activity: see docs/adr/0006.
             wait_for_capacity_timeout=wait,
             tag=each.dynamic({"key": each.key, "value": each.value, "propagate_at_launch": False}),
+            # No force_delete: it does not wait until the instances have ended, and what they use would be destroyed.
+            # So a member on standby, which no size ends, holds a destroy for this long: docs/leaving.md, "By hand".
+            # https://github.com/hashicorp/terraform-provider-aws/issues/34113
             timeouts=AutoscalingGroupTimeouts(delete=wait),
             lifecycle=TerraformResourceLifecycle(ignore_changes=["desired_capacity"]),
             depends_on=[*common.ready, master.record, *self.user_data.ready],
         )
         role.precede(self.group)
         # A resource of its own: a change of it leaves the group as it is, and a destroy takes it away first, so that no
-        # worker is waited for.
+        # worker is waited for. Its group's name stays if that is replaced, and AWS deletes a group's hooks with it.
         self.termination_hook = AutoscalingLifecycleHook(
             self,
             "termination_hook",
@@ -236,6 +239,7 @@ class WorkerFleet(Construct):
             lifecycle_transition="autoscaling:EC2_INSTANCE_TERMINATING",
             default_result="CONTINUE",
             heartbeat_timeout=_sum(settings.drain_timeout_seconds, BEYOND_DRAIN_SECONDS),
+            lifecycle=TerraformResourceLifecycle(replace_triggered_by=[f"{references.address(self.group)}.id"]),
         )
         scope = Construct(self, "scaling")
         attached = scaling.attach(scope, group=self.group, name=self.group_name, tags=common.tags) or Attached()

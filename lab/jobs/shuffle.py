@@ -79,24 +79,24 @@ def arguments(words: list[str]) -> argparse.Namespace:
 def main() -> None:
     from pyspark import SparkContext  # noqa: PLC0415 - who only wants to know the answer has no Spark
 
-    told = arguments(sys.argv[1:])
-    number_of_rows, reduce_tasks = told.mebibytes * RECORDS_PER_MEBIBYTE, told.reduce_tasks
+    options = arguments(sys.argv[1:])
+    number_of_rows, reduce_tasks = options.mebibytes * RECORDS_PER_MEBIBYTE, options.reduce_tasks
     context = SparkContext(appName="shuffle")
     print(f"application: {context.applicationId}", flush=True)
     threading.Thread(target=show, args=(context, reduce_tasks), daemon=True).start()
 
     def reduced(task: int, rows: Iterable[Record]) -> Iterator[tuple[int, int]]:
-        seconds = told.sleep_seconds if task < told.sleeping else told.seconds
+        seconds = options.sleep_seconds if task < options.sleeping else options.seconds
         return checked(rows, seconds=seconds, number_of_rows=number_of_rows / reduce_tasks)
 
     written = (
-        context.parallelize(range(number_of_rows), told.map_tasks)
+        context.parallelize(range(number_of_rows), options.map_tasks)
         .mapPartitions(lambda numbers: records(numbers, reduce_tasks))
         .partitionBy(reduce_tasks, lambda key: key)
     )
     parts = written.mapPartitionsWithIndex(reduced).collect()
     print(f"answer: {sum(count for count, _ in parts)} {sum(total for _, total in parts)}", flush=True)
-    time.sleep(told.hold_seconds)
+    time.sleep(options.hold_seconds)
     context.stop()
 
 

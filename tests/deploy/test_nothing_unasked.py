@@ -96,6 +96,18 @@ def test_a_master_that_was_stopped_over_night_is_not_replaced(
         ec2.start_instances(InstanceIds=[master])
 
 
+def test_a_group_that_is_replaced_gets_all_anew_that_aws_deletes_with_it(deployed: Deployment) -> None:
+    """Its name stays, so that nothing that is known by that has changed."""
+    found = changes(deployed, boot_timeout_seconds="1200")
+    of_the_group = {address for address in found if address.startswith("aws_autoscaling_")}
+    assert {address.partition(".")[0] for address in of_the_group} == {
+        *("aws_autoscaling_group", "aws_autoscaling_lifecycle_hook", "aws_autoscaling_policy")
+    }
+    assert {address: found[address] for address in of_the_group} == {
+        address: ["delete", "create"] for address in of_the_group
+    }
+
+
 def test_an_ami_that_is_gone_is_no_obstacle_to_a_plan(aws: EmulatedAws, deployments: Deployments) -> None:
     """Nor to a destroy: tests/deploy/test_removal.py."""
     deployment = finished(deployments, "kept_bucket")

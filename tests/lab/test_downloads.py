@@ -77,6 +77,7 @@ def test_release_that_only_the_archive_has_is_taken_and_verified_from_there(agai
     ]
 
 
+@pytest.mark.long
 def test_truncated_transfer_goes_on_where_it_stopped(lab: Lab, keyless: Cluster, again: Again) -> None:
     with faults.injected(downloads={f"{CDN}/spark/spark-{SPARK_VERSION}/{TARBALL}": "truncate"}):
         assert again.boot(), again.log

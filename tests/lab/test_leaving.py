@@ -15,11 +15,13 @@ import pytest
 
 from lab import chaos, faults
 from lab.cluster import Cluster, until
+from lab.deployment import ROOT
 from lab.drains import Move
 from lab.hosts import Host, all_hosts
 from lab.inventory import ClusterInAws
 from lab.lab import run
 from lab.shuffles import Shuffle
+from tests.aws_commands import AwsCommand, commands_in
 from tests.lab.apps.leaving import DRAIN_SECONDS
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ FIRST = 6
 GONE_SECONDS = DRAIN_SECONDS + 60
 DESTROY_SECONDS = 300
 DECOMMISSIONED = "decommission"
+GROUP_NAME = "leaving-spark-workers"
 
 
 @pytest.fixture(scope="module")
@@ -94,10 +97,10 @@ def drains(cluster: Cluster, host: Host) -> list[dict[str, Any]]:
 def drain_of(cluster: Cluster, host: Host, *kinds: str) -> dict[str, Any]:
     """What a host has told of its one drain, which was for these kinds of notice, or some of them."""
     until(lambda: bool(drains(cluster, host)), 30, f"{host.instance_id} tells of its drain")
-    (told,) = drains(cluster, host)
-    assert set(told["kinds"]) <= set(kinds)
-    assert told["instance"] == host.instance_id
-    return told
+    (report,) = drains(cluster, host)
+    assert set(report["kinds"]) <= set(kinds)
+    assert report["instance"] == host.instance_id
+    return report
 
 
 def fullest(cluster: Cluster, job: Shuffle) -> Host:
@@ -105,35 +108,35 @@ def fullest(cluster: Cluster, job: Shuffle) -> Host:
     return max(cluster.workers().values(), key=job.bytes_on)
 
 
-def assert_moved(job: Shuffle, told: dict[str, Any]) -> None:
+def assert_moved(job: Shuffle, report: dict[str, Any]) -> None:
     """That all map outputs of a worker were moved, and that no setting of Spark's kept one from it.
 
     A setting of the wrong type ends every migration, and nothing but the executor's log says so.
     """
-    assert told["shuffle_blocks"] > 0, told
-    assert told["shuffle_blocks_left"] == 0, told
-    left = {f"{one['executor']}/stderr" for one in told["executors"] if one["application"] == job.application}
+    assert report["shuffle_blocks"] > 0, report
+    assert report["shuffle_blocks_left"] == 0, report
+    left = {f"{one['executor']}/stderr" for one in report["executors"] if one["application"] == job.application}
     assert left
     until(lambda: left <= job.cluster.executors_logs(job.application).keys(), 30, f"logs of {left}")
     for name, text in job.cluster.executors_logs(job.application).items():
         assert "INVALID_CONF_VALUE" not in text, name
 
 
-def assert_nothing_lost(job: Shuffle, *told: dict[str, Any]) -> Count:
+def assert_nothing_lost(job: Shuffle, *reports: dict[str, Any]) -> Count:
     """That a job has ended well, no map task ran again, and its reduce stage had an attempt more for each drain."""
     job.wait()
-    count, drained = job.count(), len(told)
+    count, drained = job.count(), len(reports)
     assert count.succeeded == {0: True}
     assert count.map_outputs == int(JOB[1])
-    assert count.map_tasks_again == count.retried_map_tasks == 0, (count, told)
+    assert count.map_tasks_again == count.retried_map_tasks == 0, (count, reports)
     assert max(count.attempts.values()) <= 1 + drained, count
     assert sum(DECOMMISSIONED in why for why in count.removed.values()) >= drained, count
     return count
 
 
-def record(record_property: Callable[[str, object], None], count: Count, told: dict[str, Any]) -> None:
-    record_property("seconds of the drain:", told["seconds"])
-    record_property("map outputs moved, bytes:", (told["shuffle_blocks"], told["shuffle_bytes"]))
+def record(record_property: Callable[[str, object], None], count: Count, report: dict[str, Any]) -> None:
+    record_property("seconds of the drain:", report["seconds"])
+    record_property("map outputs moved, bytes:", (report["shuffle_blocks"], report["shuffle_bytes"]))
     record_property("reduce tasks in further attempts:", count.retried_reduce_tasks)
     record_property("reduce tasks that failed:", dict(count.failures))
 
@@ -152,11 +155,11 @@ def test_an_interrupted_worker_loses_no_map_output(
     host = fullest(three, job)
     assert job.bytes_on(host) >= LEAST_BYTES
     lose_power(three, job, host)
-    told = drain_of(three, host, "spot", "termination")
-    count = assert_nothing_lost(job, told)
-    assert "spot" in told["kinds"]
-    assert_moved(job, told)
-    record(record_property, count, told)
+    report = drain_of(three, host, "spot", "termination")
+    count = assert_nothing_lost(job, report)
+    assert "spot" in report["kinds"]
+    assert_moved(job, report)
+    record(record_property, count, report)
 
 
 def test_without_the_drain_the_same_interruption_costs_map_tasks(
@@ -214,11 +217,11 @@ def test_a_worker_that_is_terminated_is_drained_first(
     job = begin(three)
     for host in leave(three):
         three.wait_for(host.instance_id, "", GONE_SECONDS)
-        told = drain_of(three, host, "termination")
-        count = assert_nothing_lost(job, told)
-        assert told["in_time"], told
-        assert_moved(job, told)
-        record(record_property, count, told)
+        report = drain_of(three, host, "termination")
+        count = assert_nothing_lost(job, report)
+        assert report["in_time"], report
+        assert_moved(job, report)
+        record(record_property, count, report)
 
 
 @pytest.mark.long
@@ -228,14 +231,52 @@ def test_a_worker_that_is_kept_is_drained_and_its_host_stays(three: Cluster, beg
     done = run(three.master(), "/usr/local/bin/spark-drain", "--keep", address, timeout=GONE_SECONDS)
     assert done.returncode == 0, done.stderr
     assert three.members()[host.instance_id] == "Standby"
-    told = drain_of(three, host, "standby")
-    assert_nothing_lost(job, told)
-    assert_moved(job, told)
+    report = drain_of(three, host, "standby")
+    assert_nothing_lost(job, report)
+    assert_moved(job, report)
     assert run(host, "systemctl", "is-active", "spark-worker").stdout.strip() == "inactive"
     assert run(host, "systemctl", "is-enabled", "spark-worker").stdout.strip() == "disabled"
     until(lambda: len(three.workers()) == 3, 120, "another one is in its place")
-    terminate(three, host)
+    documented("terminate-instance-in-auto-scaling-group").run(
+        three.lab.client("autoscaling"), InstanceId=host.instance_id
+    )
     three.wait_for(host.instance_id, "", GONE_SECONDS)
+    assert len(three.members()) == 3, "the one in its place stays"
+
+
+def documented(operation: str) -> AwsCommand:
+    """What the page says to type."""
+    page = (ROOT / "docs/leaving.md").read_text(encoding="utf-8")
+    (command,) = [found for found in commands_in(page) if f" {operation} " in found]
+    return AwsCommand.parse(command)
+
+
+@pytest.mark.long
+def test_a_worker_that_was_kept_comes_back_into_service_and_may_leave_again(three: Cluster) -> None:
+    address, host = next(iter(three.workers().items()))
+    done = run(three.master(), "/usr/local/bin/spark-drain", "--keep", address, timeout=GONE_SECONDS)
+    assert done.returncode == 0, done.stderr
+    until(lambda: len(three.workers()) == 3, 120, "another one is in its place")
+    documented("exit-standby").run(
+        three.lab.client("autoscaling"), AutoScalingGroupName=GROUP_NAME, InstanceIds=[host.instance_id]
+    )
+    until(lambda: address in three.alive() & three.workers().keys(), 60, "it is back")
+    assert run(host, "systemctl", "is-enabled", "spark-worker").stdout.strip() == "enabled"
+    done = run(three.master(), "/usr/local/bin/spark-drain", address, timeout=GONE_SECONDS)
+    assert done.returncode == 0, done.stderr
+    three.wait_for(host.instance_id, "", GONE_SECONDS)
+
+
+@pytest.mark.long
+def test_a_drain_may_be_cut_off_by_hand(three: Cluster, begin: Callable[..., Shuffle]) -> None:
+    job = begin(three, JOB_MEBIBYTES, *JOB[:-1], "1", "--sleeping", "6", "--sleep-seconds", "120", first=0)
+    host = fullest(three, job)
+    terminate(three, host)
+    until(lambda: is_draining(host), 30, "the drain")
+    documented("complete-lifecycle-action").run(
+        three.lab.client("autoscaling"), AutoScalingGroupName=GROUP_NAME, InstanceId=host.instance_id
+    )
+    assert three.wait_for(host.instance_id, "", GONE_SECONDS) < DRAIN_SECONDS / 2
 
 
 def terminate(cluster: Cluster, host: Host) -> None:
@@ -252,7 +293,7 @@ def test_a_refresh_drains_one_worker_after_the_other(
     old = list(three.workers().values())
     client = three.lab.client("autoscaling")
     client.set_instance_protection(
-        AutoScalingGroupName="leaving-spark-workers", InstanceIds=[old[0].instance_id], ProtectedFromScaleIn=True
+        AutoScalingGroupName=GROUP_NAME, InstanceIds=[old[0].instance_id], ProtectedFromScaleIn=True
     )
     job = begin(three, JOB_MEBIBYTES, "--map-tasks", "24", "--reduce-tasks", "48", "--seconds", "20")
     leaving_deployment.context = {**leaving_deployment.context, "volume_gib": 101}
@@ -260,9 +301,9 @@ def test_a_refresh_drains_one_worker_after_the_other(
     assert done.returncode == 0, done.stdout[-4000:]
     for host in old:
         three.wait_for(host.instance_id, "", 600)
-    told = [drain_of(three, host, "termination") for host in old]
-    assert all(one["in_time"] for one in told), told
-    assert_nothing_lost(job, *told)
+    reports = [drain_of(three, host, "termination") for host in old]
+    assert all(one["in_time"] for one in reports), reports
+    assert_nothing_lost(job, *reports)
 
 
 def test_one_after_the_other_is_interrupted_under_jobs_that_never_pause(
@@ -294,9 +335,9 @@ def test_a_drain_outlives_its_master(three: Cluster, begin: Callable[..., Shuffl
         until(lambda: not has_executors(host), DRAIN_SECONDS, "the executors have left")
         run(master, "systemctl", "start", "spark-master")
     three.wait_for(host.instance_id, "", GONE_SECONDS)
-    told = drain_of(three, host, "termination")
-    assert_nothing_lost(job, told)
-    assert_moved(job, told)
+    report = drain_of(three, host, "termination")
+    assert_nothing_lost(job, report)
+    assert_moved(job, report)
 
 
 def is_draining(host: Host) -> bool:
@@ -338,9 +379,9 @@ def test_a_drain_without_aws_is_finished_once_aws_is_back(three: Cluster, begin:
         time.sleep(10)
         assert three.members()[host.instance_id] == "Terminating:Wait"
     three.wait_for(host.instance_id, "", 120)
-    told = drain_of(three, host, "termination")
-    assert_nothing_lost(job, told)
-    assert_moved(job, told)
+    report = drain_of(three, host, "termination")
+    assert_nothing_lost(job, report)
+    assert_moved(job, report)
 
 
 @pytest.mark.long
@@ -355,10 +396,10 @@ def test_a_second_notice_shortens_the_drain_and_no_notice_lengthens_it(
     three.interrupt(host.instance_id, 40)
     three.wait_for(host.instance_id, "", 90)
     job.wait(400)
-    told = drain_of(three, host, "termination", "spot")
-    assert set(told["kinds"]) == {"termination", "spot"}
-    assert told["deadline"] < told["noticed_at"] + DRAIN_SECONDS - 10
-    assert told["seconds"] < DRAIN_SECONDS - 10
+    report = drain_of(three, host, "termination", "spot")
+    assert set(report["kinds"]) == {"termination", "spot"}
+    assert report["deadline"] < report["noticed_at"] + DRAIN_SECONDS - 10
+    assert report["seconds"] < DRAIN_SECONDS - 10
     assert job.count().map_tasks_again == 0
 
 
@@ -370,10 +411,10 @@ def test_a_drain_that_cannot_end_ends_at_its_time_and_says_so(three: Cluster, be
     terminate(three, host)
     seconds = three.wait_for(host.instance_id, "", GONE_SECONDS)
     assert seconds >= DRAIN_SECONDS - 1
-    told = drain_of(three, host, "termination")
-    assert not told["in_time"]
-    assert told["tasks"] > 0
-    assert told["shuffle_blocks_left"] == 0
+    report = drain_of(three, host, "termination")
+    assert not report["in_time"]
+    assert report["tasks"] > 0
+    assert report["shuffle_blocks_left"] == 0
     job.wait(600)
     count = job.count()
     assert count.map_tasks_again == 0
@@ -435,12 +476,12 @@ def test_the_only_worker_leaves_its_map_outputs_in_the_bucket(
     (host,) = leaving.workers().values()
     with faults.injected(failed_launches={"leaving": "capacity"}):  # a replacement that comes in time would be a peer
         leave(leaving, host)
-    told = drain_of(leaving, host, "spot", "termination")
-    count = assert_nothing_lost(job, told)
-    assert told["in_time"], told
-    assert told["fallback_blocks"] == told["shuffle_blocks"] == count.map_outputs
-    assert told["shuffle_blocks_left"] == 0
-    record(record_property, count, told)
+    report = drain_of(leaving, host, "spot", "termination")
+    count = assert_nothing_lost(job, report)
+    assert report["in_time"], report
+    assert report["fallback_blocks"] == report["shuffle_blocks"] == count.map_outputs
+    assert report["shuffle_blocks_left"] == 0
+    record(record_property, count, report)
     moves = [move for log in leaving.executors_logs(job.application).values() for move in Move.all_in(log)]
     record_property("seconds of each upload:", [round(move.seconds, 2) for move in moves])
     client, bucket = lab.client("s3"), leaving.bucket()

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from spark_cluster import SparkCluster
+from tests.aws_commands import AwsCommand, commands_in
 from tests.synth.conftest import new_stack
 from tests.synth.synthesized import Synthesized
 
@@ -135,3 +136,42 @@ def anchors(page: Path) -> set[str]:
     """What GitHub makes of a page's headings."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+COMMANDS = [
+    pytest.param(command, id=f"{page.relative_to(CHECKOUT)}-{number}")
+    for page in PAGES
+    for number, command in enumerate(commands_in(page.read_text(), "autoscaling|service-quotas"), 1)
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_its_commands_are_calls_that_aws_has(command: str, default: Synthesized) -> None:
+    """With the group and the hook that a cluster has."""
+    found = AwsCommand.parse(command).arguments
+    names = [*found.get("AutoScalingGroupNames", []), *filter(None, [found.get("AutoScalingGroupName")])]
+    assert {re.sub("^[a-z]+-", "", name) for name in names} <= {"spark-workers"}
+    hook = default.the("aws_autoscaling_lifecycle_hook")["name"]
+    assert found.get("LifecycleHookName", hook) == hook
+
+
+def test_there_are_commands_to_try() -> None:
+    assert {"docs/leaving.md-3", "docs/changes.md-3"} <= {command.id for command in COMMANDS}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "aws autoscaling terminate-instance-in-auto-scaling-group --instance-ids i-1",
+        "aws autoscaling terminate-instances --instance-id i-1",
+        "aws autoscaling terminate-instance-in-auto-scaling-group --instance-id i-1",
+    ],
+)
+def test_a_command_that_aws_has_not_is_none(command: str) -> None:
+    with pytest.raises((KeyError, ValueError)):
+        AwsCommand.parse(command)
+
+
+def test_the_docs_say_how_long_an_old_worker_waits(default: Synthesized) -> None:
+    seconds = default.the("aws_autoscaling_lifecycle_hook")["heartbeat_timeout"]
+    assert f" {seconds:,} s by default" in (CHECKOUT / "docs/changes.md").read_text()

@@ -38,14 +38,14 @@ def test_a_strategy_that_makes_nothing_has_none(stack: TerraformStack) -> None:
     assert workers.scaling_policies == workers.scaling_alarms == {}
 
 
-def group(stack: Synthesized) -> str:
-    return f"${{{stack.address('aws_autoscaling_group', 'spark_workers_group')}.name}}"
+def group(stack: Synthesized, attribute: str = "name") -> str:
+    return f"${{{stack.address('aws_autoscaling_group', 'spark_workers_group')}.{attribute}}}"
 
 
 def test_two_more_workers_above_85_percent(default: Synthesized) -> None:
     assert default.the(POLICY, f"{OUT}_policy") == {
         "name": "demo-spark-workers-scale-out",
-        "autoscaling_group_name": group(default),
+        "autoscaling_group_name": group(default, "id"),
         "policy_type": "SimpleScaling",
         "adjustment_type": "ChangeInCapacity",
         "scaling_adjustment": 2,

@@ -128,10 +128,15 @@ HOOK = "aws_autoscaling_lifecycle_hook"
 
 
 def test_a_worker_that_leaves_is_waited_for_until_it_says_so(default: Synthesized) -> None:
-    """And for 200 seconds beyond the drain. Whoever says nothing is gone all the same."""
+    """And for 200 seconds beyond the drain. Whoever says nothing is gone all the same.
+
+    AWS deletes the hook with the group: where that is replaced, under the same name, the hook is made anew.
+    """
+    group = default.address(GROUP, "spark_workers_group")
     assert default.the(HOOK) == {
         "name": "drained",
-        "autoscaling_group_name": f"${{{default.address(GROUP, 'spark_workers_group')}.name}}",
+        "autoscaling_group_name": f"${{{group}.name}}",
+        "lifecycle": {"replace_triggered_by": [f"{group}.id"]},
         "lifecycle_transition": "autoscaling:EC2_INSTANCE_TERMINATING",
         "default_result": "CONTINUE",
         "heartbeat_timeout": 1100,

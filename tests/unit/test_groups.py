@@ -94,8 +94,8 @@ class Fleet:
 
     def activities(self) -> list[tuple[str, str]]:
         """Description and status of each, the newest first."""
-        told = self.client.describe_scaling_activities(AutoScalingGroupName=GROUP)["Activities"]
-        return [(one["Description"], one["StatusCode"]) for one in told]
+        found = self.client.describe_scaling_activities(AutoScalingGroupName=GROUP)["Activities"]
+        return [(one["Description"], one["StatusCode"]) for one in found]
 
     def instance(self, instance_id: str) -> str:
         described = self.ec2.describe_instances(InstanceIds=[instance_id])
@@ -146,8 +146,8 @@ def test_an_abandoned_launch_passes_the_terminating_hook_and_is_replaced(fleet: 
     fleet.complete("ready", name, "ABANDON")
     assert fleet.states()[name] == "Terminating:Wait"
     assert fleet.instance(name) == "running"
-    told = fleet.client.describe_scaling_activities(AutoScalingGroupName=GROUP)["Activities"]
-    (cancelled,) = [one for one in told if one["StatusCode"] == "Cancelled"]
+    found = fleet.client.describe_scaling_activities(AutoScalingGroupName=GROUP)["Activities"]
+    (cancelled,) = [one for one in found if one["StatusCode"] == "Cancelled"]
     assert cancelled["StatusMessage"] == activities.ABANDONED
     assert cancelled["Description"] == f"Launching a new EC2 instance: {name}"
     fleet.complete("drained", name)

@@ -369,6 +369,11 @@ class Node:
         return [call for call in self.calls if call.split()[0] == name]
 
     @property
+    def pauses(self) -> list[str]:
+        """How long it paused each time; but for the whole second in which its log may be behind."""
+        return [call.split()[1] for call in self.calls_of("sleep") if call != "sleep 1"]
+
+    @property
     def log(self) -> str:
         return self.read("/var/log/spark-cluster-boot.log")
 

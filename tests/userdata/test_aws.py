@@ -692,12 +692,12 @@ class Beside:
         address = "s3://demo-bucket/artifacts/spark"
         ahead = [part for name in others for part in (f"{address}/{name}", str(self.folder / name))]
         read, write = os.pipe()
-        with os.fdopen(read) as told:
+        with os.fdopen(read) as arrival:
             try:
                 copies.main(str(write), f"{address}/spark", str(self.folder / "etag"), *ahead)
             finally:
                 os.close(write)
-            return told.read()
+            return arrival.read()
 
     @property
     def there(self) -> dict[str, str]:
@@ -899,8 +899,21 @@ def test_a_second_continue_is_harmless(
 
     monkeypatch.setattr(aws, "eventually", no_action)
     aws.complete_hook("CONTINUE")
-    assert "completed before" in capsys.readouterr().err
+    assert "Auto Scaling does not wait at demo-spark-ready" in capsys.readouterr().err
     assert 20 < sum(clock.pauses) < 2 * aws.HOOK_SECONDS
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_it_is_known_whether_auto_scaling_waited(
+    hook: Stubber, clock: Clock, monkeypatch: pytest.MonkeyPatch, *, waits: bool
+) -> None:
+    monkeypatch.setattr(aws, "HOOK_SECONDS", 0)
+    if waits:
+        hook.add_response("complete_lifecycle_action", {}, expected("demo-spark-left", "CONTINUE"))
+    else:
+        hook.add_client_error("complete_lifecycle_action", "ValidationError", NO_ACTION, 400)
+    assert aws.LifecycleHook("demo-spark-left").complete("CONTINUE") is waits
+    assert clock.pauses == []
 
 
 def test_another_validation_error_is_not_harmless(hook: Stubber) -> None:

@@ -340,7 +340,7 @@ def test_a_busy_package_manager_is_waited_for_with_growing_pauses(worker: Node) 
     worker.mock_failing_first("dnf", 3)
     assert_succeeded(worker, worker.boot())
     assert len(worker.calls_of("dnf")) == 4
-    assert [int(float(call.split()[1])) for call in worker.calls_of("sleep")] == [1, 2, 4, 1]
+    assert [int(float(pause)) for pause in worker.pauses] == [1, 2, 4, 1]
 
 
 def test_apt_fetches_its_lists_again_each_time(worker: Node) -> None:
@@ -473,7 +473,7 @@ def test_a_release_that_left_the_cdn_comes_from_the_archive(worker: Node) -> Non
     (worker.web / CDN).unlink()
     assert_succeeded(worker, worker.boot())
     assert [call.split()[-1] for call in worker.calls_of("curl")] == [f"https://{CDN}", f"https://{ARCHIVE}"]
-    assert len(worker.calls_of("sleep")) == 1, "a 404 is not tried again before the next source is"
+    assert len(worker.pauses) == 1, "a 404 is not tried again before the next source is"
 
 
 @pytest.mark.parametrize("answer", ["22 503", "22 429", "56 200", "18 200", "28 200"])
@@ -511,7 +511,7 @@ def test_a_worker_without_internet_waits_for_the_master_s_copy(worker: Node) -> 
     (worker.root / "late").write_bytes(SPARK)
     worker.mock("sleep", f'(($(grep -c ^sleep "$CALLS") < 3)) || cp "{worker.root}/late" "{copy}"')
     assert_succeeded(worker, worker.boot())
-    pauses = [int(float(call.split()[1])) for call in worker.calls_of("sleep")]
+    pauses = [int(float(pause)) for pause in worker.pauses]
     assert pauses == [2, 4, 8, 1], "rounds come with growing pauses, and else only the service is waited for"
 
 
@@ -528,7 +528,7 @@ def test_a_transfer_that_hangs_ends_with_the_boots_time_and_is_not_waited_for_af
     worker.mock("curl", "exec /bin/sleep 50")
     done = worker.boot(seconds_gone=1597)
     assert_failed(worker, done, "install_spark", f"no source had {SPARK_FILE}")
-    assert worker.calls_of("sleep") == []
+    assert worker.pauses == []
 
 
 def test_fails_when_no_source_has_it(worker: Node) -> None:
@@ -545,7 +545,7 @@ def test_fails_at_once_when_the_disk_is_full(worker: Node) -> None:
     done = worker.boot()
     assert_failed(worker, done, "install_spark", f"/var/cache/spark-cluster/{SPARK_FILE}: 0 free")
     assert not partial.exists(), "the log needs the room"
-    assert worker.calls_of("sleep") == []
+    assert worker.pauses == []
 
 
 @pytest.mark.parametrize("place", ["web", "bucket"])
@@ -676,7 +676,7 @@ def test_fails_at_once_where_the_copy_is_another_file_and_nobody_else_can_be_rea
     done = worker.boot()
     assert_failed(worker, done, "install_spark", f"s3://demo-bucket/{IN_BUCKET} gave {sha512(OTHER)}")
     assert copies_asked_for(worker) == 1, "it would give the same"
-    assert len(worker.calls_of("sleep")) == 1
+    assert len(worker.pauses) == 1
     assert worker.releases == []
 
 
@@ -907,7 +907,7 @@ def test_systemd_is_reloaded_where_it_knows_other_units(worker: Node) -> None:
 def test_a_service_that_takes_its_time_is_waited_for(worker: Node) -> None:
     worker.mock_program("spark_state.py", '(($(grep -c ^spark_state.py "$CALLS") > 6))')
     assert_succeeded(worker, worker.boot())
-    assert len(worker.calls_of("sleep")) == 7
+    assert len(worker.pauses) == 7
 
 
 def test_fails_with_its_last_words_when_the_service_keeps_crashing(worker: Node) -> None:

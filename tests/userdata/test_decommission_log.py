@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from decommission_log import Said
 
 MOVED_TO_PEERS = """\
@@ -57,7 +58,9 @@ def read(text: str) -> Said:
 def test_what_was_moved_to_other_workers_is_counted() -> None:
     said = read(MOVED_TO_PEERS + FINISHED)
     assert said.to_dict() == {
+        "decommissioned": True,
         "finished": True,
+        "dismissed": False,
         "shuffle_blocks": 3,
         "shuffle_bytes": round(3.7 * 1024**2) + 1024 + round(1.5 * 1024**3),
         "fallback_blocks": 0,
@@ -78,6 +81,22 @@ def test_at_a_deadline_it_is_known_what_was_not_moved_and_what_ran() -> None:
 def test_what_went_to_the_fallback_storage_is_told_apart() -> None:
     said = read(TO_THE_FALLBACK)
     assert (said.shuffle_blocks, said.fallback_blocks, said.shuffle_blocks_left, said.finished) == (1, 1, 0, False)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "INFO CoarseGrainedExecutorBackend: Driver commanded a shutdown",
+        "ERROR CoarseGrainedExecutorBackend: RECEIVED SIGNAL TERM",
+        "ERROR Executor self-exiting due to : Driver 10.0.0.1:7070 disassociated! Shutting down.",
+    ],
+)
+def test_what_ends_after_an_executor_was_sent_away_was_running(line: str) -> None:
+    killed = "ERROR Executor: Exception in task 2.0 in stage 4.0 (TID 41)\n"
+    said = read(f"{MOVED_TO_PEERS}{line}\n{killed}")
+    assert said.dismissed
+    assert said.tasks() == ["task 2.0 in stage 4.0"]
+    assert not read(MOVED_TO_PEERS + FINISHED).dismissed
 
 
 def test_a_setting_that_stops_every_drain_is_named() -> None:
@@ -125,3 +144,24 @@ def test_words_of_other_formats_count_too() -> None:
         ' in 9 ms","logger":"BlockManagerDecommissioner"}'
     )
     assert (said.shuffle_bytes, said.fallback_blocks) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Migrated migrate_shuffle_0_3 (size: {} MiB) to BlockManagerId(1, a, 1, None) in 9 ms",
+        "2 of 2 local shuffles are added. In total, {} shuffles are remained.",
+        "Blocked from shutdown by {} running tasks",
+        "Running task 0.0 in stage 0.0 (TID {})",
+        "Running task {}.0 in stage 0.0 (TID 1)",
+    ],
+)
+@pytest.mark.parametrize("number", ["1" * 400, "1" * 5000, "1.2.3", ".", "-1"])
+def test_a_number_that_spark_cannot_have_written_is_none(line: str, number: str) -> None:
+    assert read(line.format(number)).to_dict() == Said().to_dict()
+
+
+def test_tasks_that_never_end_take_no_more_room_than_an_executor_has_cores() -> None:
+    said = read("".join(f"Running task {n}.0 in stage 1.0 (TID {n})\n" for n in range(5000)))
+    assert said.tasks()[-1] == "task 4999.0 in stage 1.0"
+    assert len(said.tasks()) == 1000

@@ -189,7 +189,7 @@ def test_a_host_that_refuses_connections_is_left_for_the_next(online: Node) -> N
     curl.write_text(curl.read_text().replace("exec", refused))
     assert_succeeded(online, online.boot())
     assert "curl ended with 7" not in online.log
-    assert len(online.calls_of("sleep")) == 1, "only the service is waited for"
+    assert len(online.pauses) == 1, "only the service is waited for"
 
 
 def test_a_source_with_other_bytes_is_asked_again_once_it_has_others(online: Node, host: Host) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import polling
 import pytest
 import spark_state
 from botocore.exceptions import BotoCoreError, EndpointConnectionError
+from decommission_log import Said
 
 from tests.userdata.conftest import BUCKET, client, in_bucket
 from tests.userdata.node import LIB, USERDATA
@@ -33,11 +35,14 @@ if TYPE_CHECKING:
 IP = "10.0.0.7"
 APP = "app-20261129120000-0001"
 WORKER, EXECUTOR = 4001, 4002
+SPARK_UID = 990
+RUNNING = executor_logs.running
 LOG = """\
 26/11/29 12:00:01 INFO CoarseGrainedExecutorBackend: Decommission executor 0.
 26/11/29 12:00:01 INFO BlockManagerDecommissioner: 2 of 2 local shuffles are added. In total, 2 shuffles are remained.
 INFO BlockManagerDecommissioner: Migrated migrate_shuffle_0_3 (size: 2.0 MiB) to BlockManagerId(1, a, 1, None) in 9 ms
 """
+DONE = "26/11/29 12:00:09 INFO CoarseGrainedExecutorBackend: No running tasks, all blocks migrated, stopping.\n"
 
 
 class World:
@@ -53,9 +58,12 @@ class World:
     def __init__(self, clock: Clock) -> None:
         self.clock, self.began = clock, clock.now
         self.pid = WORKER
+        self.systemd_answers: Callable[[], bool] = lambda: True
         self.executors: dict[str, tuple[float, float]] = {}
         self.leaves_after = 7.0
         self.page_answers = True
+        self.pages_hang = False
+        self.hook_waits = True
         self.catches = {WORKER, EXECUTOR}
         self.signalled: list[tuple[float, int]] = []
         self.commands: list[str] = []
@@ -73,6 +81,8 @@ class World:
         assert command[0] == "systemctl"
         said = ""
         if command[1] == "show":
+            if not self.systemd_answers():
+                return subprocess.CompletedProcess(command, 1, stdout="")
             said = f"{self.pid}\n"
         else:
             self.commands.append(" ".join(command[1:]))
@@ -88,21 +98,23 @@ class World:
             if is_heard and since <= self.seconds:
                 self.executors[name] = since, min(until, self.seconds + self.leaves_after)
 
-    def running(self) -> set[str]:
+    def running(self, seconds: float) -> set[str]:
         if not self.page_answers:
+            self.clock.now += seconds if self.pages_hang else 0
             raise ConnectionRefusedError
         return {name for name, (since, until) in self.executors.items() if since <= self.seconds < until}
 
-    def read(self, host: str) -> dict[str, Any]:
+    def read(self, host: str, seconds: float) -> dict[str, Any]:
         assert host == "master.demo-spark"
         state = self.master(self.seconds)
         if isinstance(state, Exception):
+            self.clock.now += seconds if self.pages_hang else 0
             raise state
         others = [{"host": "10.0.0.8", "state": "ALIVE"}, {"host": IP, "state": "DEAD"}]
         return {"workers": [*others, *([{"host": IP, "state": state}] if state else [])]}
 
     def status(self, pid: int) -> dict[str, str]:
-        return {"SigCgt": format(1 << 29 if pid in self.catches else 0, "016x")}
+        return {"SigCgt": format(1 << 29 if pid in self.catches else 0, "016x"), "Uid": f"{SPARK_UID}\t" * 4}
 
 
 @pytest.fixture
@@ -117,7 +129,9 @@ def world(
     (root / "run/spark-cluster/local-dirs.env").write_text(f"SPARK_WORKER_DIR={work}\n")
     made = World(clock)
     monkeypatch.setattr(subprocess, "run", made.run)
-    monkeypatch.setattr(os, "kill", made.kill)
+    monkeypatch.setattr(drain, "pidfd", contextlib.nullcontext)
+    monkeypatch.setattr(signal, "pidfd_send_signal", made.kill)
+    monkeypatch.setattr(pwd, "getpwnam", lambda _: SimpleNamespace(pw_uid=SPARK_UID))
     monkeypatch.setattr(notices, "boot_clock", clock.monotonic)
     monkeypatch.setattr(drain, "status", made.status)
     monkeypatch.setattr(drain, "children", lambda _: [EXECUTOR] if made.executors else [])
@@ -133,7 +147,12 @@ def bucket(world: World, cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aws, "client", client)
     monkeypatch.setattr(aws, "metadata", {"instance-id": "i-0abc"}.get)
     client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    monkeypatch.setattr(aws.LifecycleHook, "complete", lambda self, result: world.completed.append((self.name, result)))
+
+    def complete(hook: aws.LifecycleHook, result: str) -> bool:
+        world.completed.append((hook.name, result))
+        return world.hook_waits
+
+    monkeypatch.setattr(aws.LifecycleHook, "complete", complete)
 
 
 @pytest.fixture
@@ -181,10 +200,7 @@ def test_a_worker_is_told_until_its_executors_have_left_and_then_stopped(
     world: World, bucket: None, root: Path, capsys: pytest.CaptureFixture[str], acted_as: list[str]
 ) -> None:
     world.executors[f"{APP}/0"] = 0, 999
-    say(
-        root,
-        LOG + "26/11/29 12:00:09 INFO CoarseGrainedExecutorBackend: No running tasks, all blocks migrated, stopping.\n",
-    )
+    say(root, LOG + DONE)
     notice()
     drain.main()
     assert world.signalled == [(0, WORKER), (5, WORKER)]
@@ -198,14 +214,14 @@ def test_a_worker_is_told_until_its_executors_have_left_and_then_stopped(
     assert world.completed == [("demo-spark-left", "CONTINUE")]
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(
-        "drain: because of termination: drained after 7.0 s, 1 of 1 executors have left, 1 map outputs"
+        "drain: because of termination: drained in part after 7.0 s, 1 of 1 executors have left, 1 map outputs"
     )
     assert notices.unanswered(notices.read()) == []
 
 
 def test_the_report_is_an_object_of_its_own(world: World, bucket: None, root: Path) -> None:
     world.executors[f"{APP}/0"] = 0, 999
-    say(root, LOG)
+    say(root, LOG + DONE)
     notice()
     drain.main()
     (key,) = in_bucket()
@@ -229,20 +245,22 @@ def test_the_report_is_an_object_of_its_own(world: World, bucket: None, root: Pa
     )
     assert found["deadline"] - found["noticed_at"] == pytest.approx(900, abs=0.2)
     (executor,) = found["executors"]
-    assert executor.items() >= {"application": APP, "executor": "0", "left": True, "finished": False}.items()
+    assert executor.items() >= {"application": APP, "executor": "0", "left": True, "finished": True}.items()
 
 
 def test_an_idle_worker_leaves_within_a_look(world: World, bucket: None) -> None:
     notice()
     drain.main()
     assert world.signalled == [(0, WORKER)]
-    assert world.seconds == 1
+    assert world.seconds <= 1
     assert world.commands[-3:] == ENDS
     assert report()["executors"] == []
 
 
 @pytest.mark.parametrize("left", ["no worker's process", "no configuration"])
-def test_a_host_whose_worker_never_started_is_done_at_once(world: World, bucket: None, root: Path, left: str) -> None:
+def test_a_host_whose_worker_never_started_is_done_at_once_without_a_report(
+    world: World, bucket: None, root: Path, capsys: pytest.CaptureFixture[str], left: str
+) -> None:
     world.pid = 0
     if left == "no configuration":
         (root / "etc/spark-cluster/node.env").unlink()
@@ -252,6 +270,9 @@ def test_a_host_whose_worker_never_started_is_done_at_once(world: World, bucket:
     assert world.seconds == 0
     assert world.signalled == []
     assert world.completed == [("demo-spark-left", "CONTINUE")]
+    assert in_bucket() == {}, "a report of nothing"
+    assert capsys.readouterr().err == "drain: because of termination: no worker was found\n"
+    assert notices.unanswered(notices.read()) == []
 
 
 @pytest.mark.parametrize("kind", ["spot", "detached", "standby"])
@@ -340,7 +361,7 @@ def test_a_master_that_was_restarted_and_lists_the_worker_again_is_told_again(wo
     world.master = lambda seconds: "ALIVE" if 3 < seconds < 5.5 or seconds < 1 else "DECOMMISSIONED"
     notice()
     drain.main()
-    assert world.signalled == [(0, WORKER), (5, WORKER)]
+    assert world.signalled == [(0, WORKER), (5, WORKER), (10, WORKER)]
     assert {each["executor"]: each["left"] for each in report()["executors"]} == {"0": True, "1": True}
 
 
@@ -361,6 +382,27 @@ def test_executors_are_told_directly_while_the_master_is_silent(world: World, bu
     assert [(at, pid) for at, pid in world.signalled if pid == EXECUTOR] == [(10, EXECUTOR), (15, EXECUTOR)]
     assert world.seconds == pytest.approx(17, abs=1)
     assert report()["in_time"] is True
+
+
+def test_executors_are_told_after_ten_seconds_though_each_look_at_the_master_hangs(world: World, bucket: None) -> None:
+    world.executors[f"{APP}/0"] = 0, 999
+    world.pages_hang = True
+    world.master = lambda _: TimeoutError("timed out")
+    notice()
+    drain.main()
+    assert world.signalled[0] == (0, WORKER), "before anybody is asked"
+    assert min(at for at, pid in world.signalled if pid == EXECUTOR) <= 12
+
+
+@pytest.mark.parametrize("seconds", [10, 29, 30, 31, 32, 33])
+def test_pages_that_hang_make_nobody_late(world: World, bucket: None, seconds: int) -> None:
+    world.executors[f"{APP}/0"] = 0, 999
+    world.leaves_after = 999
+    world.pages_hang, world.page_answers = True, False
+    world.master = lambda _: TimeoutError("timed out")
+    notice("spot", seconds)
+    drain.main()
+    assert seconds <= world.seconds < seconds + 1.5
 
 
 def test_a_master_that_is_silent_for_a_moment_is_waited_for(world: World, bucket: None) -> None:
@@ -423,6 +465,37 @@ def test_a_worker_that_crashes_meanwhile_has_lost_its_executors(world: World, bu
     drain.main()
     assert world.seconds < 7
     assert report()["in_time"] is False
+
+
+def test_a_systemd_that_does_not_answer_is_no_worker_that_is_gone(world: World, bucket: None) -> None:
+    world.executors[f"{APP}/0"] = 0, 999
+    world.systemd_answers = lambda: not 2 < world.seconds < 5
+    notice()
+    drain.main()
+    assert report()["in_time"] is True
+    assert report()["seconds"] == 7
+
+
+def test_a_systemd_that_never_answers_is_waited_for_until_the_deadline(world: World, bucket: None) -> None:
+    world.systemd_answers = lambda: False
+    notice("spot", 30)
+    drain.main()
+    assert world.seconds == pytest.approx(30, abs=1)
+    assert world.commands[-3:] == ENDS
+
+
+@pytest.mark.parametrize(
+    "page", [{}, [], {"executors": None}, {"executors": ["x"]}, {"executors": [{"id": 1}]}], ids=str
+)
+def test_a_page_that_is_not_spark_s_says_nothing(
+    world: World, bucket: None, monkeypatch: pytest.MonkeyPatch, page: Any
+) -> None:
+    world.executors[f"{APP}/0"] = 0, 999
+    monkeypatch.setattr(executor_logs, "running", RUNNING)
+    monkeypatch.setattr(spark_state, "page", lambda *_, **__: page)
+    notice("spot", 30)
+    drain.main()
+    assert world.seconds == pytest.approx(30, abs=1)
 
 
 # Killed in the middle, and started again
@@ -510,7 +583,49 @@ def test_a_metadata_service_that_is_away_is_no_end_of_the_hook(
     assert world.completed == [("demo-spark-left", "CONTINUE")]
 
 
+def test_a_hook_at_which_auto_scaling_does_not_wait_yet_is_completed_by_a_later_start(
+    world: World, bucket: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.hook_waits = False
+    notice()
+    for _ in range(2):
+        with pytest.raises(SystemExit, match="again"):
+            drain.main()
+    assert notices.unanswered(notices.read()) == ["termination"]
+    assert capsys.readouterr().err.count("does not wait yet") == 2
+    world.hook_waits = True
+    drain.main()
+    assert world.completed == [("demo-spark-left", "CONTINUE")] * 3
+    assert len(in_bucket()) == 1
+    assert notices.unanswered(notices.read()) == []
+
+
 # Logs that a job may have written
+
+
+@pytest.mark.parametrize("fault", [ValueError("too many digits"), OverflowError(), RecursionError(), MemoryError()])
+def test_a_log_that_cannot_be_read_costs_the_figures_alone(
+    world: World, bucket: None, root: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    def read(*_: object) -> None:
+        raise fault
+
+    monkeypatch.setattr("decommission_log.Said.read", read)
+    world.executors[f"{APP}/0"] = 0, 999
+    say(root, LOG)
+    notice()
+    drain.main()
+    assert report()["shuffle_blocks"] == 0
+    assert world.commands[-3:] == ENDS
+    assert world.completed == [("demo-spark-left", "CONTINUE")]
+
+
+def test_a_host_without_the_worker_s_user_leaves_too(world: World, bucket: None, acted_as: list[str]) -> None:
+    """A boot may end before it has made any."""
+    world.pid = 0
+    notice()
+    drain.main()
+    assert acted_as == []
 
 
 def test_a_log_that_is_a_link_is_not_followed(world: World, bucket: None, root: Path) -> None:
@@ -525,27 +640,29 @@ def test_a_log_that_is_a_link_is_not_followed(world: World, bucket: None, root: 
     assert report()["shuffle_blocks"] == 0
 
 
-def test_the_end_of_a_log_is_read_across_its_last_two_parts(
-    world: World, bucket: None, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    world.executors[f"{APP}/0"] = 0, 999
-    say(root, LOG.splitlines(keepends=True)[2])
-    part = root / f"var/lib/spark-local/work/{APP}/0/stderr--2026-11-29--12-00-00--0123"
-    part.write_text(LOG)
-    os.utime(part, (1, 1))
-    monkeypatch.setattr(drain, "MOST_BYTES", 200)
-    notice()
-    drain.main()
-    assert report()["shuffle_blocks"] == 2
-
-
-def test_reading_has_an_end(world: World, bucket: None, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_executor_that_crashed_has_not_left_in_time(world: World, bucket: None, root: Path) -> None:
     world.executors[f"{APP}/0"] = 0, 999
     say(root, LOG)
-    monkeypatch.setattr(drain, "READ_SECONDS", 0)
     notice()
     drain.main()
-    assert report()["shuffle_blocks"] == 0
+    assert report()["in_time"] is False
+    assert [each["left"] for each in report()["executors"]] == [False]
+
+
+def test_a_worker_is_stopped_before_logs_are_read(
+    world: World, bucket: None, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before: list[str] = []
+
+    def read(*_: object) -> tuple[Said, bool]:
+        before.extend(world.commands)
+        return Said(), True
+
+    monkeypatch.setattr("drain_report.read", read)
+    world.executors[f"{APP}/0"] = 0, 999
+    notice("spot", 3)
+    drain.main()
+    assert before[-2:] == ENDS[:2]
 
 
 # Real processes
@@ -554,8 +671,24 @@ SLEEPER = "import signal, sys, time; {} print('up', flush=True); time.sleep(60)"
 CATCHER = SLEEPER.format("signal.signal(signal.SIGPWR, lambda *_: sys.exit(7));")
 
 
-@pytest.mark.parametrize(("program", "status"), [(CATCHER, 7), (SLEEPER.format(""), None)])
-def test_sigpwr_goes_to_who_asked_for_it(acted_as: list[str], program: str, status: int | None) -> None:
+@pytest.fixture
+def spark(acted_as: list[str], monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The worker's user, who runs these tests."""
+    assert acted_as == []
+    user = SimpleNamespace(pw_uid=os.getuid())
+    monkeypatch.setattr(pwd, "getpwnam", {"spark": user}.get)
+    return user
+
+
+@pytest.mark.parametrize(
+    ("program", "is_spark_s", "status"),
+    [(CATCHER, True, 7), (SLEEPER.format(""), True, None), (CATCHER, False, None)],
+    ids=["who asked for it", "another one", "another user's"],
+)
+def test_sigpwr_goes_to_who_asked_for_it(
+    spark: SimpleNamespace, acted_as: list[str], program: str, *, is_spark_s: bool, status: int | None
+) -> None:
+    spark.pw_uid += 0 if is_spark_s else 1
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout
@@ -571,11 +704,27 @@ def test_sigpwr_goes_to_who_asked_for_it(acted_as: list[str], program: str, stat
             process.kill()
 
 
-def test_a_process_that_has_gone_is_no_trouble(acted_as: list[str]) -> None:
+@pytest.mark.usefixtures("spark")
+def test_a_process_that_has_gone_is_no_trouble() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         process.wait()
     drain.tell(process.pid)
     assert drain.status(process.pid) == {}
+
+
+@pytest.mark.usefixtures("spark")
+def test_who_gets_the_number_of_a_process_that_has_gone_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    catching = {"SigCgt": format(1 << 29, "016x"), "Uid": f"{os.getuid()}\t" * 4}
+    with subprocess.Popen([sys.executable, "-c", SLEEPER.format("")]) as process:
+
+        def ends_and_another_comes(_: int) -> dict[str, str]:
+            process.kill()
+            process.wait()
+            monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("by its number"))
+            return catching
+
+        monkeypatch.setattr(drain, "status", ends_and_another_comes)
+        drain.tell(process.pid)
 
 
 def test_the_children_of_a_process_are_found() -> None:
@@ -590,7 +739,11 @@ def test_what_systemd_says_is_read_as_it_says_it(tmp_path: Path, monkeypatch: py
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert drain.worker_pid() == 4001
-    assert drain.systemctl("stop", "x") == "", "a failure is systemd's to say"
+    assert drain.systemctl("stop", "x") is None, "a failure is systemd's to say"
+    program.write_text("#!/bin/sh\n")
+    assert drain.worker_pid() is None
+    program.write_text("#!/bin/sh\necho 0; exit 1\n")
+    assert drain.worker_pid() is None
 
 
 def test_a_system_that_goes_down_is_not_held_up(root: Path, tmp_path: Path) -> None:

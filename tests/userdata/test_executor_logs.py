@@ -48,7 +48,7 @@ class Worker:
         self.asked = 0
         self.answers = True
 
-    def page(self, host: str, port: int) -> dict[str, Any]:
+    def page(self, host: str, port: int, _: float) -> dict[str, Any]:
         assert (host, port) == ("127.0.0.1", 8081)
         self.asked += 1
         if not self.answers:
@@ -102,8 +102,8 @@ def test_folders_are_listed_before_the_worker_is_asked(
     worker.running = [{"appid": APP, "id": 0}]
     page = worker.page
 
-    def page_with_one_more(host: str, port: int) -> dict[str, Any]:
-        state = page(host, port)
+    def page_with_one_more(host: str, port: int, seconds: float) -> dict[str, Any]:
+        state = page(host, port, seconds)
         say(work, f"{APP}/1", "it has just begun")
         return state
 

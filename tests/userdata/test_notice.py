@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import calendar
 import http.client
+import io
 import json
 import subprocess
 import time
+import urllib.error
+from email.message import Message
+from email.utils import formatdate
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -27,19 +31,40 @@ SPOT = json.dumps({"action": "terminate", "time": TIME})
 START = ["systemctl", "start", "--no-block", "spark-drain.service"]
 
 
+class Answer(io.BytesIO):
+    """What the metadata service answers, with its time if it tells that."""
+
+    def __init__(self, text: str, date: str | None) -> None:
+        super().__init__(text.encode())
+        self.headers = {"Date": date}
+
+
 class Host:
-    """What the metadata service has, by item; an exception is raised. The two clocks, and what systemd was told."""
+    """What the metadata service has, by item; an exception is raised. The two clocks, and what systemd was told.
+
+    Attributes:
+        date: the time by the metadata service; without one the answers have no date.
+        asked: the items, in their order.
+    """
 
     def __init__(self) -> None:
-        self.items: dict[str, str | Exception] = {notice.TARGET: "InService"}
+        self.items: dict[str, str | Exception] = {notice.TOKEN: "a-token", notice.TARGET: "InService"}
         self.now, self.up = AT - 120.0, 500.0
+        self.date: str | None = None
+        self.asked: list[str] = []
         self.started: list[list[str]] = []
 
-    def ask(self, item: str) -> str | None:
+    def ask(self, path: str, headers: dict[str, str], method: str = "GET") -> Answer:
+        item = path.removeprefix("meta-data/")
+        self.asked.append(item)
+        assert method == ("PUT" if item == notice.TOKEN else "GET")
+        assert item == notice.TOKEN or headers == {"X-aws-ec2-metadata-token": "a-token"}
         answer = self.items.get(item)
+        if answer is None:
+            raise urllib.error.HTTPError(path, 404, "Not Found", Message(), None)
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        return Answer(answer, self.date)
 
     def run(self, command: list[str], *, check: bool) -> subprocess.CompletedProcess[str]:
         assert not check
@@ -153,6 +178,67 @@ def test_a_clock_that_is_slow_makes_a_spot_notice_no_longer_than_it_is(host: Hos
     assert notices.read()["spot"]["boot_clock_deadline"] == host.up + 110
 
 
+@pytest.mark.parametrize("hours", [-1, 1, 24 * 365])
+def test_what_is_left_of_a_spot_notice_goes_by_aws_s_clock(host: Host, watch: notice.Watch, hours: int) -> None:
+    host.date = formatdate(AT - 90, usegmt=True)
+    host.now += hours * 3600
+    host.items[notice.SPOT] = SPOT
+    watch.look()
+    assert notices.read()["spot"]["boot_clock_deadline"] == host.up + 80
+
+
+def test_a_clock_that_is_fast_ends_no_spot_notice(host: Host, watch: notice.Watch) -> None:
+    host.now += 3600
+    host.items[notice.SPOT] = SPOT
+    watch.look()
+    assert notices.read()["spot"]["boot_clock_deadline"] == host.up + 110
+
+
+def test_an_earlier_time_lengthens_nothing_whatever_the_clock_says(host: Host, watch: notice.Watch) -> None:
+    host.items[notice.SPOT] = SPOT
+    watch.look()
+    host.items[notice.SPOT] = SPOT.replace("12:02:00", "12:01:30")
+    host.now, host.up = host.now - 7200, host.up + 50
+    watch.look()
+    assert notices.read()["spot"]["boot_clock_deadline"] == 610
+
+
+@pytest.mark.parametrize("item", [notice.SPOT, notice.TARGET])
+def test_a_drain_is_started_before_what_asks_nobody_to_leave_is_looked_at(
+    host: Host, watch: notice.Watch, monkeypatch: pytest.MonkeyPatch, item: str
+) -> None:
+    host.items[item] = SPOT if item == notice.SPOT else "Terminated"
+    asked: list[list[str]] = []
+    monkeypatch.setattr(notice, "start_drain", lambda: asked.append(list(host.asked)))
+    watch.look()
+    assert asked == [[notice.TOKEN, notice.SPOT, notice.TARGET]]
+    assert host.asked == [notice.TOKEN, notice.SPOT, notice.TARGET, *notice.FOR_THE_JOURNAL], "one token for all"
+
+
+@pytest.mark.parametrize("item", notice.FOR_THE_JOURNAL)
+def test_what_asks_nobody_to_leave_makes_no_look_seldomer(
+    host: Host, watch: notice.Watch, capsys: pytest.CaptureFixture[str], item: str
+) -> None:
+    host.items[item] = OSError("429")
+    assert watch.look()
+    assert watch.look()
+    assert capsys.readouterr().err == f"notice: {item}: OSError: 429\n"
+
+
+def test_a_metadata_service_that_is_away_keeps_no_drain_from_being_started(
+    host: Host, watch: notice.Watch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host.items[notice.TARGET] = "Terminated"
+    watch.look()
+    del host.asked[:]
+    host.items[notice.TOKEN] = TimeoutError("timed out")
+    assert not watch.look()
+    assert not watch.look()
+    assert host.started == [START] * 3
+    assert host.asked == [notice.TOKEN] * 2
+    assert len(capsys.readouterr().err.splitlines()) == 2
+
+
 def test_a_drain_is_started_at_each_look_until_one_has_answered_every_notice(host: Host, watch: notice.Watch) -> None:
     host.items[notice.SPOT] = SPOT
     watch.look()
@@ -191,16 +277,64 @@ def test_a_member_that_comes_back_from_standby_may_leave_again(host: Host, watch
     assert host.started == [START, START]
 
 
+RESTART = [
+    ["systemctl", "enable", "--quiet", "--no-reload", "spark-worker.service"],
+    ["systemctl", "start", "--no-block", "spark-worker.service"],
+]
+
+
+@pytest.mark.parametrize("state", ["Standby", "Detached"])
+def test_a_worker_that_was_stopped_for_what_aws_took_back_is_started_again(
+    host: Host, watch: notice.Watch, capsys: pytest.CaptureFixture[str], state: str
+) -> None:
+    host.items[notice.TARGET] = state
+    watch.look()
+    notices.keep(notices.DRAIN_FILE, {"answered": {}, "is_stopped": True})
+    host.items[notice.TARGET] = "InService"
+    watch.look()
+    watch.look()
+    assert host.started == [START, *RESTART], "once"
+    assert notices.load(notices.DRAIN_FILE) == {}
+    assert capsys.readouterr().err.splitlines()[-1] == "notice: the worker starts again"
+
+
+def test_a_worker_is_not_started_while_its_drain_goes_on_or_another_notice_stays(
+    host: Host, watch: notice.Watch
+) -> None:
+    host.items |= {notice.TARGET: "Standby", notice.SPOT: SPOT}
+    watch.look()
+    notices.keep(notices.DRAIN_FILE, {"answered": {"spot": AT - 120.0}, "is_stopped": True})
+    host.items[notice.TARGET] = "InService"
+    watch.look()
+    notices.withdraw("spot")
+    notices.keep(notices.DRAIN_FILE, {"began": 500.0})
+    del host.items[notice.SPOT]
+    watch.look()
+    assert host.started == [START]
+
+
+def test_a_worker_that_cannot_be_started_yet_is_at_the_next_look(
+    host: Host, watch: notice.Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notices.keep(notices.DRAIN_FILE, {"is_stopped": True})
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 1))
+        watch.look()
+    watch.look()
+    assert host.started == RESTART
+
+
 def test_what_is_not_told_any_more_is_not_forgotten(host: Host, watch: notice.Watch) -> None:
     """AWS takes back neither an interruption nor a termination."""
     host.items |= {notice.SPOT: SPOT, notice.TARGET: "Terminated"}
     watch.look()
-    host.items = {notice.TARGET: "InService"}
+    del host.items[notice.SPOT]
+    host.items[notice.TARGET] = "InService"
     watch.look()
     assert set(notices.read()) == {"spot", "termination"}
 
 
-@pytest.mark.parametrize("item", notice.TOLD)
+@pytest.mark.parametrize("item", notice.FOR_THE_JOURNAL)
 def test_what_asks_nobody_to_leave_is_one_line_when_it_changes(
     host: Host, watch: notice.Watch, capsys: pytest.CaptureFixture[str], item: str
 ) -> None:

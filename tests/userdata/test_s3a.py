@@ -54,7 +54,7 @@ TABLE = {
     },
     "releases": {"4.3.0": {"hadoop": "3.5.0", "scala": "2.13", "committers_sha256": ""}},
 }
-TOLD = {"s3a_sdk": "slim", "hadoop_version": "3.5.0", "maven_url": f"https://{MAVEN}"}
+GIVEN = {"s3a_sdk": "slim", "hadoop_version": "3.5.0", "maven_url": f"https://{MAVEN}"}
 
 
 def list_jars(node: Node, table: object = TABLE) -> None:
@@ -69,11 +69,11 @@ def spark(*jars: tuple[str, bytes]) -> bytes:
     return tar({"spark-4.3.0/bin/spark-class": b"#!/bin/bash\n", "spark-4.3.0/conf/x": b"", **files}, "w:gz")
 
 
-def with_spark(node: Node, jars: dict[str, bytes], **told: object) -> Node:
+def with_spark(node: Node, jars: dict[str, bytes], **more: object) -> Node:
     archive = spark(*jars.items())
     for url in (CDN, ARCHIVE):
         node.serve(url, archive)
-    node.settings.update({**TOLD, "spark_checksum": sha512(archive), **told})
+    node.settings.update({**GIVEN, "spark_checksum": sha512(archive), **more})
     list_jars(node)
     return node
 
@@ -316,7 +316,7 @@ def test_a_jar_s_place_in_a_repository() -> None:
 def test_a_checksum_is_that_of_one_release_and_of_no_other(tmp_path: Path, spark: str, *, pinned: bool) -> None:
     for name in ("hadoop-client-api-3.4.2.jar", f"spark-core_{spark}.jar"):
         (tmp_path / name).touch()
-    hadoop_aws, sdk, committers = s3a.lacking(TOLD, tmp_path)
+    hadoop_aws, sdk, committers = s3a.lacking(GIVEN, tmp_path)
     scala, _, version = spark.partition("-")
     assert committers.coordinates == ("org.apache.spark", f"spark-hadoop-cloud_{scala}", version)
     assert bool(committers.sha256) == pinned

@@ -166,6 +166,17 @@ def test_there_is_a_fallback_if_and_only_if_there_is_s3a(configure: Callable[...
     assert configure(role, s3a_sdk="slim", spark_defaults=own).items() >= own.items(), "the caller's wins"
 
 
+@pytest.mark.parametrize("clean_up", [None, "false"])
+def test_drivers_clear_the_caller_s_own_fallback_too_without_s3a(
+    configure: Callable[..., dict[str, str]], clean_up: str | None
+) -> None:
+    key = "spark.storage.decommission.fallbackStorage"
+    own = {f"{key}.path": "hdfs://nodes/fallback/", **({f"{key}.cleanUp": clean_up} if clean_up else {})}
+    found = configure("master", s3a_sdk="", spark_defaults=own)
+    assert found[f"{key}.path"] == "hdfs://nodes/fallback/"
+    assert found[f"{key}.cleanUp"] == (clean_up or "true")
+
+
 @pytest.mark.parametrize("version", ["3.5.9", "4.0.5", "4.1.4", "4.2.1", "4.3.0"])
 def test_what_the_nodes_set_has_the_form_that_a_caller_is_held_to(
     configure: Callable[..., dict[str, str]], version: str
@@ -511,14 +522,14 @@ def test_what_the_docs_give_a_submitter_elsewhere_is_what_the_cluster_has(tmp_pa
     assert file.stat().st_mode & 0o777 == 0o600
     said = dict(line.split(None, 1) for line in file.read_text().splitlines())
 
-    told = {
+    more = {
         "spark_version": "4.3.0",
         "bucket": "BUCKET",
         "region": "eu-central-1",
         "s3_endpoint": "s3",
         "s3a_sdk": "slim",
     }
-    given = node_settings("master", **told)
+    given = node_settings("master", **more)
     ours = spark_conf.defaults("master.analytics-spark", "4.3.0") | spark_conf.s3a(given)
     ours = {key: value for key, value in ours.items() if not key.startswith(OF_DAEMONS) and key not in OF_NODES}
     own = {

@@ -33,12 +33,12 @@ class Cluster:
     def __init__(self) -> None:
         self.states: dict[str, str] | None = dict.fromkeys(WORKERS, "InService")
         self.executors: int | None = 2
-        self.told: list[dict[str, Any]] = []
+        self.requests: list[dict[str, Any]] = []
         self.refusal: Exception | None = None
         self.looks: list[Callable[[], None]] = []
 
     def group(self) -> dict[str, Any] | None:
-        if self.told and self.looks:
+        if self.requests and self.looks:
             self.looks.pop(0)()
         if self.states is None:
             return None
@@ -65,7 +65,7 @@ class Cluster:
     def take(self, **arguments: Any) -> None:
         if self.refusal:
             raise self.refusal
-        self.told.append(arguments)
+        self.requests.append(arguments)
 
     terminate_instance_in_auto_scaling_group = enter_standby = take
 
@@ -91,7 +91,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch, settle: Callable[..., None], cloud:
 def drain(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Drain:
     """Calls it; its status, and the lines that it says."""
     module = load("spark-drain", monkeypatch)
-    assert cluster.told == []
+    assert cluster.requests == []
 
     def call(*arguments: str) -> tuple[int, list[str]]:
         try:
@@ -113,7 +113,7 @@ def test_a_worker_is_known_by_its_id_its_address_and_its_name(cluster: Cluster, 
         0,
         ["i-0b (10.0.0.7) leaves; its instance ends then, and Auto Scaling launches another"],
     )
-    assert cluster.told == [{"InstanceId": "i-0b", "ShouldDecrementDesiredCapacity": False}]
+    assert cluster.requests == [{"InstanceId": "i-0b", "ShouldDecrementDesiredCapacity": False}]
 
 
 def test_what_is_kept_goes_on_standby_and_another_comes_in_its_place(cluster: Cluster, drain: Drain) -> None:
@@ -121,7 +121,7 @@ def test_what_is_kept_goes_on_standby_and_another_comes_in_its_place(cluster: Cl
         0,
         ["i-0b (10.0.0.7) leaves; its instance stays, on standby, and Auto Scaling launches another"],
     )
-    assert cluster.told == [
+    assert cluster.requests == [
         {"InstanceIds": ["i-0b"], "AutoScalingGroupName": GROUP, "ShouldDecrementDesiredCapacity": False}
     ]
 
@@ -154,6 +154,35 @@ def test_a_drain_that_was_not_done_in_time_is_a_status(cluster: Cluster, drain: 
     assert status == 1
     assert said[-1].startswith("Auto Scaling ends it: not drained within 6.1 s, 0 of 1 executors have left, ")
     assert said[-1].endswith(", 1 running tasks lost")
+
+
+@pytest.mark.parametrize(
+    ("more", "end"),
+    [
+        ({"shuffle_blocks_left": 2}, ", 2 not"),
+        ({"executors": [{"left": True, "log_is_whole": False}]}, ", more may be: not all was read"),
+    ],
+)
+def test_a_drain_that_did_not_hand_all_over_is_a_status(
+    cluster: Cluster, drain: Drain, more: dict[str, Any], end: str
+) -> None:
+    """As one without another worker or a fallback."""
+    cluster.looks = [lambda: cluster.report({**REPORT, **more})]
+    status, said = drain("i-0b")
+    assert status == 1
+    assert said[-1].startswith("Auto Scaling ends it: drained")
+    assert ("in part" in said[-1]) == ("shuffle_blocks_left" in more)
+    assert said[-1].endswith(end)
+
+
+@pytest.mark.parametrize("page", [{}, [], {"executors": 3}], ids=str)
+def test_a_page_that_is_not_a_worker_s_is_no_progress(
+    cluster: Cluster, drain: Drain, monkeypatch: pytest.MonkeyPatch, page: Any
+) -> None:
+    monkeypatch.setattr(spark_state, "page", lambda *_: page)
+    cluster.looks = [lambda: None, lambda: cluster.report(REPORT)]
+    status, said = drain("i-0b")
+    assert (status, said[1]) == (0, "its worker has stopped, or does not answer")
 
 
 def test_the_report_of_another_drain_is_none_of_this_one(cluster: Cluster, drain: Drain) -> None:
@@ -234,7 +263,7 @@ def test_what_a_worker_wrote_does_not_speak_to_the_terminal(cluster: Cluster, dr
 )
 def test_refuses_what_it_does_not_know(cluster: Cluster, drain: Drain, arguments: list[str], message: str) -> None:
     assert drain(*arguments) == (2, [message])
-    assert cluster.told == []
+    assert cluster.requests == []
 
 
 @pytest.mark.parametrize("host", ["i-0d", "10.0.0.9", "", "master.demo-spark", "10.0.0"])
@@ -243,7 +272,7 @@ def test_refuses_who_is_no_worker_and_says_who_is(cluster: Cluster, drain: Drain
     cluster.states["i-0a"] = "Pending:Wait"
     there = "those in service are i-0b (10.0.0.7), i-0c (10.0.0.8)"
     assert drain(host) == (1, [f"{host} is no worker of this cluster: {there}"])
-    assert cluster.told == []
+    assert cluster.requests == []
 
 
 def test_refuses_a_former_worker(cluster: Cluster, drain: Drain) -> None:
@@ -268,7 +297,7 @@ def test_refuses_a_worker_that_is_not_in_service(cluster: Cluster, drain: Drain,
     assert cluster.states is not None
     cluster.states["i-0b"] = state
     assert drain("10.0.0.7", *keep) == (1, [f"i-0b (10.0.0.7) must be in service, and is in the state {state}"])
-    assert cluster.told == []
+    assert cluster.requests == []
 
 
 def test_refuses_before_there_is_a_group(cluster: Cluster, drain: Drain) -> None:

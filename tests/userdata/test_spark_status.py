@@ -46,9 +46,10 @@ class Buckets:
         }
 
     def get_paginator(self, _: str) -> Any:
-        def paginate(*, Bucket: str, Prefix: str) -> list[dict[str, Any]]:  # noqa: N803
+        def paginate(*, Bucket: str, Prefix: str, PaginationConfig: dict[str, int]) -> list[dict[str, Any]]:  # noqa: N803
             assert Bucket == "demo-bucket"
             found = [(key, text) for key, text in self.objects.items() if key.startswith(Prefix)]
+            found = found[: PaginationConfig["MaxItems"]]
             listed = [
                 {"Key": key, "LastModified": NOW - dt.timedelta(hours=at), "Size": len(text)}
                 for at, (key, text) in enumerate(found)
@@ -235,7 +236,7 @@ def test_what_aws_does_not_answer_leaves_the_rest_on_the_screen(
 
 
 @pytest.mark.parametrize(
-    ("states", "told", "line"),
+    ("states", "addresses", "line"),
     [
         (["InService", "InService"], {}, "2 ready, 0 booting, 3 wanted"),
         (["InService", "InService"], {"i-1": "10.0.0.8"}, "2 ready, 0 booting, 1 leaving, 3 wanted"),
@@ -251,13 +252,13 @@ def test_who_leaves_is_what_either_the_master_or_auto_scaling_says(
     cluster: SimpleNamespace,
     status: Callable[[], tuple[int, str]],
     states: list[str],
-    told: dict[str, str],
+    addresses: dict[str, str],
     line: str,
 ) -> None:
     """Of a spot interruption Auto Scaling tells nobody, and of a worker that has stopped the master knows nothing."""
     cluster.workers = [worker(), worker(), {**worker(state="DECOMMISSIONED"), "host": "10.0.0.8"}]
     cluster.workers[1]["host"] = "10.0.0.6"
-    cluster.states, cluster.addresses = states, {"i-0": "10.0.0.6", **told}
+    cluster.states, cluster.addresses = states, {"i-0": "10.0.0.6", **addresses}
     assert f"workers       {line}\n" in status()[1]
 
 
@@ -292,6 +293,16 @@ def test_the_last_drains_with_why_and_how_they_ended(
         f"  2026-11-27 21:00:00 UTC  i-0b  its group ends it: not drained {took}, 0 of 1 executors have left, {lost}",
         "  2026-11-27 20:00:00 UTC  i-0c  spot interruption: drained within 12.9 s",
     ]
+
+
+@pytest.mark.parametrize("what", ["drains", "logs"])
+def test_however_many_a_worker_wrote_so_many_are_listed(
+    cluster: SimpleNamespace, status: Callable[[], tuple[int, str]], monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setattr("drains.MOST_LISTED", 4)
+    setattr(cluster, what, {f"i-{number}": "{}" for number in range(9)})
+    row = {"drains": "drains        ", "logs": "failed boots  "}[what]
+    assert f"{row}4 or more, the last of them:\n" in status()[1]
 
 
 @pytest.mark.parametrize(

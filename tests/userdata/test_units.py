@@ -239,8 +239,9 @@ def test_a_drain_may_become_the_worker_s_user_and_has_no_other_right() -> None:
     assert service["CapabilityBoundingSet"] == "CAP_SETGID CAP_SETUID"
     assert "KillMode" not in service, "whatever it waits for ends with it when the system goes down"
     (worker,) = [unit(path)["Service"] for path in SPARK if "worker" in path.name]
-    program = (USERDATA / "worker/opt/spark-cluster/drain.py").read_text()
-    assert set(re.findall(r'acting_as\("(\w+)"\)', program)) == {worker["User"]}
+    for program in ("drain.py", "drain_report.py"):
+        text = (USERDATA / "worker/opt/spark-cluster" / program).read_text()
+        assert set(re.findall(r'acting_as\("(\w+)"\)', text)) == {worker["User"]}
 
 
 SENDERS = [path for path in SERVICES if path.name in {"spark-executor-logs.service", "spark-daemon-logs.service"}]

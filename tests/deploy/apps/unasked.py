@@ -18,6 +18,7 @@ def build(app: App) -> TerraformStack:
     tag = TerraformVariable(stack, "tag", type="string", default="before").string_value
     which = TerraformVariable(stack, "which", type="string", default="both").string_value
     source = TerraformVariable(stack, "source_ami_id", type="string").string_value
+    boot_timeout = TerraformVariable(stack, "boot_timeout_seconds", type="number", default=1800).number_value
     vpc = Vpc(stack, "vpc", cidr_block="10.7.0.0/16", enable_dns_hostnames=True, tags={"state": tag})
     subnets = [
         Subnet(stack, f"subnet_{index}", vpc_id=vpc.id, cidr_block=f"10.7.{index}.0/24", tags={"state": tag})
@@ -42,6 +43,7 @@ def build(app: App) -> TerraformStack:
         subnet_ids=Token.as_list(subnet_ids),
         ami_id=image.id,
         associate_public_ip_address=True,
+        boot_timeout_seconds=boot_timeout,
         force_destroy=True,
     )
     return stack

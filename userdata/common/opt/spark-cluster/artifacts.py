@@ -458,13 +458,13 @@ class Fetch:
         self.begin_unpacking()
         others = [*self.artifact.copies[1:], *(copy for other in self.others for copy in other.artifact.copies)]
         came, tells = os.pipe()
-        told = open(came, "rb", buffering=0)  # noqa: SIM115 - `take_others` closes it
+        arrival = open(came, "rb", buffering=0)  # noqa: SIM115 - `take_others` closes it
         try:
             command = (COPIES, str(tells), source, str(self.etag), *lacking(others))
             fetching = self.start(*command, stdout=subprocess.PIPE, pass_fds=[tells])
         finally:
             os.close(tells)
-        wanted = self.background.submit(self.take_others, told)
+        wanted = self.background.submit(self.take_others, arrival)
         with cast("IO[bytes]", fetching.stdout) as tarball:
             problem = self.unpack(tarball, digest)
         want = wanted.result()
@@ -473,10 +473,10 @@ class Fetch:
         self.verify(source, digest.hexdigest(), want)
         self.put_in_place(problem)
 
-    def take_others(self, told: IO[bytes]) -> str:
+    def take_others(self, arrival: IO[bytes]) -> str:
         """What came beside the copy, once it is there; returns the copy's digest."""
-        with told:
-            told.read(1)
+        with arrival:
+            arrival.read(1)
         for other in self.others:
             other.take_what_came()
         return self.artifact.copy_digest or self.confirmed(digest_in(self.beside))

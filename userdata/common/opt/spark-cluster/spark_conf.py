@@ -32,6 +32,8 @@ HISTORY_PORT = 18080
 HISTORY_CONF = "/etc/spark-cluster/history"
 CONNECT_CONF = "/etc/spark-cluster/connect.conf"
 FRONT_BUCKET = "/etc/spark-cluster/front-bucket.conf"
+FALLBACK_PATH = "spark.storage.decommission.fallbackStorage.path"
+FALLBACK_CLEAN_UP = "spark.storage.decommission.fallbackStorage.cleanUp"
 OF_HISTORY = ("spark.history.", "spark.hadoop.")
 SEVERAL_FOLDERS = [4, 2]
 GCM_WORKS = [4, 3]
@@ -188,8 +190,8 @@ def s3a(given: Mapping[str, Any]) -> dict[str, str]:
         "spark.hadoop.fs.s3a.input.stream.type": "classic",
         "spark.sql.warehouse.dir": f"s3a://{given['bucket']}/data/warehouse",
         # Where an executor that leaves puts what no other one takes; its driver deletes it at its end.
-        "spark.storage.decommission.fallbackStorage.path": f"s3a://{given['bucket']}/fallback/",
-        "spark.storage.decommission.fallbackStorage.cleanUp": "true",
+        FALLBACK_PATH: f"s3a://{given['bucket']}/fallback/",
+        FALLBACK_CLEAN_UP: "true",
         **(magic if is_set_here else {}),
         # Hadoop 3.3 would sign for the region and go on asking the global endpoint.
         **({"spark.hadoop.fs.s3a.endpoint": given["s3_endpoint"]} if is_of_hadoop_3_3(given["spark_version"]) else {}),
@@ -282,6 +284,8 @@ def main() -> None:
         **defaults(host, given["spark_version"]),
         **(of_master(given) if role == "master" else {}),
         **(s3a(given) if given["s3a_sdk"] else {}),
+        # Of the caller's own fallback storage, too, whatever it is reached with.
+        **({FALLBACK_CLEAN_UP: "true"} if FALLBACK_PATH in given["spark_defaults"] else {}),
         **given["spark_defaults"],
         **secret,
     }

@@ -15,24 +15,25 @@ from typing import Any
 
 import settings
 
+PATIENCE_SECONDS = 5
 UI_PORT = 8082  # of the master itself: what the front shows at 8080 goes with the front
 WORKER_UI_PORT = 8081
 
 
-def page(host: str, port: int) -> dict[str, Any]:
+def page(host: str, port: int, seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:
     """What a master or worker says of itself, never through a proxy; `OSError` or `ValueError` if it does not."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(f"http://{host}:{port}/json/", timeout=5) as answer:
+        with opener.open(f"http://{host}:{port}/json/", timeout=seconds) as answer:
             state: dict[str, Any] = json.load(answer)  # a path that Spark does not know answers 200 and a page of HTML
     except http.client.HTTPException as error:  # it broke off
         raise ValueError(f"{type(error).__name__}: {error}") from error
     return state
 
 
-def read(host: str) -> dict[str, Any]:
+def read(host: str, seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:
     """The master's state; `OSError` or `ValueError` if it does not give any."""
-    state = page(host, UI_PORT)
+    state = page(host, UI_PORT, seconds)
     if state.get("status") != "ALIVE":
         raise ValueError("the master is {}".format(state.get("status")))
     return state

@@ -9,7 +9,6 @@ import functools
 import os
 import shutil
 import sys
-import urllib.error
 import urllib.request
 
 import settings
@@ -39,27 +38,27 @@ def log(message):
     print(f"aws: {message}", file=sys.stderr, flush=True)
 
 
-def ask_metadata(item):
-    """One item of the instance metadata service, IMDSv2, never through a proxy; `None` if there is none."""
+def ask_metadata(path, headers, method="GET"):
+    """An answer of the instance metadata service, never through a proxy."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        ask = {"X-aws-ec2-metadata-token-ttl-seconds": "300"}
-        request = urllib.request.Request(f"{METADATA_URL}/latest/api/token", method="PUT", headers=ask)
-        token = {"X-aws-ec2-metadata-token": opener.open(request, timeout=5).read().decode()}
-        request = urllib.request.Request(f"{METADATA_URL}/latest/meta-data/{item}", headers=token)
-        return opener.open(request, timeout=5).read().decode()
-    except urllib.error.HTTPError as error:
-        if error.code != ABSENT_ITEM:
-            raise
+    return opener.open(urllib.request.Request(f"{METADATA_URL}/latest/{path}", None, headers, method=method), timeout=5)
+
+
+def metadata_token():
+    """What IMDSv2 wants to see, for five minutes."""
+    answer = ask_metadata("api/token", {"X-aws-ec2-metadata-token-ttl-seconds": "300"}, "PUT")
+    return {"X-aws-ec2-metadata-token": answer.read().decode()}
 
 
 def metadata(item):
-    """The same, with patience."""
+    """One item of it, with patience; `None` if there is none."""
     problem = None
     for _ in rounds(METADATA_SECONDS, *PAUSES):
         try:
-            return ask_metadata(item)
+            return ask_metadata(f"meta-data/{item}", metadata_token()).read().decode()
         except OSError as error:
+            if getattr(error, "code", 0) == ABSENT_ITEM:
+                return None
             problem = error
     raise SystemExit(f"aws: no {item} from the metadata service at {METADATA_URL}: {problem}")
 
@@ -163,7 +162,7 @@ class LifecycleHook:
         self.name = name
 
     def complete(self, result):
-        """Tell Auto Scaling how it ended: CONTINUE or ABANDON."""
+        """Tell Auto Scaling how it ended, CONTINUE or ABANDON; false if it does not wait here, or no more."""
         from botocore.exceptions import ClientError
 
         answer = {
@@ -174,12 +173,14 @@ class LifecycleHook:
         }
         for _ in rounds(HOOK_SECONDS, *PAUSES):
             try:
-                return eventually(client("autoscaling").complete_lifecycle_action, **answer)
+                eventually(client("autoscaling").complete_lifecycle_action, **answer)
             except ClientError as error:
                 if "No active Lifecycle Action" not in str(error):
                     raise
+            else:
+                return True
             log(f"Auto Scaling does not wait at {self.name}")
-        return log(f"{self.name} was completed before")
+        return False
 
 
 def complete_hook(result):

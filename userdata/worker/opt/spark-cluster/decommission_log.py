@@ -1,6 +1,7 @@
 """What an executor's log says of its decommissioning: the only place where Spark tells what was moved.
 
 Words as Spark 3.5, 4.2 and 4.3 have them (classes BlockManagerDecommissioner, CoarseGrainedExecutorBackend, Executor).
+A job writes there, too, whatever it likes: no number is longer than one that Spark can have written.
 """
 
 from __future__ import annotations
@@ -12,15 +13,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 FALLBACK = b"BlockManagerId(fallback,"
-MOVED = re.compile(rb"Migrated migrate_shuffle_\d+_\d+ \(size: ([\d.]+) (\w+)\) to ")
-LEFT = re.compile(rb"local shuffles are added\. In total, (\d+) shuffles are remained")
+MOVED = re.compile(rb"Migrated migrate_shuffle_\d+_\d+ \(size: (\d{1,12}(?:\.\d{1,9})?) (\w+)\) to ")
+LEFT = re.compile(rb"local shuffles are added\. In total, (\d{1,9}) shuffles are remained")
 RDD_MOVED = re.compile(rb"Block rdd_\d+_\d+ migrated successfully")
 RDD_LEFT = re.compile(rb"Blocks failed replication in cache decommissioning process: (.*)")
-RUNNING = re.compile(rb"Blocked from shutdown by (\d+) running tasks|(No running tasks), ")
+RUNNING = re.compile(rb"Blocked from shutdown by (\d{1,9}) running tasks|(No running tasks), ")
 FINISHED = re.compile(rb"all blocks migrated, stopping|no block migration configured, stopping")
+DECOMMISSIONED = re.compile(rb"Decommission executor \d")
+DISMISSED = re.compile(
+    rb"Driver commanded a shutdown|RECEIVED SIGNAL TERM|Driver [^\s]{1,300} disassociated! Shutting down"
+)
 TASK = re.compile(
     rb"(Running|Finished|Exception in|Executor killed|Executor interrupted and killed)"
-    rb" (task \d+\.\d+ in stage \d+\.\d+) \(TID (\d+)\)"
+    rb" (task \d{1,9}\.\d{1,9} in stage \d{1,9}\.\d{1,9}) \(TID (\d{1,18})\)"
 )
 PROBLEM = re.compile(
     rb"INVALID_CONF_VALUE|Error occurred during|No available peers|decommission feature is disabled|Give up migrating|"
@@ -29,13 +34,16 @@ PROBLEM = re.compile(
 UNITS = {b"B": 1, b"KiB": 1 << 10, b"MiB": 1 << 20, b"GiB": 1 << 30, b"TiB": 1 << 40}
 MOST_PROBLEMS = 5
 MOST_CHARACTERS = 300  # of each
+MOST_TASKS = 1000  # at a time; no executor has as many cores
 
 
 class Said:
     """What was read so far.
 
     Attributes:
+        decommissioned: whether the decommissioning began in what was read.
         finished: whether Spark says that nothing is left.
+        dismissed: whether it was sent away before, by its driver or a signal, or its driver was gone.
         shuffle_blocks: map outputs that were moved, those to the fallback storage among them.
         shuffle_bytes: their sizes, which Spark gives to a tenth of its unit.
         fallback_blocks: how many of them went to the fallback storage.
@@ -45,7 +53,7 @@ class Said:
     """
 
     def __init__(self) -> None:
-        self.finished = False
+        self.decommissioned = self.finished = self.dismissed = False
         self.shuffle_blocks = self.shuffle_bytes = self.fallback_blocks = 0
         self.shuffle_blocks_left: int | None = None
         self.rdd_blocks = self.rdd_blocks_left = 0
@@ -57,9 +65,11 @@ class Said:
         """Read on."""
         for line in lines:
             self._moves(line)
-            self._tasks_of(line)
-            if FINISHED.search(line):
-                self.finished = True
+            self.dismissed = self.dismissed or bool(DISMISSED.search(line))
+            if not self.dismissed:  # by which what still runs is killed
+                self._tasks_of(line)
+            self.decommissioned = self.decommissioned or bool(DECOMMISSIONED.search(line))
+            self.finished = self.finished or bool(FINISHED.search(line))
             if len(self.problems) < MOST_PROBLEMS and PROBLEM.search(line):
                 self.problems.append(line.decode(errors="replace").strip()[:MOST_CHARACTERS])
         return self
@@ -85,6 +95,8 @@ class Said:
         task, running = TASK.search(line), RUNNING.search(line)
         if task and task[1] == b"Running":
             self._tasks[int(task[3])] = task[2].decode()
+            if len(self._tasks) > MOST_TASKS:
+                del self._tasks[next(iter(self._tasks))]
         elif task:
             self._tasks.pop(int(task[3]), None)
         elif running:

@@ -12,11 +12,10 @@ It is done with the earliest deadline of all notices. Time is that of a clock th
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import math
 import os
-import re
+import pwd
 import signal
 import subprocess
 import sys
@@ -24,7 +23,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import aws
-import decommission_log
+import drain_report
 import executor_logs
 import files
 import notices
@@ -33,7 +32,7 @@ import settings
 import spark_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 PREFIX = "logs/drains/"
 WORKER = "spark-worker.service"
@@ -43,11 +42,8 @@ REGISTRATION = "spark-registration.service"
 NODE_ENV = "/etc/spark-cluster/node.env"
 LOOK_SECONDS = 1
 TELL_SECONDS = 5
+PAGE_SECONDS, SHORTEST_PAGE_SECONDS = 2, 0.1
 SILENT_SECONDS = 10  # of the master, after which executors are told directly
-READ_SECONDS = 5  # for all logs
-MOST_BYTES = 64 << 20  # of an executor's log, the last; Spark begins another file after as many
-MOST_EXECUTORS = 200  # in the report
-MOST_PARTS = 10  # of its line in the journal
 AWS_SECONDS = 60  # for what AWS is told; then notice.py starts this program again
 
 
@@ -55,10 +51,10 @@ def log(message: str) -> None:
     print(f"drain: {message}", file=sys.stderr, flush=True)
 
 
-def systemctl(*arguments: str) -> str:
-    """What it says; whatever it cannot do it says in the journal, and the next round tries again."""
+def systemctl(*arguments: str) -> str | None:
+    """What it says; `None` if it failed: it says why in the journal, and the next round tries again."""
     done = subprocess.run(["systemctl", *arguments], stdout=subprocess.PIPE, text=True, check=False)
-    return done.stdout.strip()
+    return None if done.returncode else done.stdout.strip()
 
 
 def status(pid: int) -> dict[str, str]:
@@ -74,11 +70,28 @@ def catches_sigpwr(process: dict[str, str]) -> bool:
 
 
 def tell(*pids: int) -> None:
-    """Send SIGPWR to those that catch it; with the rights of their user, so that it can be no other's process."""
+    """Send SIGPWR to those of the worker's user that catch it.
+
+    What is looked at and what is signalled is one process, even if another one has its number by then: the kernel would
+    let this program, whose real user is root, signal root's as well.
+    """
+    user = str(pwd.getpwnam("spark").pw_uid)
     for pid in pids:
-        if catches_sigpwr(status(pid)):
-            with files.acting_as("spark"), contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGPWR)
+        with contextlib.suppress(ProcessLookupError, PermissionError), pidfd(pid) as process:
+            found = status(pid)
+            if catches_sigpwr(found) and found["Uid"].split()[0] == user:
+                with files.acting_as("spark"):
+                    signal.pidfd_send_signal(process, signal.SIGPWR)
+
+
+@contextlib.contextmanager
+def pidfd(pid: int) -> Iterator[int]:
+    """A process itself, rather than its number."""
+    process = os.pidfd_open(pid)
+    try:
+        yield process
+    finally:
+        os.close(process)
 
 
 def children(pid: int) -> list[int]:
@@ -87,9 +100,10 @@ def children(pid: int) -> list[int]:
     return [each for each in pids if status(each).get("PPid") == str(pid)]
 
 
-def worker_pid() -> int:
-    """The worker's process; 0 if there is none."""
-    return int(systemctl("show", "--property=MainPID", "--value", WORKER) or 0)
+def worker_pid() -> int | None:
+    """The worker's process; 0 if there is none, `None` if systemd does not say."""
+    shown = systemctl("show", "--property=MainPID", "--value", WORKER)
+    return int(shown) if shown and shown.isdecimal() else None
 
 
 def private_ip() -> str:
@@ -104,8 +118,8 @@ class Drain:
 
     Attributes:
         state: what the next start needs, in a file: when it began (by the clock since the host's boot, and by the
-            host's), each executor that was met and whether it has left, the report, whether the bucket has that and
-            the worker's unit is stopped, and which notices were answered.
+            host's), whether a worker has run since, each executor that was met and whether it has left, the report,
+            whether the bucket has that and the worker's unit is stopped, and which notices were answered.
         notices: those that were read so far, by their kind.
         was_running: whether this start found a worker.
     """
@@ -126,6 +140,10 @@ class Drain:
         self.notices.update(notices.read())
         return min(float(each["boot_clock_deadline"]) for each in self.notices.values()) - notices.boot_clock()
 
+    def patience(self) -> float:
+        """How many seconds a page may take to answer: what hangs makes nobody late."""
+        return max(SHORTEST_PAGE_SECONDS, min(PAGE_SECONDS, self.seconds_left()))
+
     def begin(self) -> None:
         """Note when, and end what would start a worker: the boot, which says why and gives up the launch."""
         if self.state.get("is_stopped") and worker_pid():  # somebody has brought it back since
@@ -138,50 +156,47 @@ class Drain:
     def wait(self) -> bool:
         """Tell the worker and its executors, until none is left; whether that was before the deadline."""
         address, host = private_ip(), settings.load()["master_host"]
-        heard, told = notices.boot_clock(), -math.inf
+        heard, signalled, is_heard = notices.boot_clock(), -math.inf, True
         for _ in polling.rounds(math.inf, LOOK_SECONDS):
-            pid, now = worker_pid(), notices.boot_clock()
-            if not pid:
-                break
-            self.was_running = True
-            left = executors(pid)
-            if left is not None:
-                met = dict.fromkeys(self.state["executors"], True)
-                self.keep(executors={**met, **dict.fromkeys(sorted(left), False)})
-            is_due, is_listed = now - told >= TELL_SECONDS, True
-            if is_due or not left:
-                with contextlib.suppress(OSError, ValueError):
-                    is_listed = address in spark_state.alive_hosts(spark_state.read(host))
-                    heard = now
-            is_silent = now - heard >= SILENT_SECONDS
-            if left == set() and (is_silent or not is_listed or not catches_sigpwr(status(pid))):
+            pid = worker_pid()
+            if pid == 0:
                 break
             if self.seconds_left() <= 0:
                 return False
+            if pid is None:
+                continue
+            self.was_running = True
+            self.keep(has_run=True)
+            now = notices.boot_clock()
+            is_due, is_silent = now - signalled >= TELL_SECONDS, now - heard >= SILENT_SECONDS
             if is_due:
                 systemctl("stop", REGISTRATION)  # it would start a worker again that is not listed as alive
                 tell(pid, *(children(pid) if is_silent else ()))
-                told = now
+                signalled = now
+            left = executors(pid, self.patience())
+            if left is not None:
+                met = dict.fromkeys(self.state["executors"], True)
+                self.keep(executors={**met, **dict.fromkeys(sorted(left), False)})
+            is_listed = True
+            if is_due or not left or not is_heard:
+                is_heard = False
+                with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+                    is_listed = address in spark_state.alive_hosts(spark_state.read(host, self.patience()))
+                    heard, is_heard = notices.boot_clock(), True
+            if left == set() and (is_silent or not is_listed or not catches_sigpwr(status(pid))):
+                break
         return all(self.state["executors"].values())  # a worker that crashed has lost them
 
     def report(self, *, in_time: bool) -> dict[str, Any]:
         """What there is to say."""
-        found = []
-        end = time.monotonic() + READ_SECONDS
-        with files.acting_as("spark"):
-            for name, has_left in list(self.state["executors"].items())[-MOST_EXECUTORS:]:
-                application, _, executor = name.partition("/")
-                who = {"application": application, "executor": executor, "left": has_left}
-                found.append({**who, **said(name, end).to_dict()})
-        sums = ("shuffle_blocks", "shuffle_bytes", "fallback_blocks", "shuffle_blocks_left", "rdd_blocks")
+        seconds = round(notices.boot_clock() - self.state["began"], 1)
+        figures = drain_report.figures(self.state["executors"])
         return {
             **self.reasons(),
             "started_at": round(self.state["started_at"], 1),
-            "seconds": round(notices.boot_clock() - self.state["began"], 1),
-            "in_time": in_time,
-            "executors": found,
-            **{key: sum(each[key] or 0 for each in found) for key in sums},
-            "tasks": sum(len(each["tasks"]) for each in found if not each["left"]),
+            "seconds": seconds,
+            **figures,
+            "in_time": in_time and all(each["left"] for each in figures["executors"]),
         }
 
     def reasons(self) -> dict[str, Any]:
@@ -195,23 +210,29 @@ class Drain:
         }
 
     def tell_how_it_ended(self, *, in_time: bool) -> None:
-        """One line in the journal. Of a worker that was drained before, a later notice changes the reasons alone."""
+        """One line in the journal, and a report of a worker that has run.
+
+        Of one that was drained before, a later notice changes the reasons alone.
+        """
+        if not self.state.get("has_run"):
+            log("{why}: no worker was found".format(**self.reasons()))
+            return
         if "report" in self.state and not self.was_running:
             report = {**self.state["report"], **self.reasons()}
         else:
             report = self.report(in_time=in_time)
         if report != self.state.get("report"):
             self.keep(report=report, is_stored=False)
-            log(summary(report))
+            log(drain_report.summary(report))
 
     def stop(self) -> None:
-        """Stop the worker's unit for good; while it and its logs go, the bucket gets the report."""
+        """Stop the worker's unit for good; while it and its logs go, the report is made and stored."""
         systemctl("disable", "--quiet", "--no-reload", WORKER)
         systemctl("stop", "--no-block", WORKER)
 
     def store(self) -> None:
         """Put the report into the bucket, unless it is there."""
-        if self.state["is_stored"]:
+        if self.state.get("is_stored", True):
             return
         instance = aws.metadata("instance-id")
         began = time.strftime("%Y-%m-%dT%H-%M-%SZ", time.gmtime(self.state["started_at"]))
@@ -225,50 +246,19 @@ class Drain:
         self.keep(is_stored=True)
 
     def complete(self) -> None:
-        """Tell Auto Scaling, which waits for this worker if it terminates it."""
+        """Tell Auto Scaling, if it terminates this instance, that it may: again and again until it waits for that."""
         if "termination" in notices.unanswered(self.notices):
-            aws.LifecycleHook(settings.load()["termination_hook"]).complete("CONTINUE")
+            hook = aws.LifecycleHook(settings.load()["termination_hook"])
+            if not hook.complete("CONTINUE"):
+                raise TimeoutError("Auto Scaling does not wait yet for what it terminates")
 
 
-def executors(pid: int) -> set[str] | None:
+def executors(pid: int, seconds: float) -> set[str] | None:
     """Those of the worker, each as `<application>/<executor>`; `None` if it does not say which it has."""
     try:
-        return executor_logs.running()
-    except (OSError, ValueError):
+        return executor_logs.running(seconds)
+    except (OSError, ValueError, LookupError, TypeError):  # no page, or another one than Spark's
         return None if children(pid) else set()
-
-
-def said(executor: str, end: float) -> decommission_log.Said:
-    """What the last two parts of an executor's log say, as far as they can be read until `end`."""
-    found = decommission_log.Said()
-    try:
-        names = [name for name in executor_logs.output(executor) if re.fullmatch(r"stderr[\d-]*", name)]
-        for name in reversed(names[:2]):
-            with files.open_untrusted(os.path.join(executor_logs.work(), executor, name)) as file:
-                file.seek(max(0, os.fstat(file.fileno()).st_size - MOST_BYTES))
-                # Piece by piece: a job may write without an end of line.
-                found.read(
-                    itertools.takewhile(lambda _: time.monotonic() < end, iter(lambda: file.readline(1 << 16), b""))
-                )
-    except OSError as error:  # Spark has removed the folder, or a job has closed it
-        log(f"{type(error).__name__}: {error}")
-    return found
-
-
-def summary(report: dict[str, Any]) -> str:
-    """The report in a line."""
-    found = report["executors"]
-    parts = ["{why}: {how} after {seconds} s".format(how="drained" if report["in_time"] else "not drained", **report)]
-    if found:
-        parts += [
-            "{} of {} executors have left".format(sum(each["left"] for each in found), len(found)),
-            "{shuffle_blocks} map outputs of {shuffle_bytes} bytes were moved, {fallback_blocks} of them to the "
-            "fallback, {shuffle_blocks_left} were not".format(**report),
-            "{rdd_blocks} cached blocks were moved".format(**report),
-            "{tasks} running tasks are lost".format(**report),
-            *(problem for each in found for problem in each["problems"]),
-        ]
-    return ", ".join(parts[:MOST_PARTS])
 
 
 def attempt(what: Callable[[], None]) -> bool:
@@ -286,8 +276,9 @@ def main() -> None:
     if not notices.unanswered(drain.notices):
         return
     drain.begin()
-    drain.tell_how_it_ended(in_time=drain.wait())
+    in_time = drain.wait()
     drain.stop()
+    drain.tell_how_it_ended(in_time=in_time)
     is_stored = attempt(drain.store)
     systemctl("stop", BOOT, WORKER, *LOGS)  # now until all have stopped
     drain.keep(is_stopped=True)

@@ -91,9 +91,9 @@ def last_bytes(file: str) -> bytes:
         return opened.read(MOST_BYTES)
 
 
-def running() -> set[str]:
+def running(seconds: float = spark_state.PATIENCE_SECONDS) -> set[str]:
     """The executors that the worker calls so; `OSError` or `ValueError` if it says nothing."""
-    state = spark_state.page("127.0.0.1", spark_state.WORKER_UI_PORT)
+    state = spark_state.page("127.0.0.1", spark_state.WORKER_UI_PORT, seconds)
     return {"{}/{}".format(one["appid"], one["id"]) for one in state["executors"]}
 
 

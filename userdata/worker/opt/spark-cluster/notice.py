@@ -3,6 +3,7 @@
 
 A spot interruption comes two minutes before the power goes; Auto Scaling tells the state that it wants this member to
 have. Each is a notice (notices.py); until drain.py has answered all of them it is started again, whatever ended it.
+If AWS takes back all of them (an instance on standby that goes into service) the worker starts again.
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html asks for a look every 5 s,
 https://docs.aws.amazon.com/autoscaling/ec2/userguide/retrieving-target-lifecycle-state-through-imds.html the states.
 A rebalance recommendation and scheduled events are told in the journal and nothing else: the group itself replaces a
@@ -12,25 +13,33 @@ member that AWS recommends to, and then terminates it; many that are recommended
 from __future__ import annotations
 
 import calendar
+import email.utils
 import http.client
 import json
 import math
 import subprocess
 import sys
 import time
+import urllib.error
+from typing import TYPE_CHECKING
 
 import aws
 import notices
 import polling
 import settings
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 LOOK_SECONDS = 5
 LONGEST_PAUSE_SECONDS = 20  # while the metadata service is away or wants fewer questions
-SPOT_SECONDS = 120  # AWS's notice; a clock that is wrong makes it no longer
+SPOT_SECONDS = 120  # AWS's notice
 BEFORE_POWER_CUT_SECONDS = 10  # to stop what runs, and to tell
+MOST_BYTES = 1 << 16  # of an item
+TOKEN = "api/token"  # noqa: S105 - what it is called
 SPOT = "spot/instance-action"
 TARGET = "autoscaling/target-lifecycle-state"
-TOLD = ("events/recommendations/rebalance", "events/maintenance/scheduled")
+FOR_THE_JOURNAL = ("events/recommendations/rebalance", "events/maintenance/scheduled")
 IN_SERVICE = "InService"
 KINDS = {"Terminated": "termination", "Detached": "detached", "Standby": "standby"}
 REASONS = {
@@ -45,12 +54,29 @@ def log(message: str) -> None:
     print(f"notice: {message}", file=sys.stderr, flush=True)
 
 
-def spot(text: str) -> None:
-    """Take a spot interruption notice; `ValueError` or the like if it is none."""
+def ask(item: str, token: dict[str, str]) -> tuple[str, str | None]:
+    """One item, empty if there is none, and the answer's date."""
+    try:
+        with aws.ask_metadata(f"meta-data/{item}", token) as answer:
+            return answer.read(MOST_BYTES).decode().strip(), answer.headers["Date"]
+    except urllib.error.HTTPError as error:
+        if error.code != aws.ABSENT_ITEM:
+            raise
+        return "", None
+
+
+def spot(text: str, date: str | None) -> None:
+    """Take a spot interruption notice; `ValueError` or the like if it is none.
+
+    What is left is counted by AWS's clock, which the answer's date has, and by the host's own if it has none. That may
+    be wrong: where it leaves nothing, or more than AWS gives, it is what AWS gives.
+    """
     action = json.loads(text)
     deadline = calendar.timegm(time.strptime(action["time"], "%Y-%m-%dT%H:%M:%SZ")) - BEFORE_POWER_CUT_SECONDS
+    seconds = deadline - (email.utils.parsedate_to_datetime(date).timestamp() if date else time.time())
+    most = SPOT_SECONDS - BEFORE_POWER_CUT_SECONDS
     why = "spot interruption: {} at {}".format(action["action"], action["time"])
-    if notices.write("spot", why, deadline, SPOT_SECONDS - BEFORE_POWER_CUT_SECONDS):
+    if notices.write("spot", why, deadline, seconds if 0 < seconds < most else most):
         log(why)
 
 
@@ -72,9 +98,11 @@ class Watch:
 
     Attributes:
         said: what was said last of each item, so that it is said once.
+        token: what the metadata service wants to see, another one for each look.
     """
 
     def __init__(self) -> None:
+        self.token: dict[str, str] = {}
         self.said: dict[str, str] = {}
 
     def say(self, item: str, text: str) -> None:
@@ -83,31 +111,66 @@ class Watch:
             self.said[item] = text
             log(f"{item}: {text}" if text else f"{item}: no longer")
 
-    def take(self, item: str) -> None:
-        """Act on one item; `OSError` or the like if it cannot be had, `ValueError` or the like if it is junk."""
-        text = aws.ask_metadata(item)
-        if item in TOLD:
-            self.say(item, "" if text is None or text.strip() == "[]" else " ".join(text.split())[:500])
-            return
-        if text is not None:
-            {SPOT: spot, TARGET: target}[item](text.strip())
+    def attempt(self, item: str, take: Callable[[], None]) -> bool:
+        """Take something; whether it could be had and was no junk."""
+        try:
+            take()
+        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
+            self.say(item, f"{type(error).__name__}: {error}"[:500])
+            return False
+        return True
+
+    def take(self, item: str, act: Callable[[str, str | None], None]) -> None:
+        """Act on one item, if there is one."""
+        text, date = ask(item, self.token)
+        if text:
+            act(text, date)
         self.said.pop(item, None)
 
+    def tell(self, item: str) -> None:
+        """Say one item, if it is new."""
+        text, _ = ask(item, self.token)
+        self.say(item, "" if text == "[]" else " ".join(text.split())[:500])
+
+    def renew_token(self) -> None:
+        """Ask for another token: the one before may have been for a metadata service that was restarted since."""
+        self.token = aws.metadata_token()
+        self.said.pop(TOKEN, None)
+
     def look(self) -> bool:
-        """Take all items, and start a drain for what is not answered; whether each could be had."""
-        all_there = True
-        for item in (SPOT, TARGET, *TOLD):
-            try:
-                self.take(item)
-            except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
-                self.say(item, f"{type(error).__name__}: {error}"[:500])
-                all_there = False
-        if notices.unanswered(notices.read()):
-            # It goes on by itself; a second start while it runs is none.
-            command = ["systemctl", "start", "--no-block", "spark-drain.service"]
-            if subprocess.run(command, check=False).returncode:
-                log("the drain cannot be started yet")
-        return all_there
+        """Take what asks to leave, and start a drain for what is not answered; whether that could be had."""
+        if not self.attempt(TOKEN, self.renew_token):
+            start_drain()
+            return False
+        could_be_had = [
+            self.attempt(SPOT, lambda: self.take(SPOT, spot)),
+            self.attempt(TARGET, lambda: self.take(TARGET, lambda state, _: target(state))),
+        ]
+        start_drain()
+        bring_back()
+        for item in FOR_THE_JOURNAL:
+            self.attempt(item, lambda item=item: self.tell(item))  # type: ignore[misc]  # bound at once
+        return all(could_be_had)
+
+
+def start_drain() -> None:
+    """For what no drain has answered: it goes on by itself, and a second start while it runs is none."""
+    if notices.unanswered(notices.read()):
+        command = ["systemctl", "start", "--no-block", "spark-drain.service"]
+        if subprocess.run(command, check=False).returncode:
+            log("the drain cannot be started yet")
+
+
+def bring_back() -> None:
+    """Start the worker again that a drain has stopped for what AWS took back since."""
+    if notices.read() or not notices.load(notices.DRAIN_FILE).get("is_stopped"):
+        return
+    for command in (["enable", "--quiet", "--no-reload"], ["start", "--no-block"]):
+        if subprocess.run(["systemctl", *command, "spark-worker.service"], check=False).returncode:
+            log("the worker cannot be started again yet")
+            return
+    notices.remove(notices.DRAIN_FILE)
+    log("the worker starts again")
 
 
 def main() -> None:

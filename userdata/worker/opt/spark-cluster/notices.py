@@ -1,5 +1,8 @@
 """What was noticed so far: that this worker is to leave. Files in /run, which end with the host's boot.
 
+So a host that is started again while it drains notices anew, and has all of drain_timeout_seconds again; but the time
+of a spot notice is AWS's, and Auto Scaling's hook waits no longer than before.
+
 `notices/<kind>.json` is written by notice.py: the kind, why, when it was noticed, by when the worker is to have left
 (epoch seconds, and seconds of CLOCK_BOOTTIME, which no change of the clock moves). `drain.json` is drain.py's: how far
 it is, and which notices it has answered.
@@ -47,27 +50,32 @@ def read() -> dict[str, dict[str, Any]]:
     return {kind: notice for kind, notice in found.items() if notice}  # one may have been withdrawn meanwhile
 
 
-def write(kind: str, why: str, deadline: float, most_seconds: float) -> bool:
-    """Keep a notice to have left by a time of the clock, and within so many seconds; a known one is only shortened.
+def write(kind: str, why: str, deadline: float, seconds: float) -> bool:
+    """Keep a notice to have left by a time of AWS's clock, which is in so many seconds; a known one is only shortened.
 
     Returns:
         Whether anything was written.
     """
-    file, now = f"{FOLDER}/{kind}.json", time.time()
+    file, ends = f"{FOLDER}/{kind}.json", boot_clock() + seconds
     known = load(file)
     if known and known["deadline"] <= deadline:
         return False
-    notice = {"kind": kind, "why": why, "noticed_at": known.get("noticed_at", now), "deadline": deadline}
-    keep(file, {**notice, "boot_clock_deadline": boot_clock() + min(deadline - now, most_seconds)})
+    notice = {"kind": kind, "why": why, "noticed_at": known.get("noticed_at", time.time()), "deadline": deadline}
+    keep(file, {**notice, "boot_clock_deadline": min(ends, known.get("boot_clock_deadline", ends))})
     return True
+
+
+def remove(file: str) -> bool:
+    """Remove a file of these; whether there was one."""
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(settings.path(file))
+        return True
+    return False
 
 
 def withdraw(kind: str) -> bool:
     """Forget a notice; whether there was one."""
-    with contextlib.suppress(FileNotFoundError):
-        os.remove(settings.path(f"{FOLDER}/{kind}.json"))
-        return True
-    return False
+    return remove(f"{FOLDER}/{kind}.json")
 
 
 def unanswered(notices: dict[str, dict[str, Any]]) -> list[str]:
