@@ -39,8 +39,8 @@ LEAST_BYTES = 1_000_000_000 if LONG else 80_000_000
 """On the disk of the worker that leaves."""
 INTERRUPTED_JOB = ("--map-tasks", "24", "--reduce-tasks", "48" if LONG else "24", "--seconds", "20" if LONG else "7")
 """A reduce stage that outlasts the notice, with a worker less, and no longer."""
-JOB = ("--map-tasks", "24", "--reduce-tasks", "48", "--seconds", "9")
-"""Long enough for a rebalance, which first has another worker in service, and for a master that restarts."""
+JOB = ("--map-tasks", "24", "--reduce-tasks", "48" if LONG else "24", "--seconds", "9")
+"""In the long form it outlasts a rebalance, which first has another worker in service, and a master that restarts."""
 JOB_MEBIBYTES = 240
 FIRST = 6
 """After so many reduce tasks a worker is to leave."""
