@@ -37,7 +37,7 @@ NOTICE_SECONDS = 120 if LONG else 25
 MEBIBYTES = 3600 if LONG else 300
 LEAST_BYTES = 1_000_000_000 if LONG else 80_000_000
 """On the disk of the worker that leaves."""
-INTERRUPTED_JOB = ("--map-tasks", "24", "--reduce-tasks", "48" if LONG else "24", "--seconds", "20" if LONG else "7")
+INTERRUPTED_JOB = ("--map-tasks", "24", "--reduce-tasks", "48" if LONG else "32", "--seconds", "20" if LONG else "9")
 """A reduce stage that outlasts the notice, with a worker less, and no longer."""
 JOB = ("--map-tasks", "24", "--reduce-tasks", "48" if LONG else "24", "--seconds", "9")
 """In the long form it outlasts a rebalance, which first has another worker in service, and a master that restarts."""
