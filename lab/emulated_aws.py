@@ -17,7 +17,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from moto.autoscaling.exceptions import ValidationError
-from moto.autoscaling.models import FakeAutoScalingGroup
+from moto.autoscaling.models import FakeAutoScalingGroup, LifecycleHook
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult, EmptyResult
 from moto.core.types import Base64EncodedString
@@ -343,11 +343,21 @@ def _name_the_rule_that_is_gone() -> None:
         replaces(SecurityGroupBackend, f"revoke_security_group_{direction}")(revoke_known)
 
 
+def _tell_of_hooks_nobody_but_their_group() -> None:
+    """Moto names a queue and a role that nobody gave, which Terraform would take away again and again."""
+
+    @replaces(LifecycleHook, "__init__")
+    def make(make_hook: Any, hook: LifecycleHook, *args: Any, **kwargs: Any) -> None:
+        make_hook(hook, *args, **kwargs)
+        hook.role_arn = hook.notification_target_arn = ""
+
+
 def correct_moto() -> None:
     """Make all corrections but the actions of groups."""
     _resolve_images_by_parameter()
     _give_groups_instances_their_profile()
     let_launches_fail()
+    _tell_of_hooks_nobody_but_their_group()
     _keep_mixed_instances_policy()
     _apply_bucket_policies_to_whom_they_name()
     _block_customer_provided_keys()

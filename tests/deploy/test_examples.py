@@ -72,7 +72,7 @@ def test_company_stack_lets_its_scheduler_submit(analytics: ClusterInAws) -> Non
     iam = analytics.client("iam")
     (role,) = [item["RoleName"] for item in iam.list_roles()["Roles"] if item["RoleName"].startswith("scheduler-")]
     policies = iam.list_role_policies(RoleName=role)["PolicyNames"]
-    names = [f"analytics-spark-{name}-" for name in ("data", "event_logs", "spark_secret")]
+    names = [f"analytics-spark-{name}-" for name in ("data", "event_logs", "fallback", "spark_secret")]
     assert [name[:-26] for name in sorted(policies)] == names
 
 

@@ -57,12 +57,12 @@ def test_group_is_of_spot_workers_with_a_launch_hook(cluster: ClusterInAws) -> N
     assert int(distribution["OnDemandPercentageAboveBaseCapacity"]) == 0
     assert group["CapacityRebalance"] is True
     assert [process["ProcessName"] for process in group["SuspendedProcesses"]] == ["AZRebalance"]
-    (hook,) = cluster.client("autoscaling").describe_lifecycle_hooks(AutoScalingGroupName="demo-spark-workers")[
-        "LifecycleHooks"
-    ]
-    assert hook["LifecycleHookName"] == "registered-with-master"
-    assert hook["LifecycleTransition"] == "autoscaling:EC2_INSTANCE_LAUNCHING"
-    assert (hook["HeartbeatTimeout"], hook["DefaultResult"]) == (1800, "ABANDON")
+    hooks = cluster.client("autoscaling").describe_lifecycle_hooks(AutoScalingGroupName="demo-spark-workers")
+    keys = ("LifecycleHookName", "LifecycleTransition", "HeartbeatTimeout", "DefaultResult")
+    assert {tuple(hook[key] for key in keys) for hook in hooks["LifecycleHooks"]} == {
+        ("registered-with-master", "autoscaling:EC2_INSTANCE_LAUNCHING", 1800, "ABANDON"),
+        ("drained", "autoscaling:EC2_INSTANCE_TERMINATING", 1100, "CONTINUE"),
+    }
     assert len(cluster.instances("worker")) == 2
 
 

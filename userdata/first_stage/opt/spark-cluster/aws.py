@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Every call a node makes to AWS. As a program: `aws.py COMMAND ...`, of COMMANDS.
 
-What is eventually consistent or busy is tried again for five minutes, with growing pauses and jitter.
+What is eventually consistent or busy is tried again for five minutes.
 """
 
 import contextlib
