@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     from lab.lab import Lab
 
 LONG = bool(os.environ.get("LONG"))
-NOTICE_SECONDS = 120 if LONG else 25
-"""EC2 gives 120: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html."""
+NOTICE_SECONDS = 120 if LONG else 40
+"""Of which a drain has all but the last 10. EC2 gives 120: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html."""
 MEBIBYTES = 3600 if LONG else 300
 LEAST_BYTES = 1_000_000_000 if LONG else 80_000_000
 """On the disk of the worker that leaves."""
-INTERRUPTED_JOB = ("--map-tasks", "24", "--reduce-tasks", "48" if LONG else "32", "--seconds", "20" if LONG else "9")
+INTERRUPTED_JOB = ("--map-tasks", "24", "--reduce-tasks", "48", "--seconds", "20" if LONG else "9")
 """A reduce stage that outlasts the notice, with a worker less, and no longer."""
 JOB = ("--map-tasks", "24", "--reduce-tasks", "48" if LONG else "24", "--seconds", "9")
 """In the long form it outlasts a rebalance, which first has another worker in service, and a master that restarts."""
