@@ -141,6 +141,14 @@ def record(record_property: Callable[[str, object], None], count: Count, report:
     record_property("reduce tasks that failed:", dict(count.failures))
 
 
+def to_be_interrupted(cluster: Cluster, begin: Callable[..., Shuffle]) -> tuple[Shuffle, Host]:
+    """A job that reduces, and the worker with most of its map outputs."""
+    job = begin(cluster, MEBIBYTES, *INTERRUPTED_JOB)
+    host = fullest(cluster, job)
+    assert job.bytes_on(host) >= LEAST_BYTES
+    return job, host
+
+
 def lose_power(cluster: Cluster, job: Shuffle, host: Host) -> None:
     """Interrupt a worker, and wait until its power is cut, while the job still reduces."""
     cluster.interrupt(host.instance_id, NOTICE_SECONDS)
@@ -151,9 +159,7 @@ def lose_power(cluster: Cluster, job: Shuffle, host: Host) -> None:
 def test_an_interrupted_worker_loses_no_map_output(
     three: Cluster, begin: Callable[..., Shuffle], record_property: Callable[[str, object], None]
 ) -> None:
-    job = begin(three, MEBIBYTES, *INTERRUPTED_JOB)
-    host = fullest(three, job)
-    assert job.bytes_on(host) >= LEAST_BYTES
+    job, host = to_be_interrupted(three, begin)
     lose_power(three, job, host)
     report = drain_of(three, host, "spot", "termination")
     count = assert_nothing_lost(job, report)
@@ -165,9 +171,7 @@ def test_an_interrupted_worker_loses_no_map_output(
 def test_without_the_drain_the_same_interruption_costs_map_tasks(
     three: Cluster, begin: Callable[..., Shuffle], record_property: Callable[[str, object], None]
 ) -> None:
-    job = begin(three, MEBIBYTES, *INTERRUPTED_JOB)
-    host = fullest(three, job)
-    assert job.bytes_on(host) >= LEAST_BYTES
+    job, host = to_be_interrupted(three, begin)
     assert run(host, "systemctl", "stop", "spark-notice").returncode == 0
     lose_power(three, job, host)
     job.wait(600)

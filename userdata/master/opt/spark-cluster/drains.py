@@ -102,6 +102,11 @@ def summary(report: Mapping[str, Any]) -> str:
     return f"{why}: {', '.join(parts if each else parts[:1])}"
 
 
+def printable(line: str) -> str:
+    """Names, logs and reports are others' words: none of them speaks to a person's terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in line)
+
+
 def number(report: Mapping[str, Any], key: str) -> float:
     """A figure of a report; 0 if it has none, or one that nobody could have counted."""
     value = report.get(key)
