@@ -259,7 +259,7 @@ def used_by_programs() -> set[str]:
     quoted = {
         key
         for name, text in files.items()
-        if text.startswith("#!/usr/bin/python3")
+        if name.endswith(".py") or text.startswith("#!/usr/bin/python3")
         for key in re.findall(r"""(?:given|settings\.load\(\))\[["'](\w+)["']\]""", text)
     }
     return quoted | {name.lower() for name in variables_from_settings(files[START] + files[BOOT])}
