@@ -25,6 +25,7 @@ import executor_memory
 import files
 import observation
 import polling
+import protection
 import settings
 from steps import Step
 
@@ -90,6 +91,7 @@ KEEPERS: tuple[Callable[[Observation], Iterator[Step]], ...] = (
     keep_workers_file,
     forget_hosts,
     executor_memory.keep_executor_memory,
+    protection.keep_protection,
 )
 
 
