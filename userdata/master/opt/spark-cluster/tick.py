@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import drivers
 import executor_memory
 import files
+import health
 import observation
 import polling
 import protection
@@ -92,6 +93,7 @@ KEEPERS: tuple[Callable[[Observation], Iterator[Step]], ...] = (
     forget_hosts,
     executor_memory.keep_executor_memory,
     protection.keep_protection,
+    health.keep_health,
 )
 
 
