@@ -303,7 +303,7 @@ def test_a_disk_that_hangs_for_two_minutes_is_sick(watch: worker_health.Watch, h
     look(watch, host, 120)
     assert notices.read() == {}
     look(watch, host, 10)
-    assert noticed()["why"] == "a disk does not answer for 120 s"
+    assert noticed()["why"] == "a disk has not answered for 120 s"
     assert host.looks == looks + 1, "no more processes hang with it"
 
 
@@ -340,7 +340,7 @@ def test_a_process_that_hangs_and_is_not_listed_is_stopped_within_a_minute(
     look(watch, host, 10)
     found = noticed()
     assert found["kind"] == "sick"
-    assert found["why"] == "the worker does not answer for 120 s, and its master does not list it"
+    assert found["why"] == "the worker has not answered for 120 s, and its master does not list it"
     assert found["boot_clock_deadline"] == pytest.approx(host.clock.now + 60, abs=6)
     assert host.commands == [START]
 
@@ -356,7 +356,7 @@ def test_a_page_that_hangs_for_another_reason_is_said_once(
     host.page, host.others = False, others
     look(watch, host, 600)
     assert notices.read() == {}
-    assert capsys.readouterr().err == f"health: its page: does not answer for 120 s; {says}\n"
+    assert capsys.readouterr().err == f"health: its page: has not answered for 120 s; {says}\n"
     host.page = True
     look(watch, host, 5)
     assert capsys.readouterr().err == "health: its page: no longer\n"

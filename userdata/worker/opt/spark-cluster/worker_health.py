@@ -244,7 +244,7 @@ class Watch:
             return
         if notices.boot_clock() - self.silent[1] < SILENT_SECONDS:
             return
-        silence, state = f"does not answer for {SILENT_SECONDS} s", self.master()
+        silence, state = f"has not answered for {SILENT_SECONDS} s", self.master()
         if state is None:
             self.say("its page", f"{silence}; the master does not answer either")
         elif drain.private_ip() in spark_state.alive_hosts(state):
@@ -283,7 +283,7 @@ class Watch:
             if notices.boot_clock() - self.looking.began < SILENT_SECONDS:
                 return None
             self.found["a disk"] = LOOKS  # this was more than two looks
-            return {"a disk": f"does not answer for {SILENT_SECONDS} s"}
+            return {"a disk": f"has not answered for {SILENT_SECONDS} s"}
         self.looking = None
         self.say("the look at its disks", "")
         self.remember({disk.folder for disk in found if not disk.trouble})
