@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import pwd
+import shutil
 import subprocess
 import time
 from types import SimpleNamespace
@@ -501,6 +502,27 @@ def test_a_disk_without_inodes_is_low(small: Path) -> None:
 def test_a_disk_that_has_become_read_only_is_broken(small: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", small], check=True)
     assert worker_health.disks([str(small)]) == [Disk(str(small), "is read-only")]
+
+
+def test_a_disk_with_errors_is_broken_though_it_is_mounted_for_writing(small: Path, tmp_path: Path) -> None:
+    """As ext4 leaves one whose device has failed; the mount's flags say nothing of it."""
+    image = tmp_path / "image"
+    with image.open("wb") as file:
+        file.truncate(16 * MIB)
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mkfs = shutil.which("mkfs.ext4", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    if not mkfs or subprocess.run([mkfs, "-q", "-F", "-m", "0", image], check=False).returncode:
+        pytest.skip("no ext4 here")
+    if subprocess.run(["mount", "-o", "loop", image, disk], check=False).returncode:
+        pytest.skip("no loop device here")
+    try:
+        assert worker_health.disks([str(disk), str(small)]) == [Disk(str(disk)), Disk(str(small))]
+        subprocess.run(["mount", "-o", "remount,abort", disk], check=True)
+        broken, *_ = worker_health.disks([str(disk), str(small)])
+        assert broken == Disk(str(disk), "cannot be written: Read-only file system")
+    finally:
+        subprocess.run(["umount", disk], check=True)
 
 
 def test_the_system_s_disk_is_not_written_but_seen_to_be_read_only(
