@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import drivers
 import executor_memory
 import files
+import metrics
 import observation
 import polling
 import settings
@@ -90,6 +91,7 @@ KEEPERS: tuple[Callable[[Observation], Iterator[Step]], ...] = (
     keep_workers_file,
     forget_hosts,
     executor_memory.keep_executor_memory,
+    metrics.keep_metrics,  # the last, since nothing is to wait for it
 )
 
 
