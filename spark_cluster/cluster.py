@@ -112,6 +112,7 @@ class SparkCluster(Construct):
         log_retention_days: checks.Whole = LOG_RETENTION_DAYS,
         boot_timeout_seconds: checks.Whole = 1800,
         drain_timeout_seconds: checks.Whole = 900,
+        unlisted_timeout_seconds: checks.Whole = 600,
         metrics: bool = False,
         tags: Mapping[str, str] | None = None,
         provider: TerraformProvider | None = None,
@@ -197,6 +198,8 @@ class SparkCluster(Construct):
                 from 10 to 7000; after a spot interruption it has what AWS gives it (docs/leaving.md). Auto Scaling
                 waits 200 s longer, at once and also for those that the refresh replaces: a shorter time cuts off who of
                 them drains by the longer one. Changing it: refreshes the workers.
+            unlisted_timeout_seconds: after how long a worker in service that the master does not list as alive is
+                replaced, from 60 to 86400 (docs/health.md). Changing it: replaces the master.
             metrics: whether the master sends nine figures a minute to CloudWatch, and there is a dashboard of them. AWS
                 charges for both, and private subnets need one more endpoint (docs/metrics.md). Default: neither.
                 Changing it: replaces the master.
@@ -244,6 +247,7 @@ class SparkCluster(Construct):
             log_retention_days=log_retention_days,
             boot_timeout_seconds=boot_timeout_seconds,
             drain_timeout_seconds=drain_timeout_seconds,
+            unlisted_timeout_seconds=unlisted_timeout_seconds,
             metrics=metrics,
             tags=tags,
             provider=provider,
@@ -425,6 +429,7 @@ class SparkCluster(Construct):
                 history_server=history_server_of(self, distribution),
                 connect_parameter=self.connect.token_parameter_name,
                 connect_cores=self.connect.cores_max,
+                unlisted_timeout_seconds=unlisted_timeout_seconds,
                 metrics_namespace=self.metrics.namespace,
             ),
         )

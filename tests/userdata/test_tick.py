@@ -318,6 +318,7 @@ def test_once_shows_what_a_tick_sees_and_does(workers: Path, capsys: pytest.Capt
     shown = capsys.readouterr().out
     assert "sees   group: 0 to 2000, 2 desired; members 2 InService; 0 protected, 0 unhealthy\n" in shown
     assert "sees   master: workers none; active for 3600 s\n" in shown
+    assert "sees   a worker may be unlisted for 600 s\n" in shown
     assert "does   write conf/workers: 2 workers in service\n" in shown
     assert len(workers.read_text().splitlines()) == 2
 

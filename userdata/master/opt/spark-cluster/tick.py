@@ -210,6 +210,7 @@ def show(seen: Observation) -> None:
     page = f"does not answer: {seen.trouble}" if seen.page is None else f"workers {said}"
     since = "it is not known since when" if seen.master_seconds is None else f"for {seen.master_seconds:.0f} s"
     print(f"sees   master: {page}; active {since}")
+    print("sees   a worker may be unlisted for {} s".format(settings.load()["unlisted_timeout_seconds"]))
 
 
 def once() -> int:
