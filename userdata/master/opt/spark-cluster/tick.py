@@ -26,6 +26,7 @@ import files
 import metrics
 import observation
 import polling
+import protection
 import settings
 from steps import Step
 
@@ -91,6 +92,7 @@ KEEPERS: tuple[Callable[[Observation], Iterator[Step]], ...] = (
     keep_workers_file,
     forget_hosts,
     executor_memory.keep_executor_memory,
+    protection.keep_protection,
     metrics.keep_metrics,  # the last, since nothing is to wait for it
 )
 
