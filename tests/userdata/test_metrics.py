@@ -143,7 +143,7 @@ def test_figures_are_of_the_group_and_of_the_master_s_page(with_metrics: None, m
         AutoScalingGroupName=GROUP, InstanceIds=members()[:2], ProtectedFromScaleIn=True
     )
     first, second, third = sorted(addresses())
-    workers = [worker(first, "ALIVE", 8, 6), worker(second, "ALIVE", 4, 0), worker(third, "DEAD", 16, 16)]
+    workers = [worker(first, "ALIVE", 8, 6), worker(second, "ALIVE", 4, 0), worker(third, "DECOMMISSIONED", 16, 16)]
     answers(monkeypatch, workers, "RUNNING", "WAITING", "WAITING")
     assert run() == {}
     assert last() == {

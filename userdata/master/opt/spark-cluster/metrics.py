@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import aws
 import files
+import health
 import observation
 import settings
 from steps import Step
@@ -76,10 +77,10 @@ def figures(seen: Observation, known: Mapping[str, Any]) -> dict[str, int]:
     if seen.page is None:
         return counted
     alive = [worker for worker in seen.workers if worker["state"] == "ALIVE"]
-    used, hosts = sum(worker["coresused"] for worker in alive), {worker["host"] for worker in alive}
+    used = sum(worker["coresused"] for worker in alive)
     return {
         **counted,
-        "WorkersSick": sum(bool(member.address) and member.address not in hosts for member in members),
+        "WorkersSick": sum(one["sick"] for one in health.known()["members"].values()),
         "CoresUsed": used,
         "CoresFree": sum(worker["cores"] for worker in alive) - used,
         "ApplicationsWaiting": sum(each["state"] == "WAITING" for each in seen.page["activeapps"]),

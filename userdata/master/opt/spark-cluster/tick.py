@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import drivers
 import executor_memory
 import files
+import health
 import metrics
 import observation
 import polling
@@ -93,6 +94,7 @@ KEEPERS: tuple[Callable[[Observation], Iterator[Step]], ...] = (
     forget_hosts,
     executor_memory.keep_executor_memory,
     protection.keep_protection,
+    health.keep_health,
     metrics.keep_metrics,  # the last, since nothing is to wait for it
 )
 
