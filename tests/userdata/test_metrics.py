@@ -126,6 +126,7 @@ def journal(told: tick.Journal, capfd: pytest.CaptureFixture[str], ticks: int, c
 
 
 def test_a_cluster_without_metrics_asks_nothing_of_cloudwatch(as_master: None, calls: Counter[str], root: Path) -> None:
+    (root / "run/spark-cluster").mkdir(parents=True)
     make_group(2)
     assert run() == {}
     assert "PutMetricData" not in calls
