@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botocore.client import BaseClient
+from botocore.config import Config
 
 from lab.deployment import CREDENTIALS, ROOT
 from lab.serving import emulated_aws
@@ -38,6 +39,8 @@ SIZES = (10, 1000)
 WORKERS_AN_APPLICATION = 5
 CORES = 4
 ROUNDS = 9
+MAKING_SECONDS = 900
+"""How long the emulated AWS may take to make a group."""
 REGION = "eu-west-1"
 GROUP = "demo-spark-workers"
 PROGRAMS = ("first_stage", "common", "master")
@@ -124,7 +127,8 @@ def served(said: dict[str, Any]) -> Iterator[int]:
 
 def make_group(aws: EmulatedAws, size: int) -> list[str]:
     """A group of so many members; returns their addresses."""
-    ec2, scaling = aws.client("ec2", REGION), aws.client("autoscaling", REGION)
+    patient = Config(read_timeout=MAKING_SECONDS, retries={"max_attempts": 0})
+    ec2, scaling = aws.client("ec2", REGION), aws.client("autoscaling", REGION, patient)
     image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
     template = {"ImageId": image, "InstanceType": "m6i.xlarge"}
     made = ec2.create_launch_template(LaunchTemplateName="workers", LaunchTemplateData=template)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import spark_state
@@ -148,21 +148,23 @@ def master_seconds() -> float | None:
     return time.clock_gettime(time.CLOCK_MONOTONIC) - int(microseconds) / 1e6
 
 
-def observe() -> Observation:
-    """Ask the master, then Auto Scaling and EC2 once each. What AWS does not answer is raised: it changes nothing.
-
-    In this order: a member that Auto Scaling takes out is out of service here before its worker is seen to leave.
-    """
-    page, trouble, seconds = None, "", master_seconds()
+def ask_master() -> Observation:
+    """What the master says; of the group nothing."""
+    seconds = master_seconds()
     try:
-        page = spark_state.read("127.0.0.1")
+        return Observation(page=spark_state.read("127.0.0.1"), master_seconds=seconds)
     except (OSError, ValueError) as error:
-        trouble = f"{type(error).__name__}: {error}"
+        return Observation(trouble=f"{type(error).__name__}: {error}", master_seconds=seconds)
+
+
+def ask_aws(seen: Observation) -> Observation:
+    """The same with what Auto Scaling says of the group, and EC2 of its instances, or what they raise."""
     group = worker_group.group()
     if group is None:
-        return Observation(page=page, trouble=trouble, master_seconds=seconds)
+        return seen
     instances = worker_group.instances(group["AutoScalingGroupName"])
-    return Observation(
+    return replace(
+        seen,
         has_group=True,
         min_size=group["MinSize"],
         max_size=group["MaxSize"],
@@ -172,7 +174,12 @@ def observe() -> Observation:
         taken_back=frozenset(
             name for name, one in instances.items() if one.get("StateReason", {}).get("Code") == TAKEN_BACK
         ),
-        page=page,
-        trouble=trouble,
-        master_seconds=seconds,
     )
+
+
+def observe() -> Observation:
+    """Ask the master, then Auto Scaling and EC2 once each. What AWS does not answer is raised: it changes nothing.
+
+    In this order: a member that Auto Scaling takes out is out of service here before its worker is seen to leave.
+    """
+    return ask_aws(ask_master())
