@@ -46,7 +46,8 @@ class Group:
         monkeypatch.setattr(health, "boot_clock", lambda: self.now)
         monkeypatch.setattr(health, "tell", self.tell)
 
-    def tell(self, instance_id: str) -> None:
+    def tell(self, instance_id: str, is_protected: bool) -> None:  # noqa: FBT001 - as it is called
+        assert not is_protected
         self.told.append(instance_id)
         self.unhealthy.add(instance_id)
 
@@ -235,10 +236,10 @@ def test_one_of_which_auto_scaling_refuses_to_hear_does_not_keep_others_from_it(
     of(3, 2, group)
     group.states["i-2"] = "ALIVE"
 
-    def tell(name: str) -> None:
+    def tell(name: str, is_protected: bool) -> None:  # noqa: FBT001 - as it is called
         if name == "i-0":
             raise ValueError("no managed instance found")
-        group.tell(name)
+        group.tell(name, is_protected)
 
     monkeypatch.setattr(health, "tell", tell)
     with pytest.raises(ValueError, match="no managed instance"):
@@ -360,14 +361,15 @@ def test_a_member_that_is_told_is_replaced_though_it_is_protected_and_new(
     fleet.hook("drained", "TERMINATING")
     first, second = fleet.grow(2)
     fleet.client.set_instance_protection(AutoScalingGroupName=GROUP, InstanceIds=[first], ProtectedFromScaleIn=True)
-    health.tell(first)
+    health.tell(first, is_protected=True)
     fleet.go_on()
+    assert not any(one["ProtectedFromScaleIn"] for one in fleet.described["Instances"]), "or a destroy would fail"
     assert fleet.states()[first] == "Terminating:Wait"
     assert fleet.in_service() == {second}
     assert len(fleet.states()) == 3, "another comes at once"
     fleet.complete("drained", first)
     with pytest.raises(ClientError, match="No managed instance found"):
-        health.tell(first)
+        health.tell(first, is_protected=False)
     aws.client.cache_clear()
 
 

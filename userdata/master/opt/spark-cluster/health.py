@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import aws
 import files
+import protection
 import settings
 from observation import IN_SERVICE
 from steps import Step
@@ -66,6 +67,7 @@ def keep_health(seen: Observation) -> Iterator[Step]:
     why = "; ".join(sorted({state["members"][name]["why"] for name in fresh})) or "the next look goes on from there"
     yield Step(what, why, partial(keep, state), is_routine=not fresh)
     sick = [(one["since"], name) for name, one in state["members"].items() if one["sick"]]
+    protected = {one.instance_id: one.is_protected for one in seen.members}
     healthy = {one.instance_id for one in seen.members if one.is_healthy}
     # Who was told before, and is healthy all the same, comes last: AWS may have refused.
     waiting = sorted((name in state["told"], since, name) for since, name in sick if name in healthy)
@@ -77,7 +79,7 @@ def keep_health(seen: Observation) -> Iterator[Step]:
             continue
         state["told"][name] = {"at": time.time(), "why": why}
         yield Step(f"note why {name} is replaced", why, partial(keep, state), is_routine=True)
-        yield Step(f"replace {name}", why, partial(tell, name))
+        yield Step(f"replace {name}", why, partial(tell, name, protected[name]))
 
 
 def was_sick(before: dict[str, Any], name: str) -> bool:
@@ -138,7 +140,13 @@ def keep(state: dict[str, Any]) -> None:
     files.keep(FILE, json.dumps(state) + "\n", mode=0o644)
 
 
-def tell(instance_id: str) -> None:
-    """Tell Auto Scaling; a grace period is for hosts that boot, which are no members in service here."""
+def tell(instance_id: str, is_protected: bool) -> None:  # noqa: FBT001 - what was seen of it
+    """Tell Auto Scaling; a grace period is for hosts that boot, which are no members in service here.
+
+    Its protection goes first: Terraform's destroy takes it from all that have it, and AWS refuses that of a member that
+    leaves, with which the destroy fails.
+    """
+    if is_protected:
+        protection.tell([instance_id], protect=False)
     unhealthy = {"HealthStatus": "Unhealthy", "ShouldRespectGracePeriod": False}
     aws.client("autoscaling").set_instance_health(InstanceId=instance_id, **unhealthy)
