@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import drivers
 import executor_memory
+import failed_starts
 import files
 import health
 import observation
@@ -94,6 +95,7 @@ KEEPERS: tuple[Callable[[Observation], Iterator[Step]], ...] = (
     executor_memory.keep_executor_memory,
     protection.keep_protection,
     health.keep_health,
+    failed_starts.end_applications,
 )
 
 
