@@ -114,13 +114,14 @@ class Loopback:
         folder: its configuration, its event logs, the folders and logs of its processes.
         cores: of each worker.
         workers: in the order in which they were added.
+        ui_port: of the pages of its master and of its workers.
     """
 
     folder: Path
     cores: int
     workers: list[Worker] = field(default_factory=list)
     _port: int = field(default_factory=_free_port)
-    _ui_port: int = field(default_factory=_free_port)
+    ui_port: int = field(default_factory=_free_port)
     _others: list[subprocess.Popen[Any]] = field(default_factory=list)
 
     @property
@@ -134,10 +135,10 @@ class Loopback:
         address = f"127.0.0.{number}"
         own = self.folder / f"worker-{number}"
         arguments = (
-            *("--host", address, "--webui-port", str(self._ui_port), "--cores", str(self.cores), "--memory", "2g"),
+            *("--host", address, "--webui-port", str(self.ui_port), "--cores", str(self.cores), "--memory", "2g"),
             *("--work-dir", str(own / "work"), f"spark://{_MASTER}:{self._port}"),
         )
-        worker = Worker(address, self._ui_port, own, self._daemon("worker.Worker", address, own, arguments))
+        worker = Worker(address, self.ui_port, own, self._daemon("worker.Worker", address, own, arguments))
         self.workers.append(worker)
         until(lambda: address in self._alive(), _WAIT_SECONDS, f"the worker at {address}")
         return worker
@@ -187,7 +188,7 @@ class Loopback:
         conf.mkdir()
         text = "".join(f"{key} {value}\n" for key, value in lines.items())
         (conf / "spark-defaults.conf").write_text(text, encoding="utf-8")
-        arguments = ("--host", _MASTER, "--port", str(self._port), "--webui-port", str(self._ui_port))
+        arguments = ("--host", _MASTER, "--port", str(self._port), "--webui-port", str(self.ui_port))
         self._others.append(self._daemon("master.Master", _MASTER, self.folder / "master", arguments))
         until(lambda: self._state().get("status") == "ALIVE", _WAIT_SECONDS, "the master")
 
@@ -199,7 +200,7 @@ class Loopback:
             process.wait()
 
     def _state(self) -> dict[str, Any]:
-        return _json(f"http://{_MASTER}:{self._ui_port}/json/")
+        return _json(f"http://{_MASTER}:{self.ui_port}/json/")
 
     def _alive(self) -> set[str]:
         return {worker["host"] for worker in self._state().get("workers", []) if worker["state"] == "ALIVE"}

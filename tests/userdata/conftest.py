@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import aws
 import boto3
+import failed_starts
 import files
 import observation
 import polling
@@ -116,10 +117,11 @@ def client(service: str) -> Any:
 
 @pytest.fixture
 def as_master(settle: Callable[..., None], cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The host is a master, whose Spark answers, has no workers, and is up for an hour."""
+    """The host is a master, whose Spark answers, has no workers, is up for an hour and has said nothing."""
     settle("master")
     monkeypatch.setattr(spark_state, "read", lambda _: {"workers": [], "activeapps": []})
     monkeypatch.setattr(observation, "master_seconds", lambda: 3600.0)
+    monkeypatch.setattr(failed_starts, "journal", lambda _: iter(()))
 
 
 @pytest.fixture

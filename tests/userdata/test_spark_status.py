@@ -3,14 +3,17 @@ from __future__ import annotations
 import datetime as dt
 import json
 from io import BytesIO
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import aws
 import drivers
+import failed_starts
 import health
 import observation
 import pytest
+import settings
 import spark_state
 import worker_group
 
@@ -18,7 +21,6 @@ from tests.userdata.test_master_commands import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 NOW = dt.datetime(2026, 11, 27, 22, 0, tzinfo=dt.UTC)
 
@@ -214,6 +216,20 @@ def test_a_connect_server_that_nobody_uses_is_not_said_to_wait_for_cores(
     _, screen = status()
     assert f"Spark Connect: {state} for 3 min\n    has no cores: it asks for some when a query needs them\n" in screen
     assert "waits: " not in screen
+
+
+def test_application_whose_executors_die_and_one_that_was_ended_for_it(
+    cluster: SimpleNamespace, status: Callable[[], tuple[int, str]]
+) -> None:
+    cluster.applications = [application()]
+    died = failed_starts.Starts(died=12, workers=["worker-1"], first=100.0, last=130.0, last_executor="11")
+    state = failed_starts.State(applications={"app-20261127215700-0000": died}, ended=[(1795816800.0, "app-9", "why")])
+    Path(settings.path(failed_starts.STATE_FILE)).parent.mkdir(parents=True, exist_ok=True)
+    state.keep()
+    screen = status()[1]
+    said = "12 executors died at their start within 30 s, and none has lived"
+    assert f"    {said}; logs/app-20261127215700-0000/11/stderr in the bucket may say why\n" in screen
+    assert "ended by tick the last of them:\n  2026-11-27 22:00:00 UTC  app-9  why\n" in screen
 
 
 def test_many_applications_leave_the_rest_on_the_screen(

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import drivers
 import executor_memory
+import failed_starts
 import files
 import health
 import metrics
@@ -95,6 +96,7 @@ KEEPERS: tuple[Callable[[Observation], Iterator[Step]], ...] = (
     executor_memory.keep_executor_memory,
     protection.keep_protection,
     health.keep_health,
+    failed_starts.end_applications,
     metrics.keep_metrics,  # the last, since nothing is to wait for it
 )
 

@@ -1,0 +1,232 @@
+"""End applications whose executors all die at their start: Spark would launch others for ever.
+
+Spark's own bound, `spark.deploy.maxExecutorRetries`, counts executors in a row that came to nothing, and begins anew
+with each whose process was started, even if that ends at once (Master, ExecutorStateChanged:
+https://github.com/apache/spark/blob/v4.0.0/core/src/main/scala/org/apache/spark/deploy/master/Master.scala). So an
+executor whose JVM does not take its options is followed by another at once, on every worker, each with a folder there
+and three requests to the bucket.
+
+Which executors it launches and removes the master says in its journal; its page has none, and a page for each
+application would be too many. All executors of an application are started by one command, which never changes: if one
+of them has lived, what others die of is not that, and the application is left alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import subprocess
+import time
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+import files
+import settings
+import spark_state
+from steps import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from observation import Observation
+
+STATE_FILE = "/run/spark-cluster/failed-starts.json"
+UNIT = "spark-master"
+LIVED_SECONDS = 60  # an executor that cannot reach its driver tries for half of that
+MOST_DEATHS = 10  # as many as Spark's own default of spark.deploy.maxExecutorRetries
+LEAST_SECONDS = 120  # a worker that stops takes executors along ten times in a second
+ONE_WORKER_SECONDS = 1800  # what is wrong may be the one worker on which they died, while others have no core free
+ENDED = 3  # how many that were ended are remembered
+DIED = ("EXITED", "FAILED")  # by itself, or it could not be started; LOST, KILLED and DECOMMISSIONED are others' doing
+# A line of journalctl's short-monotonic: "[  616.250000] HOST spark-class[123]: 26/11/29 12:00:00 INFO Master: ..."
+LINE = re.compile(r"\[ *(\d+\.\d+)\] \S+ \S+: \S+ \S+ (?:INFO|WARN) Master: (.*)")
+CURSOR = "-- cursor: "
+LAUNCHED = re.compile(r"Launching executor (\S+)/(\d+) on worker (\S+)")
+REMOVED = re.compile(r"Removing executor (\S+)/(\d+) because it is (\w+)")
+# One that its driver had killed, or whose worker was told to leave, is unknown when it ends.
+UNKNOWN = re.compile(r"Got status update for unknown executor (\S+)/(\d+)")
+WORKER_GONE = re.compile(r"(?:Removing|Decommissioning) worker (\S+) on .*")
+APPLICATION_GONE = re.compile(r"Removing app (\S+)")
+MASTER_STARTED = re.compile(r"Starting Spark master at .*")
+TOKEN = re.compile(r'name="csrfToken" value="(\w+)"')
+
+
+@dataclass
+class Starts:
+    """What became of an application's executors. Times are seconds since the host's boot.
+
+    Attributes:
+        running: when each executor was launched that is not known to have ended, and on which worker.
+        died: how many have died at their start.
+        workers: on which ones.
+        first: when the first of them died.
+        last: when the last of them did.
+        last_executor: which that was.
+        has_lived: whether any has ever lived, as far as is known; then nothing else counts.
+    """
+
+    running: dict[str, tuple[float, str]] = field(default_factory=dict)
+    died: int = 0
+    workers: list[str] = field(default_factory=list)
+    first: float = 0.0
+    last: float = 0.0
+    last_executor: str = ""
+    has_lived: bool = False
+
+    def removed(self, executor: str, state: str, seconds: float) -> None:
+        """One of them has ended."""
+        if executor not in self.running:
+            return
+        launched, worker = self.running.pop(executor)
+        if seconds - launched >= LIVED_SECONDS:
+            self.has_lived = True
+        elif state in DIED:
+            self.first = self.first if self.died else seconds
+            self.died, self.last, self.last_executor = self.died + 1, seconds, executor
+            self.workers = sorted({*self.workers, worker})
+
+    def look(self, now: float) -> None:
+        """Whether one lives by now."""
+        if any(now - launched >= LIVED_SECONDS for launched, _ in self.running.values()):
+            self.has_lived = True
+        if self.has_lived:
+            self.running = {}
+
+
+@dataclass
+class State:
+    """What was read of the master's journal, and what came of it.
+
+    Attributes:
+        cursor: of the last line that was read; empty before the first.
+        applications: those of which executors were launched, until they end.
+        ended: those that were ended here, the last ones: when (epoch seconds), which, and why.
+    """
+
+    cursor: str = ""
+    applications: dict[str, Starts] = field(default_factory=dict)
+    ended: list[tuple[float, str, str]] = field(default_factory=list)
+
+    def read(self, lines: Iterable[str]) -> None:
+        """Take in lines of the journal."""
+        for line in lines:
+            if line.startswith(CURSOR):
+                self.cursor = line[len(CURSOR) :].strip()
+            said = LINE.match(line)
+            if said:
+                self.hear(float(said.group(1)), said.group(2))
+
+    def hear(self, seconds: float, message: str) -> None:
+        """Take in what the master said."""
+        launched, removed = LAUNCHED.fullmatch(message), REMOVED.fullmatch(message) or UNKNOWN.fullmatch(message)
+        gone, worker = APPLICATION_GONE.fullmatch(message), WORKER_GONE.fullmatch(message)
+        if launched:
+            starts = self.applications.setdefault(launched.group(1), Starts())
+            if not starts.has_lived:
+                starts.running[launched.group(2)] = (seconds, launched.group(3))
+        elif removed and removed.group(1) in self.applications:
+            state = removed.group(3) if removed.re is REMOVED else ""
+            self.applications[removed.group(1)].removed(removed.group(2), state, seconds)
+        elif gone:
+            self.applications.pop(gone.group(1), None)
+        elif worker:  # of each executor there it does not say that it has ended
+            for starts in self.applications.values():
+                starts.look(seconds)
+                starts.running = {name: one for name, one in starts.running.items() if one[1] != worker.group(1)}
+        elif MASTER_STARTED.fullmatch(message):  # nor which it finds again
+            for starts in self.applications.values():
+                starts.has_lived = starts.has_lived or bool(starts.running)
+                starts.look(seconds)
+
+    def keep(self) -> None:
+        """Write it down: the next look goes on from here, in this process or another."""
+        files.keep(STATE_FILE, json.dumps(dataclasses.asdict(self)))
+
+    def end(self, application: str, why: str) -> None:
+        """End an application, and remember why."""
+        kill(application)
+        self.ended = [*self.ended, (time.time(), application, why)][-ENDED:]
+        self.keep()
+
+
+def kept() -> State:
+    """What the last look has kept; of a host that has just booted, nothing."""
+    try:
+        with open(settings.path(STATE_FILE), encoding="utf-8") as file:
+            known = json.load(file)
+    except FileNotFoundError:
+        return State()
+    applications = {name: Starts(**starts) for name, starts in known["applications"].items()}
+    return State(known["cursor"], applications, [(when, which, why) for when, which, why in known["ended"]])
+
+
+def journal(cursor: str) -> Iterator[str]:
+    """What the master has said since; without a cursor since the host's boot. The last line tells the next cursor."""
+    after = [f"--after-cursor={cursor}"] if cursor else []
+    how = ("--quiet", "--no-pager", "--boot", "--output=short-monotonic", "--show-cursor", f"--unit={UNIT}")
+    with subprocess.Popen(
+        ["journalctl", *how, *after], stdout=subprocess.PIPE, encoding="utf-8", errors="replace"
+    ) as said:
+        yield from said.stdout or ()
+    if said.returncode:
+        raise subprocess.CalledProcessError(said.returncode, "journalctl")
+
+
+def kill(application: str) -> None:
+    """Have the master end it, as the link on its page does; its driver hears `Master removed our application: KILLED`.
+
+    Since 4.3 Spark takes that only with a token, which the page has.
+    """
+    page, opener = (
+        f"http://127.0.0.1:{spark_state.UI_PORT}",
+        urllib.request.build_opener(urllib.request.ProxyHandler({})),
+    )
+    with opener.open(f"{page}/", timeout=spark_state.PATIENCE_SECONDS) as answer:
+        token = TOKEN.search(answer.read().decode())
+    form = {"id": application, "terminate": "true", **({"csrfToken": token.group(1)} if token else {})}
+    body = urllib.parse.urlencode(form).encode()
+    opener.open(f"{page}/app/kill/", body, timeout=spark_state.PATIENCE_SECONDS).close()
+
+
+def in_words(application: str, starts: Starts) -> str:
+    """What its executors died of, as far as can be told from here."""
+    where = f"logs/{application}/{starts.last_executor}/stderr in the bucket may say why"
+    seconds = starts.last - starts.first
+    return f"{starts.died} executors died at their start within {seconds:.0f} s, and none has lived; {where}"
+
+
+def end_applications(seen: Observation) -> Iterator[Step]:
+    """End those of which no executor has lived, and enough have died for long enough."""
+    state, now = kept(), time.clock_gettime(time.CLOCK_MONOTONIC)
+    state.read(journal(state.cursor))
+    for starts in state.applications.values():
+        starts.look(now)
+    yield Step("note which executors died", "the journal of the master says so", state.keep, is_routine=True)
+    if seen.page is None:
+        return
+    alive = sum(worker["state"] == "ALIVE" for worker in seen.page["workers"])
+    for application in (one["id"] for one in seen.page["activeapps"]):
+        starts = state.applications.get(application, Starts())
+        dies = starts.died >= MOST_DEATHS and now - starts.last < LIVED_SECONDS and not starts.has_lived
+        if not dies or now - starts.first < LEAST_SECONDS:
+            continue
+        what, why = f"end {application}", in_words(application, starts)
+        if len(starts.workers) < min(2, alive) and now - starts.first < ONE_WORKER_SECONDS:
+            yield Step(what, f"{why}; all on {starts.workers[0]}, whose fault it may be, so not yet")
+        else:
+            yield Step(what, why, partial(state.end, application, why))
+
+
+def status(state: State, application: str) -> list[str]:
+    """What spark-status says of an application that runs, if its executors die."""
+    starts = state.applications.get(application, Starts())
+    return [in_words(application, starts)] if starts.died and not starts.has_lived else []
+
+
+def ended(state: State) -> list[str]:
+    """What spark-status says of those that were ended here."""
+    return [f"{time.strftime('%F %T', time.gmtime(when))} UTC  {which}  {why}" for when, which, why in state.ended]
