@@ -73,10 +73,10 @@ def used() -> list[str]:
     """The folders of the worker that runs; local-dirs writes them down before each start of it."""
     try:
         with open(settings.path(executor_logs.LOCAL_DIRS), encoding="utf-8") as file:
-            given = dict(line.rstrip("\n").split("=", 1) for line in file)
+            named = dict(line.rstrip("\n").split("=", 1) for line in file)
     except FileNotFoundError:
         return []
-    return [*given["SPARK_LOCAL_DIRS"].split(","), given["SPARK_WORKER_DIR"]]
+    return [*named["SPARK_LOCAL_DIRS"].split(","), named["SPARK_WORKER_DIR"]]
 
 
 def disks(folders: list[str]) -> list[Disk]:
