@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 LIB = "/opt/spark-cluster"
 
-TICK_SECONDS = 35
-"""`spark-tick.timer`: half a minute, its jitter, and the run itself."""
+TICK_SECONDS = 25
+"""`spark-tick.service`: a quarter of a minute, its jitter, and the tick itself."""
 
 
 @dataclass

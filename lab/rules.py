@@ -38,6 +38,7 @@ _EC2 = "https://docs.aws.amazon.com/AWSEC2/latest/"
 _IAM = "https://docs.aws.amazon.com/IAM/latest/UserGuide/"
 _S3 = "https://docs.aws.amazon.com/AmazonS3/latest/"
 
+MEMBERS_OF_A_PROTECTION = 50
 USER_DATA_BYTES = 16_384
 ROLE_POLICY_CHARACTERS = 10_240
 TRUST_POLICY_CHARACTERS = 2048
@@ -181,6 +182,30 @@ def _into_standby(call: Call) -> str | None:
             return f"The instance {name} is not in InService."
     lowered = len(names) if call.arguments["ShouldDecrementDesiredCapacity"] else 0
     return sizes_forbid(group, -lowered, "place into standby")
+
+
+def _protectable(call: Call) -> str | None:
+    group, names = _group(call), call.arguments.get("InstanceIds", [])
+    if group is None:
+        return "AutoScalingGroup name not found"
+    if len(names) > MEMBERS_OF_A_PROTECTION:
+        return f"A call may name {MEMBERS_OF_A_PROTECTION} instances, got {len(names)}"
+    states = {member.instance.id: member.lifecycle_state for member in group.instance_states}
+    for name in names:
+        if name not in states:
+            return f"The instance {name} is not part of Auto Scaling group {group.name}."
+        if states[name] not in {"InService", "EnteringStandby", "Standby"}:
+            return f"The instance {name} is not in InService or EnteringStandby or Standby."
+    return None
+
+
+def _health(call: Call) -> str | None:
+    status = call.arguments.get("HealthStatus")
+    try:
+        managed(autoscaling_backends[DEFAULT_ACCOUNT_ID][call.region], call.arguments.get("InstanceId", ""))
+    except ValidationError as missing:
+        return str(missing.message)
+    return None if status in {"Healthy", "Unhealthy"} else f"{status} is no health status: Healthy or Unhealthy"
 
 
 def _overrides(call: Call) -> str | None:
@@ -588,6 +613,24 @@ RULES: tuple[Rule, ...] = (
         code="ValidationError",
         broken=_into_standby,
         test=f"{_UNIT}test_only_members_in_service_go_into_standby_and_not_below_the_minimum",
+    ),
+    Rule(
+        calls=("autoscaling:SetInstanceProtection",),
+        argument="InstanceIds",
+        words="name at most 50 members, each in service or standby; if one of them is not, none is changed",
+        page=f"{_AUTO_SCALING}APIReference/API_SetInstanceProtection.html",
+        code="ValidationError",
+        broken=_protectable,
+        test=f"{_UNIT}test_fifty_members_at_most_are_protected_and_only_those_in_service",
+    ),
+    Rule(
+        calls=("autoscaling:SetInstanceHealth",),
+        argument="InstanceId, HealthStatus",
+        words="name a member, and be `Healthy` or `Unhealthy`",
+        page=f"{_AUTO_SCALING}APIReference/API_SetInstanceHealth.html",
+        code="ValidationError",
+        broken=_health,
+        test=f"{_UNIT}test_only_a_member_has_a_health_and_it_is_one_of_two_words",
     ),
     Rule(
         calls=("autoscaling:StartInstanceRefresh",),

@@ -53,6 +53,7 @@ def check(
     log_retention_days: checks.Whole,
     boot_timeout_seconds: checks.Whole,
     drain_timeout_seconds: checks.Whole,
+    unlisted_timeout_seconds: checks.Whole,
     tags: Mapping[str, str],
     provider: TerraformProvider | None,
 ) -> None:
@@ -105,6 +106,8 @@ def check(
     checks.provider("provider", provider)
     shortest, longest = limits.SHORTEST_BOOT_SECONDS, limits.LONGEST_BOOT_SECONDS
     checks.whole("boot_timeout_seconds", boot_timeout_seconds, shortest, longest)
+    shortest, longest = limits.SHORTEST_UNLISTED_SECONDS, limits.LONGEST_UNLISTED_SECONDS
+    checks.whole("unlisted_timeout_seconds", unlisted_timeout_seconds, shortest, longest)
     checks.whole(
         "drain_timeout_seconds", drain_timeout_seconds, limits.SHORTEST_DRAIN_SECONDS, limits.LONGEST_DRAIN_SECONDS
     )

@@ -110,6 +110,7 @@ class SparkCluster(Construct):
         log_retention_days: checks.Whole = LOG_RETENTION_DAYS,
         boot_timeout_seconds: checks.Whole = 1800,
         drain_timeout_seconds: checks.Whole = 900,
+        unlisted_timeout_seconds: checks.Whole = 600,
         tags: Mapping[str, str] | None = None,
         provider: TerraformProvider | None = None,
     ) -> None:
@@ -194,6 +195,8 @@ class SparkCluster(Construct):
                 from 10 to 7000; after a spot interruption it has what AWS gives it (docs/leaving.md). Auto Scaling
                 waits 200 s longer, at once and also for those that the refresh replaces: a shorter time cuts off who of
                 them drains by the longer one. Changing it: refreshes the workers.
+            unlisted_timeout_seconds: after how long a worker in service that the master does not list as alive is
+                replaced, from 60 to 86400 (docs/health.md). Changing it: replaces the master.
             tags: of every resource, instance and volume, besides `Name`; at most 49, of what IAM takes: letters,
                 digits, blanks and `_.:/=+-@`. A hosted zone takes 10 tags and gets the first ten. Default: none.
                 Changing it: in place, and refreshes the workers; the SSM parameters keep those of their creation.
@@ -238,6 +241,7 @@ class SparkCluster(Construct):
             log_retention_days=log_retention_days,
             boot_timeout_seconds=boot_timeout_seconds,
             drain_timeout_seconds=drain_timeout_seconds,
+            unlisted_timeout_seconds=unlisted_timeout_seconds,
             tags=tags,
             provider=provider,
         )
@@ -415,6 +419,7 @@ class SparkCluster(Construct):
                 history_server=history_server_of(self, distribution),
                 connect_parameter=self.connect.token_parameter_name,
                 connect_cores=self.connect.cores_max,
+                unlisted_timeout_seconds=unlisted_timeout_seconds,
             ),
         )
         self.workers = WorkerFleet(

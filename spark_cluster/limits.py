@@ -75,6 +75,12 @@ SHORTEST_DRAIN_SECONDS = 10
 LONGEST_DRAIN_SECONDS = 7_000
 """Our own: what is left of the longest time-out of a lifecycle hook is for logs, and for noticing."""
 
+SHORTEST_UNLISTED_SECONDS = 60
+"""Our own: a worker that registers again, after a restart of its own or of the master's, has done so by then."""
+
+LONGEST_UNLISTED_SECONDS = 86_400
+"""Our own: after a day a worker that nobody lists has cost what a new one would have."""
+
 SHORT_ALARM_SECONDS = 86_400
 """What an alarm whose period is shorter than an hour looks back at most.
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html"""

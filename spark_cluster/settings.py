@@ -86,6 +86,9 @@ class MasterSettings(NodeSettings):
         str, 'name of the parameter with the token of the Spark Connect server, or `""`: there is no such server'
     ]
     connect_cores: Annotated[checks.Whole, "how many cores the server's application takes at most, or 0"]
+    unlisted_timeout_seconds: Annotated[
+        checks.Whole, "how long a member in service may not be listed as alive, until it is replaced"
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -361,8 +361,11 @@ def grant_complete_hooks(role: NodeRole, *, name: str, location: Location) -> No
 
 
 def grant_take_workers_out(role: NodeRole, *, name: str, location: Location) -> None:
-    """Let a role have Auto Scaling replace a worker, or put it on standby; the group need not exist yet."""
-    actions = ("autoscaling:TerminateInstanceInAutoScalingGroup", "autoscaling:EnterStandby")
+    """Let a role say which workers Auto Scaling takes out, and which it spares; the group need not exist yet."""
+    actions = (
+        *("autoscaling:TerminateInstanceInAutoScalingGroup", "autoscaling:EnterStandby"),
+        *("autoscaling:SetInstanceHealth", "autoscaling:SetInstanceProtection"),
+    )
     role.allow("take_workers_out", Allow(actions, (group_arn(name, location),)))
 
 

@@ -566,7 +566,7 @@ TAKES = {
     },
     "list": {"cluster": "subnet_ids no_proxy security_group_ids"},
     "number": {
-        "cluster": "boot_timeout_seconds drain_timeout_seconds log_retention_days",
+        "cluster": "boot_timeout_seconds drain_timeout_seconds log_retention_days unlisted_timeout_seconds",
         "Master": "root_volume_gib",
         "Workers": "min_size max_size desired_size on_demand_base_capacity root_volume_gib "
         "root_volume_throughput_mibps root_volume_iops",
@@ -677,6 +677,7 @@ def test_a_conditional_is_one_operand_wherever_it_stands(things: Things) -> None
         volume_kms_key_arn=Token.as_string(either("arn:a", "arn:b")),
         boot_timeout_seconds=Token.as_number(either(600, 900)),
         drain_timeout_seconds=Token.as_number(either(60, 90)),
+        unlisted_timeout_seconds=Token.as_number(either(60, 90)),
         scaling=scaling.Cpu(scale_in_workers=Token.as_number(either(1, 2))),
     )
     operator = r"(==|!=|\|\||&&|[-+<>])"

@@ -36,6 +36,10 @@ WITHOUT_RESOURCE_TYPE = {
 READ_DATA = {"s3:GetObject"}
 WRITE_ACTIONS = ("s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:AbortMultipartUpload")
 PUT = ["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
+TAKE_OUT = [
+    *("autoscaling:TerminateInstanceInAutoScalingGroup", "autoscaling:EnterStandby"),
+    *("autoscaling:SetInstanceHealth", "autoscaling:SetInstanceProtection"),
+]
 SESSION_MANAGER = [
     "ssm:UpdateInstanceInformation",
     "ssmmessages:CreateControlChannel",
@@ -89,7 +93,7 @@ def test_the_masters_policies_are_these_and_no_other(default: Synthesized) -> No
             )
         ],
         "take_workers_out": [
-            allow(["autoscaling:TerminateInstanceInAutoScalingGroup", "autoscaling:EnterStandby"], group_arn(default))
+            allow(TAKE_OUT, group_arn(default)),
         ],
         "spark_secret": [allow(["ssm:GetParameter", "ssm:PutParameter"], parameter_arn(default, "spark_secret"))],
         "fleet_private_key": [
@@ -308,7 +312,7 @@ def test_workers_use_the_fallback_and_drivers_clear_it(default: Synthesized) -> 
         assert not may.allow("s3:DeleteObjectVersion", block)
 
 
-@pytest.mark.parametrize("action", ["autoscaling:TerminateInstanceInAutoScalingGroup", "autoscaling:EnterStandby"])
+@pytest.mark.parametrize("action", TAKE_OUT)
 def test_the_master_alone_takes_workers_out_and_of_its_own_group_only(default: Synthesized, action: str) -> None:
     ours = here(default, "autoscaling", "autoScalingGroup:1234:autoScalingGroupName/demo-spark-workers")
     assert all_statements(default, "master").allow(action, ours)

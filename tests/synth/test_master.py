@@ -21,6 +21,30 @@ def test_one_on_demand_instance_in_the_first_subnet(synthesize: Synthesize) -> N
     assert "spot_price" not in body
 
 
+def test_it_is_told_how_long_a_worker_may_not_be_listed_and_workers_are_not(synthesize: Synthesize) -> None:
+    stack = synthesize(unlisted_timeout_seconds=60)
+    assert stack.settings("master")["unlisted_timeout_seconds"] == 60
+    assert "unlisted_timeout_seconds" not in stack.settings("worker")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "message"),
+    [
+        (59, "unlisted_timeout_seconds must be from 60 to 86400, got 59"),
+        (86_401, "unlisted_timeout_seconds must be from 60 to 86400, got 86401"),
+        (600.0, "unlisted_timeout_seconds must be a whole number, got 600.0"),
+        (True, "unlisted_timeout_seconds must be a whole number, got True"),
+        (None, "unlisted_timeout_seconds must be a whole number, got None"),
+    ],
+)
+def test_refuses_to_wait_less_than_a_restart_or_more_than_a_day(
+    synthesize: Synthesize, seconds: Any, message: str
+) -> None:
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - compared whole below
+        synthesize(unlisted_timeout_seconds=seconds)
+    assert str(error.value) == message
+
+
 def test_it_has_its_own_role(default: Synthesized) -> None:
     profile = default.address("aws_iam_instance_profile", "spark_master_role_instance_profile")
     role = default.address("aws_iam_role", "spark_master_role")

@@ -237,6 +237,7 @@ def test_what_the_master_is_given(default: Synthesized) -> None:
         "history_server": "yes",
         "connect_parameter": "",
         "connect_cores": 0,
+        "unlisted_timeout_seconds": 600,
         "setup_script_key": "",
         "setup_script_sha256": "",
         "http_proxy": "",
@@ -247,7 +248,7 @@ def test_what_the_master_is_given(default: Synthesized) -> None:
 def test_a_worker_is_given_its_hooks_and_nothing_of_the_private_key(default: Synthesized) -> None:
     master, worker = default.settings("master"), default.settings("worker")
     assert worker.keys() - master.keys() == {"launch_hook", "termination_hook", "drain_timeout_seconds"}
-    of_master = {"fleet_private_key_parameter", "parameter_kms_key", "history_server"}
+    of_master = {"fleet_private_key_parameter", "parameter_kms_key", "history_server", "unlisted_timeout_seconds"}
     assert master.keys() - worker.keys() == {*of_master, "connect_parameter", "connect_cores"}
     differ = {key for key in worker.keys() & master.keys() if worker[key] != master[key]}
     assert differ == {"role", "programs_key", "programs_sha256"}
@@ -259,7 +260,7 @@ def used_by_programs() -> set[str]:
     quoted = {
         key
         for name, text in files.items()
-        if text.startswith("#!/usr/bin/python3")
+        if name.endswith(".py") or text.startswith("#!/usr/bin/python3")
         for key in re.findall(r"""(?:given|settings\.load\(\))\[["'](\w+)["']\]""", text)
     }
     return quoted | {name.lower() for name in variables_from_settings(files[START] + files[BOOT])}

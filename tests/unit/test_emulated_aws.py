@@ -189,6 +189,29 @@ def test_only_members_in_service_go_into_standby_and_not_below_the_minimum(
     refused("ValidationError", f"{first} is not in InService", enter, **lower, InstanceIds=[first])
 
 
+def test_fifty_members_at_most_are_protected_and_only_those_in_service(client: Client, group: dict[str, Any]) -> None:
+    scaling = client("autoscaling")
+    scaling.create_auto_scaling_group(**{**group, "AutoScalingGroupName": "busy", "DesiredCapacity": 2})
+    first, second = _members(scaling, "busy")
+    protect, busy = scaling.set_instance_protection, {"AutoScalingGroupName": "busy", "ProtectedFromScaleIn": True}
+    refused("ValidationError", "50 instances, got 51", protect, **busy, InstanceIds=[first] * 51)
+    scaling.enter_standby(AutoScalingGroupName="busy", InstanceIds=[first], ShouldDecrementDesiredCapacity=True)
+    protect(**busy, InstanceIds=[first])
+    refused("ValidationError", "i-0123 is not part", protect, **busy, InstanceIds=[second, "i-0123"])
+    (described,) = scaling.describe_auto_scaling_groups(AutoScalingGroupNames=["busy"])["AutoScalingGroups"]
+    protected = {one["InstanceId"] for one in described["Instances"] if one["ProtectedFromScaleIn"]}
+    assert protected == {first}, "nothing is done of a call that is refused"
+
+
+def test_only_a_member_has_a_health_and_it_is_one_of_two_words(client: Client, group: dict[str, Any]) -> None:
+    scaling = client("autoscaling")
+    scaling.create_auto_scaling_group(**{**group, "AutoScalingGroupName": "sick", "DesiredCapacity": 1})
+    (member,) = _members(scaling, "sick")
+    tell = scaling.set_instance_health
+    refused("ValidationError", "No managed instance", tell, InstanceId="i-0123", HealthStatus="Unhealthy")
+    refused("ValidationError", "sick is no health", tell, InstanceId=member, HealthStatus="sick")
+
+
 def _members(scaling: Any, name: str) -> list[str]:
     (described,) = scaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
     return [member["InstanceId"] for member in described["Instances"]]

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import json
 import time
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,12 @@ from typing import TYPE_CHECKING, Any
 import aws
 import boto3
 import files
+import observation
 import polling
 import pytest
 import settings
+import spark_state
+from botocore.client import BaseClient
 from moto import mock_aws
 
 from tests.userdata.node import ARCHIVE, CDN, Node, node_settings
@@ -108,6 +112,28 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def client(service: str) -> Any:
     """A client of the tests' own, made once: that takes longer than what most tests do with it."""
     return boto3.client(service, "eu-west-1", aws_access_key_id="k", aws_secret_access_key="s")  # noqa: S106
+
+
+@pytest.fixture
+def as_master(settle: Callable[..., None], cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host is a master, whose Spark answers, has no workers, and is up for an hour."""
+    settle("master")
+    monkeypatch.setattr(spark_state, "read", lambda _: {"workers": [], "activeapps": []})
+    monkeypatch.setattr(observation, "master_seconds", lambda: 3600.0)
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Every call to AWS from here on, by its name."""
+    made: Counter[str] = Counter()
+    call = BaseClient._make_api_call  # noqa: SLF001 - what every call goes through
+
+    def count(self: Any, name: str, arguments: Any) -> Any:
+        made[name] += 1
+        return call(self, name, arguments)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", count)
+    return made
 
 
 def in_bucket() -> dict[str, str]:

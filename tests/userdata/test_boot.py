@@ -61,7 +61,7 @@ def assert_failed(node: Node, done: CompletedProcess[str], step: str, cause: str
     assert node.stored_log.splitlines()[-1].endswith(node.last_line.partition("Z ")[2])
     completions = [call for call in node.calls if "complete-hook" in call]
     assert completions == (["aws.py complete-hook ABANDON"] if node.settings["role"] == "worker" else [])
-    assert not any("spark-tick.timer" in call for call in node.calls)
+    assert not any("spark-tick.service" in call for call in node.calls)
 
 
 def assert_started_nothing(node: Node) -> None:
@@ -94,7 +94,7 @@ def test_a_master_boots_step_by_step(master: Node) -> None:
         "systemctl restart spark-master.service",
         "systemctl restart systemd-journald.service",
         "spark_state.py master 10.0.0.7",
-        "systemctl enable --quiet --now spark-tick.timer spark-event-logs.service spark-front.service",
+        "systemctl enable --quiet --now spark-tick.service spark-event-logs.service spark-front.service",
         "systemctl enable --quiet --now spark-history.service",
         "systemctl start --no-block spark-orphans.service",
         "systemctl disable --quiet --no-reload spark-boot.service",

@@ -708,8 +708,10 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     said = SimpleNamespace(wanted=2, in_service=both, alive=both, group=True, failed_launch="")
 
     def group() -> dict[str, Any] | None:
-        members = [{"InstanceId": f"i-{address}", "LifecycleState": "InService"} for address in said.in_service]
-        described = {"AutoScalingGroupName": "g", "DesiredCapacity": said.wanted, "Instances": members}
+        state = {"LifecycleState": "InService", "HealthStatus": "Healthy", "ProtectedFromScaleIn": False}
+        members = [{"InstanceId": f"i-{address}", **state} for address in said.in_service]
+        sizes = {"MinSize": 0, "MaxSize": 9, "DesiredCapacity": said.wanted}
+        described = {"AutoScalingGroupName": "g", **sizes, "Instances": members}
         return described if said.group else None
 
     def instances(_: str) -> dict[str, Any]:

@@ -34,6 +34,7 @@ class Cluster:
         self.states: dict[str, str] | None = dict.fromkeys(WORKERS, "InService")
         self.executors: int | None = 2
         self.requests: list[dict[str, Any]] = []
+        self.unprotected: list[dict[str, Any]] = []
         self.refusal: Exception | None = None
         self.looks: list[Callable[[], None]] = []
 
@@ -68,6 +69,10 @@ class Cluster:
         self.requests.append(arguments)
 
     terminate_instance_in_auto_scaling_group = enter_standby = take
+
+    def set_instance_protection(self, **arguments: Any) -> None:
+        assert self.requests == [], "before it is told to leave"
+        self.unprotected.append(arguments)
 
     def report(self, said: dict[str, Any], name: str = "i-0b-2026-11-29T12-00-00Z") -> None:
         client("s3").put_object(Bucket=BUCKET, Key=f"logs/drains/{name}.json", Body=json.dumps(said))
@@ -114,6 +119,17 @@ def test_a_worker_is_known_by_its_id_its_address_and_its_name(cluster: Cluster, 
         ["i-0b (10.0.0.7) leaves; its instance ends then, and Auto Scaling launches another"],
     )
     assert cluster.requests == [{"InstanceId": "i-0b", "ShouldDecrementDesiredCapacity": False}]
+
+
+@pytest.mark.parametrize("options", [(), ("--keep",)])
+def test_a_worker_that_is_to_leave_is_not_protected_any_more(
+    cluster: Cluster, drain: Drain, options: tuple[str, ...]
+) -> None:
+    """A destroy takes the protection from all that have it, and AWS refuses that of one that leaves."""
+    drain("--no-wait", *options, "i-0b")
+    assert cluster.unprotected == [
+        {"AutoScalingGroupName": GROUP, "InstanceIds": ["i-0b"], "ProtectedFromScaleIn": False}
+    ]
 
 
 def test_what_is_kept_goes_on_standby_and_another_comes_in_its_place(cluster: Cluster, drain: Drain) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import aws
 import drivers
+import health
+import observation
 import pytest
 import spark_state
 import worker_group
@@ -16,6 +18,7 @@ from tests.userdata.test_master_commands import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 NOW = dt.datetime(2026, 11, 27, 22, 0, tzinfo=dt.UTC)
 
@@ -65,8 +68,13 @@ class Buckets:
         return {"Body": BytesIO(self.objects[Key].encode())}
 
 
+def looked(ago: float = 10, **more: Any) -> None:
+    """What the tick has left, so many seconds ago."""
+    health.keep({"looked": health.boot_clock() - ago, "members": {}, "told": {}, **more})
+
+
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch, settle: Callable[..., None]) -> SimpleNamespace:
+def cluster(monkeypatch: pytest.MonkeyPatch, root: Path, settle: Callable[..., None]) -> SimpleNamespace:
     """What the master and AWS say; a test changes what it is about."""
     settle("master")
     says = SimpleNamespace(
@@ -77,25 +85,39 @@ def cluster(monkeypatch: pytest.MonkeyPatch, settle: Callable[..., None]) -> Sim
         drains={},
         addresses={},
         drivers=[],
+        unhealthy=set(),
+        protected=set(),
         failed_launch="2026-11-27 21:58:00 UTC  Max spot instance count exceeded.",
     )
 
     def read(_: str) -> dict[str, Any]:
         if says.workers is None:
-            raise OSError("[Errno 111] Connection refused")
+            raise ConnectionRefusedError(111, "Connection refused")
         return {"url": "spark://master.demo-spark:7077", "workers": says.workers, "activeapps": says.applications}
 
     def group() -> dict[str, Any] | None:
         if says.states is None:
             raise ValueError("slow down")
-        members = [{"InstanceId": f"i-{at}", "LifecycleState": state} for at, state in enumerate(says.states)]
-        return {"AutoScalingGroupName": "demo-spark-workers", "DesiredCapacity": 3, "Instances": members}
+        members = [
+            {
+                "InstanceId": f"i-{at}",
+                "LifecycleState": state,
+                "HealthStatus": "Unhealthy" if f"i-{at}" in says.unhealthy else "Healthy",
+                "ProtectedFromScaleIn": f"i-{at}" in says.protected,
+            }
+            for at, state in enumerate(says.states)
+        ]
+        sizes = {"MinSize": 0, "MaxSize": 9, "DesiredCapacity": 3}
+        return {"AutoScalingGroupName": "demo-spark-workers", **sizes, "Instances": members}
 
     def failed_launch(name: str) -> str:
         assert name == "demo-spark-workers"
         return str(says.failed_launch)
 
     monkeypatch.setattr(spark_state, "read", read)
+    monkeypatch.setattr(observation, "master_seconds", lambda: 3600.0)
+    (root / "run/spark-cluster").mkdir(parents=True)
+    looked()
     monkeypatch.setattr(worker_group, "group", group)
     monkeypatch.setattr(worker_group, "failed_launch", failed_launch)
     monkeypatch.setattr(
@@ -220,7 +242,7 @@ def test_a_master_that_does_not_answer_is_a_status(
     ended, screen = status()
     assert ended == 1
     assert screen.startswith(
-        "master        does not answer: [Errno 111] Connection refused; journalctl -u spark-master"
+        "master        does not answer: ConnectionRefusedError: [Errno 111] Connection refused; journalctl -u spark"
     )
     assert "workers       ? ready, 1 booting, 1 leaving, 3 wanted\n" in screen
 
@@ -260,6 +282,55 @@ def test_who_leaves_is_what_either_the_master_or_auto_scaling_says(
     cluster.workers[1]["host"] = "10.0.0.6"
     cluster.states, cluster.addresses = states, {"i-0": "10.0.0.6", **addresses}
     assert f"workers       {line}\n" in status()[1]
+
+
+def minutes_ago(minutes: int, why: str, **more: Any) -> dict[str, Any]:
+    return {"since": 0.0, "at": NOW.timestamp() - 60 * minutes, "why": why, **more}
+
+
+def test_who_is_protected_unlisted_sick_and_replaced(
+    cluster: SimpleNamespace, status: Callable[[], tuple[int, str]]
+) -> None:
+    cluster.states = ["InService"] * 4 + ["Terminating:Wait"] * 2
+    cluster.addresses = {f"i-{at}": f"10.0.1.{at}" for at in range(6)}
+    cluster.protected, cluster.unhealthy = {"i-0", "i-1"}, {"i-4", "i-5"}
+    unlisted = "the master does not list its worker as alive"
+    looked(
+        members={
+            "i-2": minutes_ago(3, unlisted, sick=False),
+            "i-3": minutes_ago(12, unlisted, sick=True),
+            "i-9": minutes_ago(12, "it has left the group since", sick=True),
+        },
+        told={"i-4": minutes_ago(2, "its worker is decommissioned")},
+    )
+    assert status()[1].splitlines()[1:8] == [
+        "workers       1 ready, 0 booting, 2 leaving, 3 wanted, 2 protected from scale-in",
+        "unlisted      1:",
+        f"  i-2 (10.0.1.2)  for 3 min: {unlisted}",
+        "sick          1:",
+        f"  i-3 (10.0.1.3)  for 12 min: {unlisted}",
+        "replaced      2:",
+        "  i-4 (10.0.1.4)  for 2 min: its worker is decommissioned",
+    ]
+    assert "  i-5 (10.0.1.5)  by a health check, or because somebody said so\n" in status()[1]
+
+
+def test_many_sick_members_leave_the_rest_on_the_screen(
+    cluster: SimpleNamespace, status: Callable[[], tuple[int, str]]
+) -> None:
+    cluster.states = ["InService"] * 30
+    looked(members={f"i-{at}": minutes_ago(12, "x", sick=True) for at in range(30)})
+    assert "sick          30:\n" in status()[1]
+    assert "  and 20 more\n" in status()[1]
+
+
+@pytest.mark.parametrize("ago", [61, 3600])
+def test_a_tick_that_looks_no_more_is_told(
+    cluster: SimpleNamespace, status: Callable[[], tuple[int, str]], ago: int
+) -> None:
+    looked(ago)
+    said = f"spark-tick has not looked for {ago // 60} min: journalctl -u spark-tick may say why"
+    assert f"health        {said}\n" in status()[1]
 
 
 REPORT = {

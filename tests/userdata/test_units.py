@@ -9,10 +9,12 @@ import subprocess
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+import aws
 import connect
 import daemon_logs
 import drivers
 import executor_logs
+import executor_memory
 import notices
 import pytest
 import spark_conf
@@ -184,13 +186,32 @@ def test_every_variable_of_a_unit_is_in_a_file_that_the_node_writes(path: Path) 
     assert used <= set().union(*(written[file] for file in files))
 
 
-def test_the_list_of_workers_is_kept_by_a_timer_that_goes_on_after_a_failure() -> None:
-    (timer,) = [path for path in UNITS if path.suffix == ".timer"]
-    assert unit(timer)["Timer"]["OnUnitInactiveSec"] == "30"
-    (service,) = [path for path in SERVICES if path.stem == timer.stem]
-    assert unit(service)["Service"]["Type"] == "oneshot"
-    assert int(unit(service)["Service"]["TimeoutStartSec"]) < 300
-    assert "Install" not in unit(service), "only the timer starts it"
+TICK = USERDATA / "master/etc/systemd/system/spark-tick.service"
+
+
+def test_the_tick_is_never_given_up_and_one_that_hangs_is_ended() -> None:
+    service = unit(TICK)["Service"]
+    assert service["Restart"] == "always"
+    assert unit(TICK)["Unit"]["StartLimitIntervalSec"] == "0"
+    assert unit(TICK)["Install"]["WantedBy"] == "multi-user.target"
+    # The longest silence is a host's first call to AWS: credentials, then three tries of the call itself.
+    assert int(service["WatchdogSec"]) > aws.EVENTUALLY_SECONDS + 3 * (5 + 30)
+    assert int(service["TimeoutStartSec"]) > aws.EVENTUALLY_SECONDS + 3 * (5 + 30)
+
+
+def test_a_tick_is_taken_for_started_when_what_it_writes_is_there() -> None:
+    assert unit(TICK)["Service"]["Type"] == "notify"
+    boot = (USERDATA / "common/opt/spark-cluster/boot").read_text()
+    lines = [line.strip() for line in boot.splitlines()]
+    started = next(at for at, line in enumerate(lines) if "--now spark-tick.service" in line)
+    reader = next(at for at, line in enumerate(lines) if "--now spark-connect.service" in line)
+    assert started < reader
+
+
+def test_what_the_tick_remembers_outlives_it() -> None:
+    service = unit(TICK)["Service"]
+    assert f"/run/{service['RuntimeDirectory']}" == str(PurePosixPath(tick.LOCK_FILE).parent)
+    assert service["RuntimeDirectoryPreserve"] == "yes"
 
 
 def test_every_start_of_a_worker_is_watched_until_it_is_registered() -> None:
@@ -355,7 +376,9 @@ def test_the_docs_sum_up_the_master_s_memory_and_its_default_type_has_that_much(
     conf = (USERDATA / "common/opt/spark-cluster/spark_conf.py").read_text()
     (heap,) = re.findall(r'"SPARK_DAEMON_MEMORY=(\d+)g"', conf)
     expected["spark-master.service"] = int(heap) * 1280
-    visible = 8192 - min(8192 * tick.HIDDEN_SHARE, tick.HIDDEN_MIB + 8192 * tick.HIDDEN_SHARE_BEYOND)
+    visible = 8192 - min(
+        8192 * executor_memory.HIDDEN_SHARE, executor_memory.HIDDEN_MIB + 8192 * executor_memory.HIDDEN_SHARE_BEYOND
+    )
     share = unit(USERDATA / "master/etc/systemd/system/spark-drivers.slice")["Slice"]["MemoryMax"]
     expected["spark-drivers.slice"] = round(visible * int(share.rstrip("%")) / 100)
     total = sum(expected.values()) - expected[CONNECT.name]  # which is in the slice

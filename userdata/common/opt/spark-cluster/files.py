@@ -47,3 +47,12 @@ def keep(file: str, text: str, mode: int = 0o600, owner: str | None = None, grou
             shutil.chown(out.fileno(), owner, group or owner)
         out.write(text)
     os.replace(fresh, file)
+
+
+def holds(file: str, text: str) -> bool:
+    """Whether there is a file of just that text."""
+    try:
+        with open(settings.path(file), encoding="utf-8") as known:
+            return known.read() == text
+    except FileNotFoundError:
+        return False

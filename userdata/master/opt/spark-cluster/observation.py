@@ -1,16 +1,21 @@
-"""One reading of the master and its group of workers, which the keepers of `tick.py` and `spark-wait` take."""
+"""One reading of the master and its group of workers, which the keepers of `tick.py`, and commands, take."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import subprocess
+import time
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import spark_state
 import worker_group
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
+
+IN_SERVICE = "InService"
+MASTER_UNIT = "spark-master.service"
 
 
 @dataclass(frozen=True)
@@ -23,41 +28,94 @@ class Offer:
 
 
 @dataclass(frozen=True)
+class Member:
+    """A member of the group, as Auto Scaling has it, and its instance, as EC2 has it.
+
+    Attributes:
+        instance_id: its instance.
+        state: where it is in its life, such as `InService` or `Terminating:Wait`.
+        is_healthy: whether Auto Scaling takes it for healthy.
+        is_protected: whether it is protected from scale-in.
+        address: its private address; empty as long as EC2 does not know the instance, or it has none any more.
+        launched: when it was launched; `None` as long as EC2 does not know the instance.
+        instance_type: its type; empty as long.
+    """
+
+    instance_id: str
+    state: str
+    is_healthy: bool = True
+    is_protected: bool = False
+    address: str = ""
+    launched: datetime | None = None
+    instance_type: str = ""
+
+
+@dataclass(frozen=True)
 class Observation:
-    """What AWS says of the group, and the master of its workers, at one moment.
+    """What the master says of its workers, and AWS of the group, at one moment.
 
     Attributes:
         has_group: whether there is a group: Terraform makes it after the master.
+        min_size: how many workers the group has at least.
+        max_size: how many it may have.
         desired: how many workers the group wants.
         instance_types: those that the group may launch.
-        members: launch time of each member in service, by its address.
-        alive: addresses of the workers that the master has; `None` if it does not answer.
+        members: all that the group has, wherever in their lives.
+        page: what the master says of itself; `None` if it does not answer, or is not the one in charge.
         trouble: why it does not.
-        offers: what those of these workers that are in service offer.
+        master_seconds: for how long the master's unit is active; `None` if it is not, or systemd does not say.
     """
 
-    has_group: bool
-    desired: int
-    instance_types: tuple[str, ...]
-    members: Mapping[str, datetime]
-    alive: frozenset[str] | None
+    has_group: bool = False
+    min_size: int = 0
+    max_size: int = 0
+    desired: int = 0
+    instance_types: tuple[str, ...] = ()
+    members: tuple[Member, ...] = ()
+    page: Mapping[str, Any] | None = None
     trouble: str = ""
-    offers: frozenset[Offer] = frozenset()
+    master_seconds: float | None = None
+
+    @property
+    def in_service(self) -> dict[str, Member]:
+        """The members in service whose instance EC2 knows, by their address."""
+        return {one.address: one for one in self.members if one.state == IN_SERVICE and one.address}
+
+    @property
+    def workers(self) -> list[dict[str, Any]]:
+        """What the master's page has of its workers: also of those that are gone."""
+        return list(self.page["workers"]) if self.page is not None else []
+
+    @property
+    def alive(self) -> frozenset[str] | None:
+        """Addresses of the workers that the master has; `None` if it does not answer."""
+        return None if self.page is None else frozenset(self.hosts("ALIVE"))
+
+    def hosts(self, state: str) -> set[str]:
+        """Addresses of the workers that the master has in a state of Spark's."""
+        return {worker["host"] for worker in self.workers if worker["state"] == state}
+
+    @property
+    def offers(self) -> frozenset[Offer]:
+        """What members in service offer that the master lists as alive."""
+        members = self.in_service
+        return frozenset(
+            Offer(members[worker["host"]].instance_type, worker["cores"], worker["memory"])
+            for worker in self.workers
+            if worker["state"] == "ALIVE" and worker["host"] in members
+        )
 
 
-def in_service(group: Mapping[str, Any], instances: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The instance of each member in service, by its address."""
-    ids = [member["InstanceId"] for member in group["Instances"] if member["LifecycleState"] == "InService"]
-    members = [instances[name] for name in ids if instances.get(name, {}).get("PrivateIpAddress")]
-    return {member["PrivateIpAddress"]: member for member in members}
-
-
-def offers(workers: Iterable[Mapping[str, Any]], members: Mapping[str, Mapping[str, Any]]) -> frozenset[Offer]:
-    """What members offer that the master lists as alive."""
-    return frozenset(
-        Offer(members[worker["host"]]["InstanceType"], worker["cores"], worker["memory"])
-        for worker in workers
-        if worker["state"] == "ALIVE" and worker["host"] in members
+def member(said: Mapping[str, Any], instance: Mapping[str, Any]) -> Member:
+    """A member of what Auto Scaling says of it, and EC2 of its instance."""
+    return Member(
+        instance_id=said["InstanceId"],
+        state=said["LifecycleState"],
+        is_healthy=said["HealthStatus"] == "Healthy",
+        is_protected=said["ProtectedFromScaleIn"],
+        address=instance.get("PrivateIpAddress") or "",
+        launched=instance.get("LaunchTime"),
+        instance_type=instance.get("InstanceType", ""),
     )
 
 
@@ -67,24 +125,54 @@ def types(group: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(sorted(override["InstanceType"] for override in overrides))
 
 
-def observe() -> Observation:
-    """Ask Auto Scaling and EC2 once each, and the master. What AWS does not answer is raised: it changes nothing."""
-    group = worker_group.group()
-    workers: list[dict[str, Any]] = []
+def master_seconds() -> float | None:
+    """For how long the master's unit is active, by the clock that systemd keeps; `None` if it does not say.
+
+    https://www.freedesktop.org/software/systemd/man/latest/org.freedesktop.systemd1.html (Unit objects).
+    """
+    properties = ("--property=ActiveState", "--property=ActiveEnterTimestampMonotonic")
     try:
-        state = spark_state.read("127.0.0.1")
-        alive, workers, trouble = frozenset(spark_state.alive_hosts(state)), state["workers"], ""
+        shown = subprocess.run(
+            ["systemctl", "show", *properties, MASTER_UNIT], capture_output=True, text=True, check=False, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    said = dict(line.partition("=")[::2] for line in shown.stdout.splitlines())
+    microseconds = said.get("ActiveEnterTimestampMonotonic", "")
+    if said.get("ActiveState") != "active" or not microseconds.isdecimal():
+        return None
+    return time.clock_gettime(time.CLOCK_MONOTONIC) - int(microseconds) / 1e6
+
+
+def ask_master() -> Observation:
+    """What the master says; of the group nothing."""
+    seconds = master_seconds()
+    try:
+        return Observation(page=spark_state.read("127.0.0.1"), master_seconds=seconds)
     except (OSError, ValueError) as error:
-        alive, trouble = None, f"{type(error).__name__}: {error}"
+        return Observation(trouble=f"{type(error).__name__}: {error}", master_seconds=seconds)
+
+
+def ask_aws(seen: Observation) -> Observation:
+    """The same with what Auto Scaling says of the group, and EC2 of its instances, or what they raise."""
+    group = worker_group.group()
     if group is None:
-        return Observation(False, 0, (), {}, alive, trouble)  # noqa: FBT003 - there is none
-    members = in_service(group, worker_group.instances(group["AutoScalingGroupName"]))
-    return Observation(
+        return seen
+    instances = worker_group.instances(group["AutoScalingGroupName"])
+    return replace(
+        seen,
         has_group=True,
+        min_size=group["MinSize"],
+        max_size=group["MaxSize"],
         desired=group["DesiredCapacity"],
         instance_types=types(group),
-        members={address: member["LaunchTime"] for address, member in members.items()},
-        alive=alive,
-        trouble=trouble,
-        offers=offers(workers, members),
+        members=tuple(member(said, instances.get(said["InstanceId"], {})) for said in group["Instances"]),
     )
+
+
+def observe() -> Observation:
+    """Ask the master, then Auto Scaling and EC2 once each. What AWS does not answer is raised: it changes nothing.
+
+    In this order: a member that Auto Scaling takes out is out of service here before its worker is seen to leave.
+    """
+    return ask_aws(ask_master())

@@ -1,152 +1,259 @@
 #!/usr/bin/python3
-"""Keep what the master knows of its group of workers; a timer runs it.
+"""Keep what the master knows of its group of workers, and the group as its work wants it.
 
-- `conf/workers` (and `conf/slaves`, its old name): the address of each member in service, one a line.
-- known hosts: the host key of a member that left, or whose address went to a newer one, is forgotten.
-- `executor.env`: the memory of an executor that fills a worker, for applications that do not say.
-- Drivers that ended: their scratch goes, and what they said when it is old or much.
+Without arguments it is the program of spark-tick.service: every 15 s or so one reading of master and group
+(observation.py), of which each keeper makes its steps. An API error, or a master that does not answer, changes nothing.
 
-An API error changes no file and fails this run of the unit; the next is half a minute away.
+tick.py --once: one tick, with what it sees and does. Ends with status 1 if anything of it failed.
+tick.py --explain: what a tick sees and would do, and why; changes nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
+import fcntl
+import math
 import os
+import socket
 import sys
+from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING
 
 import drivers
+import executor_memory
 import files
+import health
+import observation
+import polling
+import protection
 import settings
-import spark_conf
-import worker_group
-from observation import Offer, observe
+from steps import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterator
 
     from observation import Observation
 
+PAUSE_SECONDS = 15
 WORKERS_FILE = "/opt/spark/conf/workers"
 KNOWN_HOSTS = "/var/lib/spark-known-hosts"
-TYPES_FILE = "/var/lib/spark-cluster/instance-types.json"
-HIDDEN_SHARE, HIDDEN_MIB, HIDDEN_SHARE_BEYOND = 0.12, 256, 0.075
-"""What hypervisor and kernel take of an instance type's nominal memory, at the most: this share, or so much and the
-second share if that is less. Karpenter assumes 7.5 % (https://karpenter.sh/docs/reference/settings/), and found more on
-small types (https://github.com/aws/karpenter-provider-aws/issues/7929)."""
+LOCK_FILE = "/run/spark-cluster/tick.lock"
+USAGE_STATUS = 2
 
 
-def write_if_changed(file: str, text: str) -> bool:
-    """Write a file in one step, and only if its text is another; says whether it did."""
-    try:
-        with open(settings.path(file), encoding="utf-8") as old:
-            if old.read() == text:
-                return False
-    except FileNotFoundError:
-        pass
-    files.keep(file, text, mode=0o644)
-    return True
-
-
-def by_address(address: str) -> list[int]:
-    """Addresses in the order of their numbers."""
-    return [int(part) for part in address.split(".")]
-
-
-def keep_workers_file(seen: Observation) -> None:
-    """The list of workers that Spark's own scripts read."""
-    addresses = sorted(seen.members, key=by_address)
-    if write_if_changed(WORKERS_FILE, "".join(f"{address}\n" for address in addresses)):
-        print(f"tick: {len(addresses)} workers in service", file=sys.stderr)
-    slaves = settings.path(os.path.join(os.path.dirname(WORKERS_FILE), "slaves"))
-    if not os.path.islink(slaves):
-        os.symlink("workers", slaves)
-
-
-def forget_hosts(seen: Observation) -> None:
-    """Drop the host keys of addresses that are gone, or that another host has now."""
-    folder = settings.path(KNOWN_HOSTS)
-    for name in os.listdir(folder) if os.path.isdir(folder) else ():
-        file = os.path.join(folder, name)
-        if name not in seen.members or os.lstat(file).st_mtime < seen.members[name].timestamp():
-            with contextlib.suppress(OSError):  # the folder is the spark user's: there may be anything
-                os.remove(file)
-            print(f"tick: forgot the host key of {name}", file=sys.stderr)
-
-
-def expected_offer(instance_type: str, cores: int, nominal_mib: int) -> Offer:
-    """What a worker of a type will offer at the least, before one is seen."""
-    hidden = min(nominal_mib * HIDDEN_SHARE, HIDDEN_MIB + nominal_mib * HIDDEN_SHARE_BEYOND)
-    return Offer(instance_type, cores, spark_conf.worker_memory_mib(nominal_mib - hidden))
-
-
-def executor_memory_mib(offers: Iterable[Offer], cores: int) -> int:
-    """Memory of an executor of so many cores (0: all of a worker's) that fits on each of the workers."""
-    fitting = min(int(one.memory_mib * (min(1.0, cores / one.cores) if cores else 1.0)) for one in offers)
-    return max(fitting, spark_conf.LEAST_EXECUTOR_MIB)
-
-
-def nominal(instance_types: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """Cores and MiB of the group's types. EC2 is asked only if they are others than at the last time."""
-    try:
-        with open(settings.path(TYPES_FILE), encoding="utf-8") as file:
-            known = {name: (cores, mib) for name, (cores, mib) in json.load(file).items()}
-    except (FileNotFoundError, ValueError):  # a power cut may have emptied it
-        known = {}
-    if known.keys() != set(instance_types):
-        asked = worker_group.instance_types(list(instance_types))
-        known = {
-            kind["InstanceType"]: (kind["VCpuInfo"]["DefaultVCpus"], kind["MemoryInfo"]["SizeInMiB"]) for kind in asked
-        }
-        files.keep(TYPES_FILE, json.dumps(known))
-    return known
-
-
-def keep_executor_memory(seen: Observation) -> None:
-    """By what alive workers offer, and what is expected of the group's types of which there is none."""
-    if not seen.has_group:
-        return
-    if not seen.instance_types:  # asked for none EC2 would answer with all that there are
-        raise ValueError("the group names no instance types")
-    types = {one.instance_type for one in seen.offers}
-    expected = [
-        expected_offer(name, cores, mib)
-        for name, (cores, mib) in nominal(seen.instance_types).items()
-        if name not in types
-    ]
-    memory = executor_memory_mib([*seen.offers, *expected], int(settings.load()["executor_cores"]))
-    write_if_changed(spark_conf.EXECUTOR_FILE, f"SPARK_EXECUTOR_MEMORY={memory}m\n")
-
-
-KEEPERS = (keep_workers_file, forget_hosts, keep_executor_memory)
+def say(message: str) -> None:
+    print(f"tick: {message}", file=sys.stderr, flush=True)
 
 
 def in_words(error: Exception) -> str:
     """One line that names the cause, in place of a stack."""
-    return f"tick: {type(error).__name__}: {error}"
+    return f"{type(error).__name__}: {error}"
 
 
-def main() -> None:
-    """One reading, and what each keeper makes of it; one that fails keeps no other from its own."""
-    problems = []
-    try:
-        drivers.clean()
-    except Exception as error:  # noqa: BLE001
-        problems.append(f"{in_words(error)}, in cleaning up after drivers")
-    try:
-        seen = observe()
-    except Exception as error:  # noqa: BLE001
-        raise SystemExit("\n".join([*problems, f"{in_words(error)}, the files stay as they are"])) from None
-    for keeper in KEEPERS:
+# --- keepers -----------------------------------------------------------------------------------------------------
+
+
+def by_number(address: str) -> list[int]:
+    """Addresses in the order of their numbers."""
+    return [int(part) for part in address.split(".")]
+
+
+def keep_workers_file(seen: Observation) -> Iterator[Step]:
+    """The list of workers that Spark's own scripts read, `conf/workers`, and `conf/slaves`, its old name."""
+    addresses = sorted(seen.in_service, key=by_number)
+    text = "".join(f"{address}\n" for address in addresses)
+    if not files.holds(WORKERS_FILE, text):
+        why = f"{len(addresses)} workers in service"
+        yield Step("write conf/workers", why, lambda: files.keep(WORKERS_FILE, text, mode=0o644))
+    slaves = settings.path(os.path.join(os.path.dirname(WORKERS_FILE), "slaves"))
+    if not os.path.islink(slaves):
+        yield Step("link conf/slaves to it", "that is its old name", lambda: os.symlink("workers", slaves))
+
+
+def forget_hosts(seen: Observation) -> Iterator[Step]:
+    """Drop the host keys of addresses that are gone, or that another host has now."""
+    folder, members = settings.path(KNOWN_HOSTS), seen.in_service
+    for name in os.listdir(folder) if os.path.isdir(folder) else ():
+        file, launched = os.path.join(folder, name), members[name].launched if name in members else None
+        if launched is None:
+            yield Step(f"forget the host key of {name}", "it is no worker in service", partial(forget, file))
+        elif os.lstat(file).st_mtime < launched.timestamp():
+            yield Step(f"forget the host key of {name}", "another host has it now", partial(forget, file))
+
+
+def forget(file: str) -> None:
+    """Remove it, if it is a file: the folder is the spark user's, and there may be anything."""
+    with contextlib.suppress(OSError):
+        os.remove(file)
+
+
+KEEPERS: tuple[Callable[[Observation], Iterator[Step]], ...] = (
+    keep_workers_file,
+    forget_hosts,
+    executor_memory.keep_executor_memory,
+    protection.keep_protection,
+    health.keep_health,
+)
+
+
+def clean_up() -> Iterator[Step]:
+    """Drivers that ended: their scratch goes, and what they said when it is old or much."""
+    yield Step("clean up after drivers", "some may have ended", drivers.clean, is_routine=True)
+
+
+# --- a tick ------------------------------------------------------------------------------------------------------
+
+
+class Tick:
+    """One look, and the steps that come of it.
+
+    Attributes:
+        troubles: what failed, by where: one keeper that fails keeps no other from its own.
+    """
+
+    def __init__(self, take: Callable[[Step], None]) -> None:
+        self.take = take
+        self.troubles: dict[str, str] = {}
+
+    def run(self, see: Callable[[Observation], None]) -> dict[str, str]:
+        """Have each step taken; `see` is given what they were made of."""
+        self._keep("cleaning up after drivers", clean_up())
         try:
-            keeper(seen)
-        except Exception as error:  # noqa: BLE001
-            problems.append(f"{in_words(error)}, in {keeper.__name__}")
-    if problems:
-        raise SystemExit("\n".join(problems))
+            seen = observation.observe()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next tick asks again
+            self.troubles["observing"] = f"{in_words(error)}, so nothing is changed"
+            return self.troubles
+        if seen.page is None:
+            self.troubles["asking the master"] = seen.trouble
+        see(seen)
+        for keeper in KEEPERS:
+            self._keep(keeper.__name__, keeper(seen))
+        return self.troubles
+
+    def _keep(self, name: str, steps: Iterator[Step]) -> None:
+        while True:
+            try:
+                step = next(steps, None)
+                if step is None:
+                    return
+                self.take(step)
+            except Exception as error:  # noqa: BLE001 - told by whoever runs the tick
+                self.troubles.setdefault(name, in_words(error))
+            notify("WATCHDOG=1")
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """While no other tick runs: each would tell Auto Scaling of one sick member."""
+    os.makedirs(settings.path(os.path.dirname(LOCK_FILE)), exist_ok=True)
+    with open(settings.path(LOCK_FILE), "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def notify(message: str) -> None:
+    """Tell systemd, if it is what started this: https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+            told.sendto(message.encode(), f"\0{address[1:]}" if address.startswith("@") else address)
+
+
+# --- how it is run -----------------------------------------------------------------------------------------------
+
+
+class Journal:
+    """What the daemon says: each thing that it does, and each trouble when it begins and when it is over."""
+
+    def __init__(self) -> None:
+        self.troubles: dict[str, str] = {}
+
+    def take(self, step: Step) -> None:
+        """Take a step; what was done is told, but for what is done each time."""
+        if step.act is None:
+            return
+        step.act()
+        if not step.is_routine:
+            say(f"{step.what}: {step.why}")
+
+    def tick(self) -> None:
+        """Tick once; tell what is another trouble than at the last tick, and what is none any more."""
+        with alone():
+            troubles = Tick(self.take).run(lambda _: None)
+        for where, words in troubles.items():
+            if self.troubles.get(where) != words:
+                say(f"{words}, in {where}")
+        for where in sorted(self.troubles.keys() - troubles.keys()):
+            say(f"no trouble any more in {where}")
+        self.troubles = troubles
+
+
+def keep_on() -> None:
+    """Tick for ever. Systemd takes it for started once the first tick is over, whatever came of it."""
+    journal = Journal()
+    for number, _ in enumerate(polling.rounds(math.inf, PAUSE_SECONDS)):
+        journal.tick()
+        if number == 0:
+            notify("READY=1")
+
+
+def show(seen: Observation) -> None:
+    """What a tick sees."""
+    states = Counter(member.state for member in seen.members)
+    members = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "none"
+    protected = sum(member.is_protected for member in seen.members)
+    unhealthy = sum(not member.is_healthy for member in seen.members)
+    group = f"members {members}; {protected} protected, {unhealthy} unhealthy"
+    sizes = f"{seen.min_size} to {seen.max_size}, {seen.desired} desired"
+    print(f"sees   group: {sizes}; {group}" if seen.has_group else "sees   group: there is none yet")
+    workers = Counter(worker["state"] for worker in seen.workers)
+    said = ", ".join(f"{count} {state}" for state, count in sorted(workers.items())) or "none"
+    page = f"does not answer: {seen.trouble}" if seen.page is None else f"workers {said}"
+    since = "it is not known since when" if seen.master_seconds is None else f"for {seen.master_seconds:.0f} s"
+    print(f"sees   master: {page}; active {since}")
+    print("sees   a worker may be unlisted for {} s".format(settings.load()["unlisted_timeout_seconds"]))
+
+
+def once() -> int:
+    """One tick, told in full."""
+
+    def take(step: Step) -> None:
+        if step.act:
+            step.act()
+        print(f"{'does' if step.act else 'leaves':<7}{step.what}: {step.why}")
+
+    with alone():
+        return tell(Tick(take).run(show))
+
+
+def explain() -> int:
+    """What a tick would do."""
+
+    def take(step: Step) -> None:
+        print(f"{'would' if step.act else 'leaves':<7}{step.what}: {step.why}")
+
+    return tell(Tick(take).run(show))
+
+
+def tell(troubles: dict[str, str]) -> int:
+    for where, words in troubles.items():
+        print(f"fails  {words}, in {where}")
+    return 1 if troubles else 0
+
+
+def main(*arguments: str) -> int:
+    if not arguments:
+        keep_on()
+        return 0
+    ways = {("--once",): once, ("--explain",): explain}
+    if arguments not in ways:
+        print(__doc__.strip(), file=sys.stderr)
+        return USAGE_STATUS
+    return ways[arguments]()
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:]:  # a person
+        drivers.as_root(os.path.abspath(__file__), sys.argv[1:])
+    raise SystemExit(main(*sys.argv[1:]))
