@@ -498,6 +498,139 @@ def test_a_page_that_is_not_spark_s_says_nothing(
     assert world.seconds == pytest.approx(30, abs=1)
 
 
+# A worker that is sick stays listed as decommissioned until it is terminated
+
+
+def at(world: World, seconds: float, kind: str, deadline: float = 900) -> None:
+    """Have a notice come."""
+    known = world.master
+
+    def master(now: float) -> str | Exception:
+        if now > seconds and kind not in notices.read():
+            notice(kind, deadline)
+        return known(now)
+
+    world.master = master
+
+
+def test_a_sick_worker_is_told_until_auto_scaling_terminates_it(world: World, bucket: None) -> None:
+    world.executors[f"{APP}/0"] = 0, 999
+    notice("sick")
+    at(world, 40, "termination")
+    drain.main()
+    assert world.signalled == [(5 * each, WORKER) for each in range(len(world.signalled))]
+    assert 40 < world.seconds < 50
+    assert world.commands[-3:] == ENDS
+    assert world.completed == [("demo-spark-left", "CONTINUE")]
+    assert report().items() >= {"kinds": ["sick", "termination"], "seconds": 7.0, "in_time": True}.items()
+
+
+def test_an_empty_sick_worker_outstays_its_deadline(world: World, bucket: None) -> None:
+    """Once its unit has stopped, nothing but the time would tell the master that it is sick."""
+    world.executors[f"{APP}/0"] = 0, 999
+    notice("sick", 20)
+    at(world, 300, "termination")
+    drain.main()
+    assert 300 < world.seconds < 310
+    assert report()["in_time"] is True
+    assert report()["seconds"] == 7
+
+
+def test_an_empty_sick_worker_that_was_killed_after_its_deadline_stays_on(
+    world: World, bucket: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.executors[f"{APP}/0"] = 0, 999
+    notice("sick", 20)
+    pause = world.clock.sleep
+
+    def killed(seconds: float) -> None:
+        pause(seconds)
+        if round(world.seconds) == 60:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(world.clock, "sleep", killed)
+    with pytest.raises(KeyboardInterrupt):
+        drain.main()
+    assert not set(ENDS) & set(world.commands)
+    told = len(world.signalled)
+    at(world, 90, "termination")
+    drain.main()
+    assert world.seconds > 90
+    assert len(world.signalled) > told + 4
+    assert report()["in_time"] is True
+    assert report()["seconds"] == 7
+
+
+def test_a_sick_worker_with_executors_ends_at_its_deadline(world: World, bucket: None) -> None:
+    world.executors[f"{APP}/0"] = 0, 999
+    world.leaves_after = 999
+    notice("sick", 30)
+    drain.main()
+    assert world.seconds == pytest.approx(30, abs=1)
+    assert world.commands[-3:] == ENDS
+    assert report()["in_time"] is False
+    assert world.completed == []
+    notice("termination")
+    drain.main()
+    assert world.completed == [("demo-spark-left", "CONTINUE")]
+    assert report().items() >= {"kinds": ["sick", "termination"], "in_time": False, "seconds": 30.0}.items()
+
+
+def test_an_interruption_shortens_the_drain_of_a_sick_worker(world: World, bucket: None) -> None:
+    world.executors[f"{APP}/0"] = 0, 999
+    world.leaves_after = 999
+    notice("sick")
+    at(world, 30, "spot", 50)
+    drain.main()
+    assert world.seconds == pytest.approx(82, abs=4)
+    assert report()["kinds"] == ["sick", "spot"]
+
+
+@pytest.mark.parametrize("kind", ["spot", "standby", "detached"])
+def test_an_empty_sick_worker_leaves_for_whatever_else_asks_it_to(world: World, bucket: None, kind: str) -> None:
+    notice("sick", 20)
+    at(world, 60, kind)
+    drain.main()
+    assert 60 < world.seconds < 70
+    assert world.commands[-3:] == ENDS
+    assert world.completed == []
+    assert notices.unanswered(notices.read()) == []
+
+
+def test_a_restarted_master_that_gives_a_sick_worker_new_executors_is_told_again(world: World, bucket: None) -> None:
+    """They have until the deadline, as the first had."""
+    world.executors = {f"{APP}/0": (0, 999), f"{APP}/1": (31, 999)}
+    world.master = lambda seconds: "ALIVE" if seconds < 1 or 31 < seconds < 35.5 else "DECOMMISSIONED"
+    notice("sick")
+    at(world, 60, "termination")
+    drain.main()
+    assert {each["executor"]: each["left"] for each in report()["executors"]} == {"0": True, "1": True}
+    assert report()["seconds"] == pytest.approx(43, abs=2)
+
+
+def test_a_sick_worker_without_a_master_stays_until_that_lists_it(world: World, bucket: None) -> None:
+    world.master = lambda seconds: OSError("refused") if seconds < 100 else "DECOMMISSIONED"
+    notice("sick", 30)
+    at(world, 120, "termination")
+    drain.main()
+    assert 120 < world.seconds < 130
+    assert {pid for _, pid in world.signalled} == {WORKER}
+    assert report()["in_time"] is True
+
+
+def test_a_sick_worker_whose_process_ends_is_stopped_for_good(world: World, bucket: None) -> None:
+    def master(seconds: float) -> str:
+        world.pid = WORKER if seconds < 30 else 0
+        return "DECOMMISSIONED"
+
+    world.master = master
+    notice("sick")
+    drain.main()
+    assert 30 < world.seconds < 40
+    assert world.commands[-3:] == ENDS
+    assert notices.unanswered(notices.read()) == []
+
+
 # Killed in the middle, and started again
 
 

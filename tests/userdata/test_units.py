@@ -124,12 +124,14 @@ EXCEPTIONS: dict[str, dict[str, set[str | None]]] = {
     "spark-tick.service": {"CapabilityBoundingSet": {"CAP_DAC_OVERRIDE"}},
     # It becomes the worker's user, to signal and to read as that one.
     "spark-drain.service": {"CapabilityBoundingSet": {"CAP_SETGID CAP_SETUID"}},
+    # It looks at the disks as the worker's user.
+    "spark-health.service": {"CapabilityBoundingSet": {"CAP_SETGID CAP_SETUID"}},
     # It makes a node of a host.
     "spark-boot.service": {name: {None} for name in HARDENING},
 }
 KEPT_FROM_AWS = {
     *("spark-master.service", "spark-orphans.service", "spark-registration.service"),
-    "spark-front.service",
+    *("spark-front.service", "spark-health.service"),
 }
 
 
@@ -263,6 +265,25 @@ def test_a_drain_may_become_the_worker_s_user_and_has_no_other_right() -> None:
     for program in ("drain.py", "drain_report.py"):
         text = (USERDATA / "worker/opt/spark-cluster" / program).read_text()
         assert set(re.findall(r'acting_as\("(\w+)"\)', text)) == {worker["User"]}
+
+
+def test_the_watch_over_a_worker_comes_with_it_and_outlives_its_restarts() -> None:
+    (worker,) = [path for path in SPARK if "worker" in path.name]
+    (path,) = [path for path in SERVICES if path.name == "spark-health.service"]
+    assert path.name in unit(worker)["Unit"]["Wants"].split()
+    assert not {"PartOf", "BindsTo", "Requires", "After"} & set(unit(path)["Unit"]), "it sees one that cannot start"
+    assert unit(path)["Unit"]["StartLimitIntervalSec"] == "0"
+    service = unit(path)["Service"]
+    assert service["Restart"] == "always"
+    assert service["MemoryMax"] == "128M"
+    assert service["ProtectSystem"] == "full", "under `strict` every disk is read-only to it"
+    assert (service["RuntimeDirectory"], service["RuntimeDirectoryPreserve"]) == ("spark-cluster", "yes")
+    text = (USERDATA / "worker/opt/spark-cluster/worker_health.py").read_text()
+    assert re.findall(r'acting_as\("(\w+)"\)', text) == [unit(worker)["Service"]["User"]]
+
+
+def test_the_journal_of_every_unit_of_a_node_is_sent() -> None:
+    assert {path.stem for path in SERVICES} - {"spark-boot"} == set(daemon_logs.UNITS)
 
 
 SENDERS = [path for path in SERVICES if path.name in {"spark-executor-logs.service", "spark-daemon-logs.service"}]

@@ -16,7 +16,7 @@ PREFIX = "logs/daemons/"
 UNITS = (
     *("spark-master", "spark-history", "spark-connect", "spark-front", "spark-event-logs", "spark-tick"),
     *("spark-orphans", "spark-worker", "spark-registration", "spark-executor-logs", "spark-daemon-logs"),
-    *("spark-notice", "spark-drain"),
+    *("spark-notice", "spark-drain", "spark-health"),
 )
 MOST_LINES = 100_000
 MOST_BYTES = 16 << 20  # a line has up to 48 KiB

@@ -6,6 +6,9 @@ is one message through the master, which may be away, or may have been restarted
 it is sent again and again, until the master lists the worker no more as alive and the worker has no executor. At the
 deadline what still runs is lost, what was moved is not. Then the worker's unit stops for good, and its logs follow.
 
+A worker that is to leave because it is sick, and for nothing else, stays listed as DECOMMISSIONED when nothing is left
+on it: by that the master sees that the instance is to be replaced, and the notice that it is terminated comes then.
+
 It is done with the earliest deadline of all notices. Time is that of a clock that nobody can change.
 """
 
@@ -38,6 +41,7 @@ PREFIX = "logs/drains/"
 WORKER = "spark-worker.service"
 BOOT = "spark-boot.service"
 LOGS = ("spark-executor-logs.service", "spark-daemon-logs.service")
+SICK = "sick"  # the notice of worker_health.py
 REGISTRATION = "spark-registration.service"
 NODE_ENV = "/etc/spark-cluster/node.env"
 LOOK_SECONDS = 1
@@ -118,8 +122,9 @@ class Drain:
 
     Attributes:
         state: what the next start needs, in a file: when it began (by the clock since the host's boot, and by the
-            host's), whether a worker has run since, each executor that was met and whether it has left, the report,
-            whether the bucket has that and the worker's unit is stopped, and which notices were answered.
+            host's), whether a worker has run since, each executor that was met and whether it has left, since when
+            nothing is left on a worker that stays, the report, whether the bucket has that and the worker's unit is
+            stopped, and which notices were answered.
         notices: those that were read so far, by their kind.
         was_running: whether this start found a worker.
     """
@@ -136,8 +141,10 @@ class Drain:
             notices.keep(notices.DRAIN_FILE, self.state)
 
     def seconds_left(self) -> float:
-        """Until the earliest deadline of what was noticed so far."""
+        """Until the earliest deadline of what was noticed so far; a sick worker that is empty has none."""
         self.notices.update(notices.read())
+        if set(self.notices) == {SICK} and self.state.get("empty_since"):
+            return math.inf
         return min(float(each["boot_clock_deadline"]) for each in self.notices.values()) - notices.boot_clock()
 
     def patience(self) -> float:
@@ -162,7 +169,7 @@ class Drain:
             if pid == 0:
                 break
             if self.seconds_left() <= 0:
-                return False
+                return bool(self.state.get("empty_since"))
             if pid is None:
                 continue
             self.was_running = True
@@ -176,20 +183,29 @@ class Drain:
             left = executors(pid, self.patience())
             if left is not None:
                 met = dict.fromkeys(self.state["executors"], True)
-                self.keep(executors={**met, **dict.fromkeys(sorted(left), False)})
+                since = None if left else self.state.get("empty_since")
+                self.keep(executors={**met, **dict.fromkeys(sorted(left), False)}, empty_since=since)
             is_listed = True
             if is_due or not left or not is_heard:
                 is_heard = False
                 with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
                     is_listed = address in spark_state.alive_hosts(spark_state.read(host, self.patience()))
                     heard, is_heard = notices.boot_clock(), True
-            if left == set() and (is_silent or not is_listed or not catches_sigpwr(status(pid))):
+            is_empty = left == set() and (is_silent or not is_listed or not catches_sigpwr(status(pid)))
+            if is_empty and not self.stays():
                 break
         return all(self.state["executors"].values())  # a worker that crashed has lost them
 
+    def stays(self) -> bool:
+        """Whether an empty worker stays, which is noted: one that is sick, and is not terminated yet."""
+        is_only_sick = set(self.notices) == {SICK}
+        if is_only_sick and not self.state.get("empty_since"):
+            self.keep(empty_since=notices.boot_clock())
+        return is_only_sick
+
     def report(self, *, in_time: bool) -> dict[str, Any]:
         """What there is to say."""
-        seconds = round(notices.boot_clock() - self.state["began"], 1)
+        seconds = round((self.state.get("empty_since") or notices.boot_clock()) - self.state["began"], 1)
         figures = drain_report.figures(self.state["executors"])
         return {
             **self.reasons(),

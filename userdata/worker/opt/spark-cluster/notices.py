@@ -3,9 +3,9 @@
 So a host that is started again while it drains notices anew, and has all of drain_timeout_seconds again; but the time
 of a spot notice is AWS's, and Auto Scaling's hook waits no longer than before.
 
-`notices/<kind>.json` is written by notice.py: the kind, why, when it was noticed, by when the worker is to have left
-(epoch seconds, and seconds of CLOCK_BOOTTIME, which no change of the clock moves). `drain.json` is drain.py's: how far
-it is, and which notices it has answered.
+`notices/<kind>.json` is written by notice.py and worker_health.py: the kind, why, when it was noticed, by when the
+worker is to have left (epoch seconds, and seconds of CLOCK_BOOTTIME, which no change of the clock moves). `drain.json`
+is drain.py's: how far it is, and which notices it has answered.
 """
 
 from __future__ import annotations
