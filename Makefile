@@ -145,11 +145,12 @@ checkov: setup .tools/checkov/.made ## static analysis of the Terraform JSON of 
 	@grep -qE 'Passed checks: [1-9][0-9]*, Failed checks: 0, Skipped checks: [0-9]+$$' .tools/checkov/report \
 	  || { echo 'checkov could not read the JSON, and calls that a success'; exit 1; }
 
-bench: setup ## how long synthesis takes, a boot and a drain of a worker, and what S3A costs, each against its floor
+bench: setup ## how long synthesis takes, a boot and a drain of a worker, what S3A costs, and a tick of the master
 	python bench/synthesis.py
 	python -m bench.boot
 	python -m bench.s3a
 	python -m bench.drain
+	python -m bench.tick
 
 .PHONY: docs
 docs: setup ## rewrite the tables in docs/ from the code

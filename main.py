@@ -52,6 +52,7 @@ DEFAULTS: dict[str, Any] = {
     "spark_version": "4.3.0",
     "s3a": True,
     "spark_connect": False,
+    "metrics": False,
     "state_bucket": None,
     "master_instance_type": "m6i.large",
     "worker_instance_types": ["m6i.xlarge", "m6a.xlarge", "m5.xlarge", "m5a.xlarge"],
@@ -123,6 +124,7 @@ class SparkStack(TerraformStack):
             s3a=None if settings["s3a"] else s3a.Off(),
             spark_connect=SparkConnect() if settings["spark_connect"] else None,
             force_destroy=settings["force_destroy"],
+            metrics=settings["metrics"],
         )
         self._outputs(cluster, settings)
 
@@ -276,6 +278,7 @@ _CHECKS = {
     "spark_version": checks.text,
     "s3a": checks.literal_flag,
     "spark_connect": checks.literal_flag,
+    "metrics": checks.literal_flag,
     "state_bucket": _bucket,
     "master_instance_type": checks.instance_type,
     "worker_instance_types": _types,

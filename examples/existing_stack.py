@@ -94,6 +94,7 @@ class CompanyStack(TerraformStack):
             bucket_kms_key_arn=key.arn,
             parameter_kms_key_arn=key.arn,
             volume_kms_key_arn=key.arn,
+            metrics=True,
             tags=TAGS,
         )
 
@@ -153,7 +154,7 @@ class CompanyStack(TerraformStack):
 
     @staticmethod
     def _boundary() -> str:
-        services = ["s3:*", "ssm:*", "ssmmessages:*", "kms:*", "ec2:Describe*", "autoscaling:*"]
+        services = ["s3:*", "ssm:*", "ssmmessages:*", "kms:*", "ec2:Describe*", "autoscaling:*", "cloudwatch:*"]
         statement = {"Effect": "Allow", "Action": services, "Resource": "*"}
         return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 

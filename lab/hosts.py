@@ -20,6 +20,8 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
+from moto.ec2.models.instances import StateReason
+
 from .enclosure import first_process, host_cgroups, join_network_of
 from .image import IMAGES
 from .moto_changes import replaces
@@ -46,6 +48,9 @@ _POWER_OFF_SECONDS = 20.0
 _PENDING, _RUNNING = ("pending", 0), ("running", 16)
 _SHUTTING_DOWN, _TERMINATED = ("shutting-down", 32), ("terminated", 48)
 _STOPPING, _STOPPED = ("stopping", 64), ("stopped", 80)
+
+_TAKEN_BACK = "Server.SpotInstanceTermination"
+"""https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html"""
 
 
 @dataclass(frozen=True)
@@ -249,6 +254,7 @@ class Hosts:
         if instance.state in {"shutting-down", "terminated"}:
             return
         _set(instance, _SHUTTING_DOWN)
+        instance.state_reason = StateReason("Spot Instance termination", _TAKEN_BACK)
         if running := self._running.get(instance.id):
             running.cut_power()
 

@@ -131,6 +131,7 @@ class ClusterInAws:
         templates = ec2.describe_launch_templates()["LaunchTemplates"]
         security_groups = ec2.describe_security_groups()["SecurityGroups"]
         alarms = self.client("cloudwatch").describe_alarms()["MetricAlarms"]
+        dashboards = self.client("cloudwatch").list_dashboards()["DashboardEntries"]
         zones = self.client("route53").list_hosted_zones()["HostedZones"]
         names = {
             "instances": [item["InstanceId"] for role in ("master", "worker") for item in self.instances(role)],
@@ -138,6 +139,7 @@ class ClusterInAws:
             "templates": [item["LaunchTemplateName"] for item in templates],
             "security_groups": [item["GroupName"] for item in security_groups],
             "alarms": [item["AlarmName"] for item in alarms],
+            "dashboards": [item["DashboardName"] for item in dashboards],
             "zones": [item["Name"] for item in zones],
             "roles": [item["RoleName"] for item in iam.list_roles(MaxItems=1000)["Roles"]],
             "profiles": [

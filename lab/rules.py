@@ -53,6 +53,8 @@ SPOT_STRATEGIES = {"lowest-price", "capacity-optimized", "capacity-optimized-pri
 HEALTH_CHECKS = {"EC2", "EBS", "ELB", "VPC_LATTICE"}
 MISSING_DATA = {"breaching", "notBreaching", "ignore", "missing"}
 DAY_SECONDS = 86_400
+METRICS_OF_A_CALL = 1000
+LARGEST_METRIC = 2.0**360
 HOUR_SECONDS = 3600
 PROCESSES = {
     *("Launch", "Terminate", "AddToLoadBalancer", "AlarmNotification", "AZRebalance", "HealthCheck"),
@@ -491,6 +493,27 @@ def _alarm_time(call: Call) -> str | None:
         return "Period must be 10, 20, 30 or a multiple of 60"
     most = DAY_SECONDS if period < HOUR_SECONDS else 7 * DAY_SECONDS
     return f"Period times EvaluationPeriods must be at most {most} seconds" if period * periods > most else None
+
+
+def _metrics(call: Call) -> str | None:
+    if call.arguments["Namespace"].startswith("AWS/"):
+        return "The value AWS/ for parameter Namespace is invalid"
+    if len(call.arguments.get("MetricData", [])) > METRICS_OF_A_CALL:
+        return f"The collection MetricData must not have a size greater than {METRICS_OF_A_CALL}"
+    values = [one["Value"] for one in call.arguments.get("MetricData", []) if "Value" in one]
+    # Of one that is no number neither holds.
+    return None if all(abs(value) <= LARGEST_METRIC for value in values) else "The value of a metric is out of range"
+
+
+def _dashboard(call: Call) -> str | None:
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,255}", call.arguments["DashboardName"]):
+        return "The value for field DashboardName contains invalid characters"
+    try:
+        body = json.loads(call.arguments["DashboardBody"])
+    except ValueError:
+        return "The field DashboardBody must be a valid JSON object"
+    has_widgets = isinstance(body, dict) and isinstance(body.get("widgets"), list)
+    return None if has_widgets else "The dashboard body is invalid: it should have the property widgets"
 
 
 def _private_zone(call: Call) -> str | None:
@@ -949,6 +972,35 @@ RULES: tuple[Rule, ...] = (
         code="ValidationError",
         broken=_alarm_time,
         test=f"{_UNIT}test_an_alarms_time_is_in_bounds",
+    ),
+    Rule(
+        calls=("cloudwatch:PutMetricData",),
+        argument="Namespace, MetricData",
+        words=(
+            "not begin with `AWS/`; have at most 1000 metrics, whose values are numbers from -2^360 to 2^360: no NaN "
+            "and nothing infinite"
+        ),
+        page="https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html",
+        code="InvalidParameterValue",
+        broken=_metrics,
+        test=f"{_UNIT}test_metrics_that_cloudwatch_does_not_take_are_refused",
+    ),
+    Rule(
+        calls=("cloudwatch:PutDashboard",),
+        argument="DashboardName, DashboardBody",
+        words="consist of 1 to 255 of A-Z, a-z, 0-9, `-` and `_`; be an object with `widgets`",
+        page="https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutDashboard.html",
+        code="InvalidParameterInput",
+        broken=_dashboard,
+        test=f"{_UNIT}test_a_dashboard_has_a_plain_name_and_widgets",
+    ),
+    Rule(
+        calls=("cloudwatch:PutDashboard",),
+        argument="DashboardName",
+        words="be no other dashboard's of the account, whatever its region: that one would be overwritten",
+        page="https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutDashboard.html",
+        test="tests/synth/test_metrics.py::test_the_dashboard_s_name_says_its_region",
+        unheld="AWS overwrites it; the construct's name has the region in it",
     ),
     Rule(
         calls=("route53:CreateHostedZone",),

@@ -54,6 +54,7 @@ def check(
     boot_timeout_seconds: checks.Whole,
     drain_timeout_seconds: checks.Whole,
     unlisted_timeout_seconds: checks.Whole,
+    metrics: bool,
     tags: Mapping[str, str],
     provider: TerraformProvider | None,
 ) -> None:
@@ -103,6 +104,7 @@ def check(
     checks.key_arn("bucket_kms_key_arn", bucket_kms_key_arn)
     checks.key_arn("parameter_kms_key_arn", parameter_kms_key_arn)
     checks.key_arn("volume_kms_key_arn", volume_kms_key_arn)
+    checks.literal_flag("metrics", metrics)
     checks.provider("provider", provider)
     shortest, longest = limits.SHORTEST_BOOT_SECONDS, limits.LONGEST_BOOT_SECONDS
     checks.whole("boot_timeout_seconds", boot_timeout_seconds, shortest, longest)

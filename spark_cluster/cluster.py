@@ -19,6 +19,7 @@ from spark_cluster.identity import Allow, NodeRole
 from spark_cluster.image import NodeImage
 from spark_cluster.location import Location
 from spark_cluster.master import Master, MasterInstance
+from spark_cluster.metrics import ClusterMetrics
 from spark_cluster.network import ClusterNetwork, PrivateZone, master_ui_url, master_url
 from spark_cluster.node import NodeCommon, node_name
 from spark_cluster.parameters import PLACEHOLDER, NodeParameter, spark_secret_parameter_name
@@ -53,6 +54,7 @@ class SparkCluster(Construct):
         spark_secret: the parameter with the secret of `spark.authenticate`.
         fleet_key: the parameters with the SSH key of the fleet.
         connect: the parameter with the token of the Spark Connect server, if there is one.
+        metrics: the dashboard, if there is one.
         image: the AMI.
         master: the master's instance and record.
         workers: the launch template, the group and its scaling.
@@ -111,6 +113,7 @@ class SparkCluster(Construct):
         boot_timeout_seconds: checks.Whole = 1800,
         drain_timeout_seconds: checks.Whole = 900,
         unlisted_timeout_seconds: checks.Whole = 600,
+        metrics: bool = False,
         tags: Mapping[str, str] | None = None,
         provider: TerraformProvider | None = None,
     ) -> None:
@@ -197,6 +200,9 @@ class SparkCluster(Construct):
                 them drains by the longer one. Changing it: refreshes the workers.
             unlisted_timeout_seconds: after how long a worker in service that the master does not list as alive is
                 replaced, from 60 to 86400 (docs/health.md). Changing it: replaces the master.
+            metrics: whether the master sends nine figures a minute to CloudWatch, and there is a dashboard of them. AWS
+                charges for both, and private subnets need one more endpoint (docs/metrics.md). Default: neither.
+                Changing it: replaces the master.
             tags: of every resource, instance and volume, besides `Name`; at most 49, of what IAM takes: letters,
                 digits, blanks and `_.:/=+-@`. A hosted zone takes 10 tags and gets the first ten. Default: none.
                 Changing it: in place, and refreshes the workers; the SSM parameters keep those of their creation.
@@ -242,6 +248,7 @@ class SparkCluster(Construct):
             boot_timeout_seconds=boot_timeout_seconds,
             drain_timeout_seconds=drain_timeout_seconds,
             unlisted_timeout_seconds=unlisted_timeout_seconds,
+            metrics=metrics,
             tags=tags,
             provider=provider,
         )
@@ -341,6 +348,9 @@ class SparkCluster(Construct):
             kms_key_arn=parameter_kms_key_arn,
             tags=tags,
         )
+        self.metrics = ClusterMetrics(
+            self, "metrics", metrics=metrics, name=name, location=self.location, master_role=self.master_role
+        )
         self._grant(name, distribution)
         self.image = NodeImage(
             self,
@@ -420,6 +430,7 @@ class SparkCluster(Construct):
                 connect_parameter=self.connect.token_parameter_name,
                 connect_cores=self.connect.cores_max,
                 unlisted_timeout_seconds=unlisted_timeout_seconds,
+                metrics_namespace=self.metrics.namespace,
             ),
         )
         self.workers = WorkerFleet(

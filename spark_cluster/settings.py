@@ -89,6 +89,7 @@ class MasterSettings(NodeSettings):
     unlisted_timeout_seconds: Annotated[
         checks.Whole, "how long a member in service may not be listed as alive, until it is replaced"
     ]
+    metrics_namespace: Annotated[str, 'where in CloudWatch its metrics are, or `""`: it sends none']
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -74,6 +75,15 @@ def test_company_stack_lets_its_scheduler_submit(analytics: ClusterInAws) -> Non
     policies = iam.list_role_policies(RoleName=role)["PolicyNames"]
     names = [f"analytics-spark-{name}-" for name in ("data", "event_logs", "fallback", "spark_secret")]
     assert [name[:-26] for name in sorted(policies)] == names
+
+
+def test_company_stack_has_a_dashboard_whose_name_says_its_region(analytics: ClusterInAws) -> None:
+    assert analytics.left()["dashboards"] == ["analytics-spark-eu-central-1"]
+    dashboard = analytics.client("cloudwatch").get_dashboard(DashboardName="analytics-spark-eu-central-1")
+    properties = [widget["properties"] for widget in json.loads(dashboard["DashboardBody"])["widgets"]]
+    assert {(each["region"], each["metrics"][0][0]) for each in properties} == {
+        ("eu-central-1", "SparkCluster/analytics")
+    }
 
 
 def test_two_clusters_share_nothing(aws: EmulatedAws, deployments: Deployments) -> None:

@@ -30,6 +30,8 @@ WITHOUT_RESOURCE_TYPE = {
     # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
     "ec2:DescribeInstances",
     "ec2:DescribeInstanceTypes",
+    # With a condition: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatch.html
+    "cloudwatch:PutMetricData",
 }
 """Actions that may stand beside `*`."""
 

@@ -217,8 +217,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "like none": (
         {"vpc": "vpc-1"},
         (
-            "vpc is unknown, it may have name, region, profile, spark_version, s3a, spark_connect, state_bucket, "
-            "master_instance_type, worker_instance_types, min_size, max_size, desired_size, force_destroy"
+            "vpc is unknown, it may have name, region, profile, spark_version, s3a, spark_connect, metrics, "
+            "state_bucket, master_instance_type, worker_instance_types, min_size, max_size, desired_size, force_destroy"
         ),
     ),
     "no name": ({"name": ""}, "name must not be empty, got ''"),

@@ -238,6 +238,7 @@ def test_what_the_master_is_given(default: Synthesized) -> None:
         "connect_parameter": "",
         "connect_cores": 0,
         "unlisted_timeout_seconds": 600,
+        "metrics_namespace": "",
         "setup_script_key": "",
         "setup_script_sha256": "",
         "http_proxy": "",
@@ -249,7 +250,7 @@ def test_a_worker_is_given_its_hooks_and_nothing_of_the_private_key(default: Syn
     master, worker = default.settings("master"), default.settings("worker")
     assert worker.keys() - master.keys() == {"launch_hook", "termination_hook", "drain_timeout_seconds"}
     of_master = {"fleet_private_key_parameter", "parameter_kms_key", "history_server", "unlisted_timeout_seconds"}
-    assert master.keys() - worker.keys() == {*of_master, "connect_parameter", "connect_cores"}
+    assert master.keys() - worker.keys() == {*of_master, "connect_parameter", "connect_cores", "metrics_namespace"}
     differ = {key for key in worker.keys() & master.keys() if worker[key] != master[key]}
     assert differ == {"role", "programs_key", "programs_sha256"}
 

@@ -28,7 +28,8 @@ TRUST = json.dumps(
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """Clients of an AWS as the deploy tests have it, which check nothing themselves."""
-    config = Config(parameter_validation=False, retries={"max_attempts": 0})
+    # No compression: a large call of metrics would have it, and no node makes one.
+    config = Config(parameter_validation=False, retries={"max_attempts": 0}, disable_request_compression=True)
     with emulated_aws(tmp_path_factory.mktemp("aws")) as aws:
         clients: dict[str, Any] = {}
 
@@ -530,6 +531,24 @@ def test_an_alarms_time_is_in_bounds(client: Client, period: int, periods: int) 
     with pytest.raises(ClientError, match="eriod"):
         put(**alarm, Period=period, EvaluationPeriods=periods)
     refused("ValidationError", "ignored", put, **alarm, Period=60, EvaluationPeriods=1, TreatMissingData="ignored")
+
+
+def test_metrics_that_cloudwatch_does_not_take_are_refused(client: Client) -> None:
+    put, one = client("cloudwatch").put_metric_data, {"MetricName": "WorkersSick", "Value": 1.0, "Unit": "Count"}
+    put(Namespace="SparkCluster/demo", MetricData=[one] * 1000)
+    refused("InvalidParameterValue", "1000", put, Namespace="SparkCluster/demo", MetricData=[one] * 1001)
+    refused("InvalidParameterValue", "AWS/", put, Namespace="AWS/EC2", MetricData=[one])
+    for value in (float("nan"), float("inf"), -(2.0**361)):
+        refused("InvalidParameterValue", "range", put, Namespace="n", MetricData=[{**one, "Value": value}])
+
+
+def test_a_dashboard_has_a_plain_name_and_widgets(client: Client) -> None:
+    put = client("cloudwatch").put_dashboard
+    put(DashboardName="demo-spark_1", DashboardBody='{"widgets": []}')
+    for name in ("demo spark", "demo/spark", "d" * 256):
+        refused("InvalidParameterInput", "DashboardName", put, DashboardName=name, DashboardBody='{"widgets": []}')
+    for body in ("{", "[]", "{}"):
+        refused("InvalidParameterInput", "body|Body", put, DashboardName="demo", DashboardBody=body)
 
 
 def test_a_vpc_has_one_private_zone_of_a_name(client: Client) -> None:

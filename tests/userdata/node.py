@@ -198,6 +198,7 @@ def node_settings(role: str, **more: Any) -> dict[str, Any]:
             connect_parameter="",
             connect_cores=0,
             unlisted_timeout_seconds=600,
+            metrics_namespace="",
         ),
         "worker": WorkerSettings(
             **vars(both), launch_hook="demo-spark-ready", termination_hook="demo-spark-left", drain_timeout_seconds=900

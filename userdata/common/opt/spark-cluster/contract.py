@@ -21,7 +21,9 @@ TEXTS = {
 }
 NUMBER = (int, float)
 WORDS = {NUMBER: "a number", list: "a list", dict: "an object", str: "a text"}
-TEXTS_OF_MASTER = ("fleet_private_key_parameter", "parameter_kms_key", "history_server", "connect_parameter")
+TEXTS_OF_MASTER = (
+    *("fleet_private_key_parameter", "parameter_kms_key", "history_server", "connect_parameter", "metrics_namespace"),
+)
 ONLY: dict[str, dict[str, Any]] = {
     "master": {**dict.fromkeys(TEXTS_OF_MASTER, str), "connect_cores": NUMBER, "unlisted_timeout_seconds": NUMBER},
     "worker": {"launch_hook": str, "termination_hook": str, "drain_timeout_seconds": NUMBER},

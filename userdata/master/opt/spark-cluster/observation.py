@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 IN_SERVICE = "InService"
 MASTER_UNIT = "spark-master.service"
+TAKEN_BACK = "Server.SpotInstanceTermination"
+"""Why EC2 ended an instance: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class Observation:
         desired: how many workers the group wants.
         instance_types: those that the group may launch.
         members: all that the group has, wherever in their lives.
+        taken_back: spot instances of the group that EC2 took back, for as long as it knows them: about an hour.
         page: what the master says of itself; `None` if it does not answer, or is not the one in charge.
         trouble: why it does not.
         master_seconds: for how long the master's unit is active; `None` if it is not, or systemd does not say.
@@ -72,6 +75,7 @@ class Observation:
     desired: int = 0
     instance_types: tuple[str, ...] = ()
     members: tuple[Member, ...] = ()
+    taken_back: frozenset[str] = frozenset()
     page: Mapping[str, Any] | None = None
     trouble: str = ""
     master_seconds: float | None = None
@@ -167,6 +171,9 @@ def ask_aws(seen: Observation) -> Observation:
         desired=group["DesiredCapacity"],
         instance_types=types(group),
         members=tuple(member(said, instances.get(said["InstanceId"], {})) for said in group["Instances"]),
+        taken_back=frozenset(
+            name for name, one in instances.items() if one.get("StateReason", {}).get("Code") == TAKEN_BACK
+        ),
     )
 
 

@@ -24,6 +24,7 @@ import drivers
 import executor_memory
 import files
 import health
+import metrics
 import observation
 import polling
 import protection
@@ -94,6 +95,7 @@ KEEPERS: tuple[Callable[[Observation], Iterator[Step]], ...] = (
     executor_memory.keep_executor_memory,
     protection.keep_protection,
     health.keep_health,
+    metrics.keep_metrics,  # the last, since nothing is to wait for it
 )
 
 

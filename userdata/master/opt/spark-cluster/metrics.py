@@ -1,0 +1,132 @@
+"""A keeper of `tick.py`: figures of the cluster for CloudWatch, once in each minute, if it has a namespace for them.
+
+Nothing waits for them. This keeper is a tick's last, and makes one call, which is not tried again and has seconds. What
+could not be sent is in the next figure: how many workers left is counted from those of the last figure that was.
+
+Who left is counted by what Auto Scaling and EC2 say in the picture that the tick has anyway: it costs no call, no drain
+is too short for it, and no job can write it, as it could a drain's report in the bucket.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+import aws
+import files
+import health
+import observation
+import settings
+from steps import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from botocore.client import BaseClient
+    from observation import Observation
+
+STATE_FILE = "/run/spark-cluster/metrics.json"
+MINUTE_SECONDS = 60
+CONNECT_SECONDS, READ_SECONDS = 2, 3
+"""A call takes some 20 ms. Where there is no way to CloudWatch, as in a private subnet without its endpoint, nobody
+answers at all."""
+
+
+@functools.lru_cache(None)
+def impatient_client(service: str) -> BaseClient:
+    """A client like aws.py's, that has seconds, and one try."""
+    import boto3.session
+    import botocore.config
+
+    aws.use_proxy()
+    config = botocore.config.Config(
+        connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS, retries={"total_max_attempts": 1}
+    )
+    session = boto3.session.Session(region_name=settings.load()["region"])
+    return session.client(service, endpoint_url=os.environ.get("AWS_ENDPOINT_URL"), config=config)
+
+
+def load() -> dict[str, Any]:
+    """What is kept between two figures; empty after the host's start.
+
+    `minute`: that of the last try. `trouble`: why it failed. `in_service`, `taken_back`: those of the last figure that
+    was sent, or of the first look.
+    """
+    try:
+        with open(settings.path(STATE_FILE), encoding="utf-8") as file:
+            known: dict[str, Any] = json.load(file)
+    except FileNotFoundError:
+        return {}
+    return known
+
+
+def figures(seen: Observation, known: Mapping[str, Any]) -> dict[str, int]:
+    """What is sent, by its name: what nobody knows is left out."""
+    members = [member for member in seen.members if member.state == observation.IN_SERVICE]
+    in_service = {member.instance_id for member in members}
+    counted = {
+        "WorkersDesired": seen.desired,
+        "WorkersInService": len(members),
+        "WorkersProtected": sum(member.is_protected for member in members),
+        "Drains": len(set(known["in_service"]) - in_service),
+        "Interruptions": len(seen.taken_back - set(known["taken_back"])),
+    }
+    if seen.page is None:
+        return counted
+    alive = [worker for worker in seen.workers if worker["state"] == "ALIVE"]
+    used = sum(worker["coresused"] for worker in alive)
+    return {
+        **counted,
+        "WorkersSick": sum(one["sick"] for one in health.known()["members"].values()),
+        "CoresUsed": used,
+        "CoresFree": sum(worker["cores"] for worker in alive) - used,
+        "ApplicationsWaiting": sum(each["state"] == "WAITING" for each in seen.page["activeapps"]),
+    }
+
+
+def in_short(counted: Mapping[str, int]) -> str:
+    """All of them in a line."""
+    return ", ".join(f"{name} {value}" for name, value in counted.items())
+
+
+def here_and_gone(seen: Observation) -> dict[str, list[str]]:
+    """What the next figure counts from."""
+    in_service = sorted(member.instance_id for member in seen.members if member.state == observation.IN_SERVICE)
+    return {"in_service": in_service, "taken_back": sorted(seen.taken_back)}
+
+
+def send(namespace: str, counted: Mapping[str, int], known: Mapping[str, Any], then: Mapping[str, Any]) -> None:
+    """Try once; that it was tried is known before, so that a tick that is killed meanwhile does not try again."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    data = [{"MetricName": name, "Value": value, "Unit": "Count"} for name, value in counted.items()]
+    tried = {"minute": then["minute"], "trouble": known.get("trouble", "")}
+    files.keep(STATE_FILE, json.dumps({**known, **tried}))
+    try:
+        impatient_client("cloudwatch").put_metric_data(Namespace=namespace, MetricData=data)
+    except (BotoCoreError, ClientError) as error:  # told by the keeper, in each tick until one is sent
+        files.keep(STATE_FILE, json.dumps({**known, **tried, "trouble": f"{type(error).__name__}: {error}"}))
+    else:
+        files.keep(STATE_FILE, json.dumps({**then, "trouble": ""}))
+
+
+def keep_metrics(seen: Observation) -> Iterator[Step]:
+    """Figures in each minute of the clock, while there is a group.
+
+    Raises:
+        OSError: the last that were tried were not sent.
+    """
+    namespace = settings.load()["metrics_namespace"]
+    if not namespace or not seen.has_group:
+        return
+    minute, now = int(time.time() // MINUTE_SECONDS), here_and_gone(seen)
+    known = {**now, **load()}
+    if known.get("minute") != minute:
+        counted = figures(seen, known)
+        act = functools.partial(send, namespace, counted, known, {**now, "minute": minute})
+        yield Step(f"send metrics to {namespace}", in_short(counted), act, is_routine=True)
+    if trouble := load().get("trouble"):
+        raise OSError(f"metrics are not sent: {trouble}")
