@@ -119,7 +119,7 @@ class Host:
 
         What has the folder open goes on without it.
         """
-        image, node = self.folder / "disk", f"/run/lab-disk-{folder.replace('/', '-')}"
+        image, node = self.folder / "disk", f"/dev/lab-disk-{folder.replace('/', '-')}"
         with image.open("wb") as file:
             file.truncate(mebibytes << 20)
         subprocess.run(("mkfs.ext4", "-q", "-m", "0", image), check=True)
