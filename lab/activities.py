@@ -98,6 +98,11 @@ def of(group: FakeAutoScalingGroup, instance_id: str) -> Activity | None:
     return latest if latest and latest.status not in _ENDED else None
 
 
+def under_way(group: FakeAutoScalingGroup) -> bool:
+    """Whether a group is doing anything."""
+    return any(one.status not in _ENDED for one in _activities.get(group, []))
+
+
 def let_launches_fail() -> None:
     """Let the launches fail that the faults name, and tell of all activities by DescribeScalingActivities.
 

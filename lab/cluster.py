@@ -54,6 +54,10 @@ class Cluster:
         """The lifecycle state of one member, such as `Terminating:Wait`; empty once the group has it no longer."""
         return self.members().get(instance_id, "")
 
+    def protected(self) -> set[str]:
+        """The members that are protected from scale-in."""
+        return {one["InstanceId"] for one in self.in_aws.group()["Instances"] if one["ProtectedFromScaleIn"]}
+
     def wait_for(self, instance_id: str, state: str, seconds: float) -> float:
         """Wait until a member is in a lifecycle state, empty for gone; return how many seconds that took."""
         return until(lambda: self.member(instance_id) == state, seconds, f"{instance_id} {state or 'gone'}")
@@ -107,6 +111,18 @@ class Cluster:
         """Change the group's size, as a scaling policy or an operator does."""
         client = self.lab.client("autoscaling")
         client.set_desired_capacity(AutoScalingGroupName=f"{self.name}-spark-workers", DesiredCapacity=size)
+
+    def execute(self, policy: str) -> None:
+        """Execute one of the group's scaling policies, `scale-out` or `scale-in`, as its alarm would, but at once."""
+        group = f"{self.name}-spark-workers"
+        client = self.lab.client("autoscaling")
+        client.execute_policy(AutoScalingGroupName=group, PolicyName=f"{group}-{policy}")
+
+    def activities(self) -> list[dict[str, Any]]:
+        """What the group did, the newest first."""
+        client, group = self.lab.client("autoscaling"), f"{self.name}-spark-workers"
+        found: list[dict[str, Any]] = client.describe_scaling_activities(AutoScalingGroupName=group)["Activities"]
+        return found
 
     def boot_log(self, instance_id: str) -> str:
         """A boot's log as it came into the bucket; empty if it did not."""

@@ -34,6 +34,8 @@ class Faults:
         skewed: by cluster, for how many seconds from its first call on a node's clock is taken to be wrong.
         throttled: by cluster, the share of its nodes' calls to SSM and Auto Scaling that are throttled.
         unavailable: clusters whose nodes' calls to EC2 and Auto Scaling fail.
+        refused: by cluster, actions such as `cloudwatch:PutMetricData` that its nodes may not do, whatever their roles
+            allow.
         late_records: by cluster, for how many further seconds a change of its zone is pending.
         downloads: by the start of an address, what happens to its requests: a status such as `503`, `refuse` (the
             connection is closed before an answer), `corrupt` (other bytes) or `truncate` (half of what was asked for,
@@ -52,6 +54,7 @@ class Faults:
     skewed: dict[str, float] = field(default_factory=dict)
     throttled: dict[str, float] = field(default_factory=dict)
     unavailable: list[str] = field(default_factory=list)
+    refused: dict[str, list[str]] = field(default_factory=dict)
     late_records: dict[str, float] = field(default_factory=dict)
     downloads: dict[str, str] = field(default_factory=dict)
     failed_launches: dict[str, str] = field(default_factory=dict)

@@ -22,6 +22,7 @@ from .lifecycle_hooks import LAUNCHING, TERMINATING, LifecycleHooks
 from .moto_changes import replaces
 from .refreshes import Refreshes
 from .rules import managed, sizes_forbid
+from .scaling_policies import ScalingPolicies
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,6 +61,7 @@ class Groups:
     def __init__(self) -> None:
         self._hooks = LifecycleHooks()
         self._refreshes = Refreshes(self._of_the_groups_template)
+        self._policies = ScalingPolicies()
         self._templates: dict[str, tuple[str, str]] = {}
         """Which template, in which version, a member was launched from."""
         self._running_since: dict[str, float] = {}
@@ -76,6 +78,7 @@ class Groups:
         """Give moto's groups these members."""
         self._hooks.install()
         self._refreshes.install()
+        self._policies.install()
         self._install_sizes()
         self._install_deletion()
         self._install_ways_to_leave()
@@ -104,6 +107,7 @@ class Groups:
                 for member in list(group.instance_states):
                     self._advance(group, member, noticed=member.instance.id in now.interruptions)
                 self._resize(group, now.recommendations.keys())
+                self._policies.reconcile(group)
                 for member in self._refreshes.next_to_go(group):
                     self._begin_termination(group, member, _REFRESH)
 
@@ -446,6 +450,8 @@ def _members_named(
 ) -> list[InstanceState]:
     """The members that a call names; one that is not of the group, or one too many, and nothing is done."""
     _refuse_if(len(instance_ids) > most, f"A call may name {most} instances, got {len(instance_ids)}")
+    missing = group_name not in backend.autoscaling_groups
+    _refuse_if(missing, f"AutoScalingGroup name not found - AutoScalingGroup '{group_name}' not found")
     there = {member.instance.id: member for member in backend.autoscaling_groups[group_name].instance_states}
     for name in instance_ids:
         _refuse_if(name not in there, f"The instance {name} is not part of Auto Scaling group {group_name}.")

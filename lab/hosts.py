@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 _START = Path(__file__).with_name("start_host.sh")
 _FOLDER = RUN / "hosts"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_PORT = "host0"
+"""What a host calls its port at the bridge."""
+_NOBODY = "02:00:00:00:00:ff"
+"""A hardware address that no port has."""
 _POWER_OFF = signal.SIGRTMIN + 4
 _REBOOT = signal.SIGRTMIN + 5
 _POWER_OFF_SECONDS = 20.0
@@ -94,6 +98,43 @@ class Host:
     def unplug(self) -> None:
         """Take its port at the bridge down: it runs on, and nobody hears of it, not even of its end."""
         subprocess.run(("ip", "link", "set", f"vb-{self.name}", "down"), check=True)
+
+    def lose(self, address: str) -> None:
+        """Have all that it sends to an address of its network get lost, which nobody tells it, until it reboots.
+
+        What comes from there arrives, and the answer is lost: of connections that were there neither end hears more.
+        """
+        entry = ("replace", address, "lladdr", _NOBODY, "dev", _PORT, "nud", "permanent")
+        self._in_network("ip", "neighbour", *entry)
+
+    def find(self, address: str) -> None:
+        """Undo `lose`."""
+        self._in_network("ip", "neighbour", "del", address, "dev", _PORT)
+
+    def _in_network(self, *command: str) -> None:
+        subprocess.run(("nsenter", f"--target={self._running_process()}", "--net", "--", *command), check=True)
+
+    def put_disk(self, folder: str, mebibytes: int) -> None:
+        """Put an empty disk of its own over a folder; it is gone, and what is on it, when the host ends or reboots.
+
+        What has the folder open goes on without it.
+        """
+        image, node = self.folder / "disk", f"/dev/lab-disk-{folder.replace('/', '-')}"
+        with image.open("wb") as file:
+            file.truncate(mebibytes << 20)
+        subprocess.run(("mkfs.ext4", "-q", "-m", "0", image), check=True)
+        # The kernel keeps what it has attached: the file's name goes at once, its bytes with the mount.
+        losetup = ("losetup", "--find", "--show", image)
+        device = subprocess.run(losetup, check=True, capture_output=True, text=True).stdout.strip()
+        try:
+            image.unlink()
+            number = Path(device).stat().st_rdev
+            make = f"mknod {node} b {os.major(number)} {os.minor(number)}"
+            mount = f"{make} && mount -t ext4 {node} {folder} && rm {node}"
+            inside = ("nsenter", f"--target={self._running_process()}", "--mount", "--", "sh", "-c", mount)
+            subprocess.run(inside, check=True)
+        finally:
+            subprocess.run(("losetup", "--detach", device), check=True)  # once nothing has it mounted any longer
 
     def command(self, *command: str) -> tuple[str, ...]:
         """Return `command` as one that root runs inside the host, with nothing of our own environment."""
@@ -288,7 +329,7 @@ def _write_network(upper: Path, instance: Instance, gateway: str, prefix: int) -
     network = upper / "etc/systemd/network/10-host0.network"
     network.parent.mkdir(parents=True)
     network.write_text(
-        "[Match]\nName=host0\n"
+        f"[Match]\nName={_PORT}\n"
         f"[Network]\nAddress={instance.private_ip}/{prefix}\nGateway={gateway}\nLinkLocalAddressing=no\n",
         encoding="utf-8",
     )

@@ -61,6 +61,8 @@ _PACKAGES = {
     "ip": "iproute2",
     "nsenter": "util-linux",
     "ssh-keygen": "openssh-client",
+    "losetup": "mount",
+    "mkfs.ext4": "e2fsprogs",
 }
 """The Debian package of each program that the lab calls."""
 

@@ -7,7 +7,6 @@ with the lab's one access key, may do everything.
 
 from __future__ import annotations
 
-import io
 import json
 import random
 import re
@@ -15,7 +14,6 @@ import time
 from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
 
 from moto.autoscaling.models import autoscaling_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
@@ -41,11 +39,13 @@ if TYPE_CHECKING:
     from .turns import App, Environ, Respond
 
 _PARTITION = "aws"
-_TAKE_NO_RESOURCE = re.compile(r"(ec2|autoscaling):Describe.*")
+_TAKE_NO_RESOURCE = re.compile(r"(ec2|autoscaling):Describe.*|cloudwatch:PutMetricData")
+"""https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html"""
 
 _SKEWED = {
     "autoscaling": ("403 Forbidden", "RequestExpired"),
     "ec2": ("401 Unauthorized", "AuthFailure"),
+    "monitoring": ("403 Forbidden", "RequestExpired"),
     "s3": ("403 Forbidden", "RequestTimeTooSkewed"),
     "ssm": ("400 Bad Request", "InvalidSignatureException"),
 }
@@ -121,11 +121,12 @@ class Gate:
             raise RefusedError("403 Forbidden", "InvalidClientTokenId", "the security token is invalid")
         try:
             self._check_faults(session, scope["service"])
-            call = read_call(environ, scope) if scope["service"] == "s3" else None
+            call = read_call(environ, scope)
             if call and call.operation == "DeleteObjects":
                 return [one for one in call.arguments["Delete"]["Objects"] if not self._may_delete(session, call, one)]
-            for one in needed(environ, call) if scope["service"] == "s3" else [_needed(environ, scope)]:
-                if not _allowed(session.role, one):
+            forbidden = faults.read().refused.get(session.cluster, [])
+            for one in needed(environ, call) if scope["service"] == "s3" else [_needed(call)]:
+                if one.action in forbidden or not _allowed(session.role, one):
                     raise _denied(scope["service"], session, one)
         except RefusedError as refused:
             self._note(session, refused)
@@ -181,28 +182,24 @@ def _session(key: str) -> _Session | None:
     return _Session(found.role_arn.rpartition("/")[2], found.session_name, given)
 
 
-def _needed(environ: Environ, scope: re.Match[str]) -> Needed:
-    service = scope["service"]
-    body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-    environ["wsgi.input"] = io.BytesIO(body)
-    if target := environ.get("HTTP_X_AMZ_TARGET"):
-        action, parameters = target.rpartition(".")[2], json.loads(body)
-    else:
-        form = {name: values[0] for name, values in parse_qs(body.decode()).items()}
-        action, parameters = form["Action"], form
-    here = f"{scope['region']}:{DEFAULT_ACCOUNT_ID}"
-    full = f"{service}:{action}"
-    if service == "ssm" and "Name" in parameters:
-        resource = f"arn:aws:ssm:{here}:parameter/{parameters['Name'].lstrip('/')}"
-    elif service == "autoscaling" and "AutoScalingGroupName" in parameters:
-        resource = _arn(here, parameters["AutoScalingGroupName"])
-    elif service == "autoscaling" and (group := _group_of(scope["region"], parameters.get("InstanceId"))):
+def _needed(call: Call | None) -> Needed:
+    """What a call of another service than S3 must be allowed. Only a policy for everything allows what is unknown."""
+    if call is None:
+        return Needed("unknown:Unknown", "*")
+    action, arguments = f"{call.service}:{call.operation}", call.arguments
+    here = f"{call.region}:{DEFAULT_ACCOUNT_ID}"
+    if call.service == "ssm" and "Name" in arguments:
+        resource = f"arn:aws:ssm:{here}:parameter/{arguments['Name'].lstrip('/')}"
+    elif call.service == "autoscaling" and "AutoScalingGroupName" in arguments:
+        resource = _arn(here, arguments["AutoScalingGroupName"])
+    elif call.service == "autoscaling" and (group := _group_of(call.region, arguments.get("InstanceId"))):
         resource = _arn(here, group)
-    elif _TAKE_NO_RESOURCE.fullmatch(full):
+    elif _TAKE_NO_RESOURCE.fullmatch(action):
         resource = "*"
     else:
-        resource = f"arn:aws:{service}:{here}:unknown"  # Only a policy for everything allows it.
-    return Needed(full, resource)
+        resource = f"arn:aws:{call.service}:{here}:unknown"
+    conditions = {"cloudwatch:namespace": arguments.get("Namespace")} if action == "cloudwatch:PutMetricData" else {}
+    return Needed(action, resource, conditions)
 
 
 def _arn(here: str, group: str) -> str:

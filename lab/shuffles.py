@@ -49,19 +49,21 @@ class Shuffle:
         self.reader = threading.Thread(target=self._read, daemon=True)
 
     @classmethod
-    def submit(cls, cluster: Cluster, mebibytes: int, *options: str) -> Self:
-        """Start it on the cores of all workers that the master has, once all of them are its own.
+    def submit(cls, cluster: Cluster, mebibytes: int, *options: str, workers: int | None = None) -> Self:
+        """Start it on all cores of workers that the master has, once all of them are its own.
 
         Args:
             cluster: where it is to run.
             mebibytes: how much it is to shuffle.
             options: what else `jobs/shuffle.py` is told.
+            workers: how many it takes, which are alike; all of them by default.
         """
         master = cluster.master()
         write(master, _ON_HOST, _PROGRAM.read_text(encoding="utf-8"))
-        cores = sum(worker["cores"] for worker in cluster.state()["workers"] if worker["state"] == "ALIVE")
+        cores = [worker["cores"] for worker in cluster.state()["workers"] if worker["state"] == "ALIVE"][:workers]
         settings = (
-            f"spark.cores.max={cores}",
+            f"spark.cores.max={sum(cores)}",
+            *([f"spark.executor.cores={cores[0]}"] if workers else []),  # or one gets some cores on each
             "spark.scheduler.minRegisteredResourcesRatio=1",
             "spark.scheduler.maxRegisteredResourcesWaitingTime=120s",
             "spark.executor.memory=1g",

@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab import faults
+from lab import chaos, faults
 from lab.cluster import Cluster
 from lab.deployment import ROOT, Deployment, Done
 from lab.hosts import Host
 from lab.lab import Lab, none_before, problems, run
 from lab.places import SPARK_VERSION
+from lab.shuffles import Shuffle
 from tests.lab import connect_packages
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
 APPS = Path(__file__).parent / "apps"
 NEXT_SPARK_VERSION = "4.2.1"
@@ -41,6 +42,7 @@ ORDER = [
     "test_scheduler",
     "test_history",
     "test_logs",
+    "test_health",
     "test_leaving",
     "test_failures",
     "test_downloads",
@@ -199,6 +201,37 @@ def keyless(lab: Lab, choices_deployment: Deployment) -> Cluster:
     Permissions and record came a minute late, and its APIs are throttled.
     """
     return Cluster(lab, "keyless")
+
+
+@pytest.fixture(scope="session")
+def leaving_deployment(lab: Lab) -> Deployment:
+    """The cluster whose workers leave, and are sick, deployed."""
+    deployment = chaos.deployment(lab)
+    done = deployment.deploy()
+    assert done.returncode == 0, done.stdout[-4000:]
+    return deployment
+
+
+@pytest.fixture(scope="session")
+def leaving(lab: Lab, leaving_deployment: Deployment) -> Cluster:
+    """The cluster whose workers leave, and are sick."""
+    return Cluster(lab, "leaving")
+
+
+@pytest.fixture
+def begin_shuffle() -> Iterator[Callable[..., Shuffle]]:
+    """Run a job until some reduce tasks have ended; what still runs at the test's end is ended."""
+    begun: list[Shuffle] = []
+
+    def run_it(cluster: Cluster, mebibytes: int, *options: str, first: int, workers: int | None = None) -> Shuffle:
+        job = Shuffle.submit(cluster, mebibytes, *options, workers=workers)
+        begun.append(job)
+        job.wait_until_reduced(first)
+        return job
+
+    yield run_it
+    for job in begun:
+        job.end()
 
 
 @pytest.hookimpl(wrapper=True)

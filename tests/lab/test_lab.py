@@ -102,6 +102,30 @@ def test_metadata_needs_a_token_and_tells_each_host_of_itself(demo: Cluster) -> 
     assert metadata(demo.master(), "meta-data/autoscaling/target-lifecycle-state").endswith("404")
 
 
+def test_a_host_can_have_a_small_disk_under_a_folder_which_leaves_nothing_behind(demo: Cluster) -> None:
+    (worker, *_) = demo.workers().values()
+    worker.put_disk("/mnt", 20)
+    size = int(run(worker, "findmnt", "--noheadings", "--bytes", "--output=SIZE", "/mnt").stdout)
+    assert 10 << 20 < size < 20 << 20
+    devices = ("losetup", "--noheadings", "--list", "--output=NAME,BACK-FILE")
+    assert str(worker.folder) in subprocess.run(devices, check=True, capture_output=True, text=True).stdout
+    assert run(worker, "umount", "/mnt").returncode == 0
+    assert str(worker.folder) not in subprocess.run(devices, check=True, capture_output=True, text=True).stdout
+
+
+def test_a_host_can_be_cut_off_from_one_address(demo: Cluster) -> None:
+    (worker, *_), master = demo.workers().values(), demo.master_address()
+    page = ("curl", "--silent", "--max-time", "3", "--output", "/dev/null", f"http://{master}:8080/json/")
+    assert run(worker, *page).returncode == 0
+    worker.lose(master)
+    try:
+        assert run(worker, *page).returncode == 28, "the time is over: nobody tells it that what it sends is lost"
+        assert metadata(worker, "meta-data/instance-id") == f"{worker.instance_id}200"
+    finally:
+        worker.find(master)
+    until(lambda: run(worker, *page).returncode == 0, 10, "it is back")
+
+
 def test_name_that_was_asked_for_too_early_stays_unknown(lab: Lab, demo: Cluster) -> None:
     master, route53 = demo.master(), lab.client("route53")
     (zone,) = [zone for zone in route53.list_hosted_zones()["HostedZones"] if zone["Name"] == "demo-spark."]

@@ -1,7 +1,8 @@
 """Workers that leave, in every way, in the middle of a job: what the job then runs again.
 
-All leave the one cluster of this module, which is destroyed at its end. What takes its time and has a sibling here runs
-in `make test-long` alone, as does the real notice of 120 s with more than a gigabyte on the worker that leaves.
+All leave one cluster, which `test_health` has before, and which is destroyed at the end. What takes its time and has
+a sibling here runs in `make test-long` alone, as does the real notice of 120 s with more than a gigabyte on the worker
+that leaves.
 """
 
 from __future__ import annotations
@@ -14,22 +15,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lab import chaos, faults
-from lab.cluster import Cluster, until
+from lab.cluster import TICK_SECONDS, Cluster, until
 from lab.deployment import ROOT
 from lab.drains import Move
 from lab.hosts import Host, all_hosts
 from lab.inventory import ClusterInAws
 from lab.lab import run
-from lab.shuffles import Shuffle
 from tests.aws_commands import AwsCommand, commands_in
 from tests.lab.apps.leaving import DRAIN_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from lab.deployment import Deployment
     from lab.drains import Count
     from lab.lab import Lab
+    from lab.shuffles import Shuffle
 
 LONG = bool(os.environ.get("LONG"))
 NOTICE_SECONDS = 120 if LONG else 40
@@ -50,20 +51,6 @@ DECOMMISSIONED = "decommission"
 GROUP_NAME = "leaving-spark-workers"
 
 
-@pytest.fixture(scope="module")
-def leaving_deployment(lab: Lab) -> Deployment:
-    """The cluster that workers leave, deployed."""
-    deployment = chaos.deployment(lab)
-    done = deployment.deploy()
-    assert done.returncode == 0, done.stdout[-4000:]
-    return deployment
-
-
-@pytest.fixture(scope="module")
-def leaving(lab: Lab, leaving_deployment: Deployment) -> Cluster:
-    return Cluster(lab, "leaving")
-
-
 @pytest.fixture
 def three(leaving: Cluster) -> Cluster:
     """With three workers, all of them in service."""
@@ -72,19 +59,13 @@ def three(leaving: Cluster) -> Cluster:
 
 
 @pytest.fixture
-def begin() -> Iterator[Callable[..., Shuffle]]:
-    """Run the job until some reduce tasks have ended; what still runs at the test's end is ended."""
-    begun: list[Shuffle] = []
+def begin(begin_shuffle: Callable[..., Shuffle]) -> Callable[..., Shuffle]:
+    """Run this module's job until some reduce tasks have ended; what still runs at the test's end is ended."""
 
     def run_it(cluster: Cluster, mebibytes: int = JOB_MEBIBYTES, *options: str, first: int = FIRST) -> Shuffle:
-        job = Shuffle.submit(cluster, mebibytes, *(options or JOB))
-        begun.append(job)
-        job.wait_until_reduced(first)
-        return job
+        return begin_shuffle(cluster, mebibytes, *(options or JOB), first=first)
 
-    yield run_it
-    for job in begun:
-        job.end()
+    return run_it
 
 
 def drains(cluster: Cluster, host: Host) -> list[dict[str, Any]]:
@@ -183,9 +164,17 @@ def test_without_the_drain_the_same_interruption_costs_map_tasks(
 
 
 def scale_in(cluster: Cluster) -> list[Host]:
-    """One worker less; which, Auto Scaling says."""
-    cluster.set_size(2)
-    until(lambda: "Terminating:Wait" in cluster.members().values(), 30, "a worker that is to go")
+    """One worker less; which, Auto Scaling says: it was idle when the master looked last, and has tasks now."""
+    master, group = cluster.master(), {"AutoScalingGroupName": GROUP_NAME}
+    run(master, "systemctl", "stop", "spark-tick")
+    try:
+        cluster.lab.client("autoscaling").set_instance_protection(
+            **group, InstanceIds=list(cluster.members()), ProtectedFromScaleIn=False
+        )
+        cluster.set_size(2)
+        until(lambda: "Terminating:Wait" in cluster.members().values(), 30, "a worker that is to go")
+    finally:
+        run(master, "systemctl", "start", "spark-tick")
     return [Host(name) for name, state in cluster.members().items() if state == "Terminating:Wait"]
 
 
@@ -499,10 +488,15 @@ def test_a_destroy_with_busy_workers_ends_within_minutes(
     begin: Callable[..., Shuffle],
     record_property: Callable[[str, object], None],
 ) -> None:
+    """All of them are protected from scale-in; in the long form there is no master any more that would lift that."""
     if LONG:
         chaos.settled(leaving, 3)
     hosts = [*leaving.workers().values(), leaving.master()]
     begin(leaving, JOB_MEBIBYTES, *JOB[:-1], "1", "--sleeping", "24", "--sleep-seconds", "900", first=0)
+    until(lambda: leaving.protected() == set(leaving.members()), 2 * TICK_SECONDS, "all are protected")
+    if LONG:
+        lab.client("ec2").stop_instances(InstanceIds=[hosts[-1].instance_id])
+        until(lambda: hosts[-1].first_process is None, 60, "the master has stopped")
     begun = time.monotonic()
     done = leaving_deployment.destroy()
     assert done.returncode == 0, done.stdout[-4000:]

@@ -18,7 +18,7 @@ from lab.deployment import CREDENTIALS
 from lab.groups import Groups
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 GROUP = "workers"
@@ -484,3 +484,119 @@ def test_terraforms_way_to_delete_a_group_waits_for_no_hook(fleet: Fleet) -> Non
     fleet.go_on()
     assert fleet.states() == {}
     fleet.client.delete_auto_scaling_group(AutoScalingGroupName=GROUP)
+
+
+def policy(fleet: Fleet, adjustment: int, cooldown: int = 300) -> Callable[..., None]:
+    """A simple policy that changes the size by so much; what executes it."""
+    named = {"AutoScalingGroupName": GROUP, "PolicyName": f"by {adjustment}"}
+    fleet.client.put_scaling_policy(
+        **named, AdjustmentType="ChangeInCapacity", ScalingAdjustment=adjustment, Cooldown=cooldown
+    )
+
+    def execute(**more: object) -> None:
+        fleet.client.execute_policy(**{**named, **more})
+        fleet.go_on()
+
+    return execute
+
+
+def test_a_policy_takes_idle_members_and_leaves_the_protected_ones(fleet: Fleet) -> None:
+    first, idle, last = fleet.grow(3)
+    fleet.client.set_instance_protection(
+        AutoScalingGroupName=GROUP, InstanceIds=[first, last], ProtectedFromScaleIn=True
+    )
+    policy(fleet, -1)()
+    assert fleet.described["DesiredCapacity"] == 2
+    assert fleet.in_service() == {first, last}
+    assert (f"Terminating EC2 instance: {idle}", "Successful") in fleet.activities()
+
+
+def test_if_all_are_protected_a_policy_lowers_the_desired_size_and_who_is_free_first_goes(fleet: Fleet) -> None:
+    """https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-instance-protection.html."""
+    members = fleet.grow(3)
+    group = {"AutoScalingGroupName": GROUP}
+    fleet.client.set_instance_protection(**group, InstanceIds=members, ProtectedFromScaleIn=True)
+    policy(fleet, -1)()
+    fleet.go_on(100)
+    assert fleet.described["DesiredCapacity"] == 2
+    assert fleet.in_service() == set(members)
+    words = "Could not scale to desired capacity because all remaining instances are protected from scale-in."
+    assert fleet.activities().count((words, "Cancelled")) == 1
+    fleet.client.set_instance_protection(**group, InstanceIds=members[1:], ProtectedFromScaleIn=False)
+    fleet.go_on()
+    assert members[0] in fleet.in_service()
+    assert len(fleet.states()) == 2
+
+
+def test_a_policy_stays_within_the_groups_bounds(fleet: Fleet) -> None:
+    fleet.grow(2)
+    policy(fleet, 2)()
+    assert fleet.described["DesiredCapacity"] == 3
+    fleet.client.update_auto_scaling_group(AutoScalingGroupName=GROUP, MinSize=2)
+    policy(fleet, -2)()
+    assert fleet.described["DesiredCapacity"] == 2
+
+
+def test_a_policy_that_honours_the_cooldown_waits_for_what_goes_on_and_then_for_so_long(fleet: Fleet) -> None:
+    fleet.grow(3)
+    fleet.hook("drained", "TERMINATING")
+    scale_in = policy(fleet, -1, cooldown=60)
+    scale_in(HonorCooldown=True)
+    (leaving,) = fleet.states().keys() - fleet.in_service()
+    fleet.go_on(90)
+    with pytest.raises(ClientError, match="ScalingActivityInProgress"):
+        scale_in(HonorCooldown=True)
+    fleet.complete("drained", leaving)
+    fleet.go_on(50)
+    with pytest.raises(ClientError, match="ScalingActivityInProgress"):
+        scale_in(HonorCooldown=True)
+    fleet.go_on(20)
+    scale_in(HonorCooldown=True)
+    assert fleet.described["DesiredCapacity"] == 1
+
+
+def test_a_policy_that_is_executed_by_hand_waits_for_no_cooldown(fleet: Fleet) -> None:
+    fleet.grow(3)
+    scale_in = policy(fleet, -1)
+    scale_in()
+    scale_in()
+    assert fleet.described["DesiredCapacity"] == 1
+
+
+def test_a_policy_is_named_with_its_group(fleet: Fleet) -> None:
+    scale_in = policy(fleet, -1)
+    for other in ({"PolicyName": "by -2"}, {"AutoScalingGroupName": "others"}):
+        with pytest.raises(ClientError, match="No scaling policy found"):
+            scale_in(**other)
+    (described,) = fleet.client.describe_policies(AutoScalingGroupName=GROUP)["ScalingPolicies"]
+    scale_in(PolicyName=described["PolicyARN"])
+
+
+def test_a_policy_of_another_kind_is_not_taken_for_one_that_does_nothing(fleet: Fleet) -> None:
+    named = {"AutoScalingGroupName": GROUP, "PolicyName": "steps"}
+    steps = [{"MetricIntervalUpperBound": 0.0, "ScalingAdjustment": -1}]
+    fleet.client.put_scaling_policy(
+        **named, PolicyType="StepScaling", AdjustmentType="ChangeInCapacity", StepAdjustments=steps
+    )
+    with pytest.raises(ClientError, match="StepScaling"):
+        fleet.client.execute_policy(**named)
+
+
+def test_an_unhealthy_member_is_replaced_though_it_is_protected_and_no_member_is_told_so_that_is_none(
+    fleet: Fleet,
+) -> None:
+    sick, _ = fleet.grow(2)
+    fleet.client.set_instance_protection(AutoScalingGroupName=GROUP, InstanceIds=[sick], ProtectedFromScaleIn=True)
+    tell = fleet.client.set_instance_health
+    tell(InstanceId=sick, HealthStatus="Unhealthy", ShouldRespectGracePeriod=False)
+    fleet.go_on(10)
+    assert sick not in fleet.states()
+    assert len(fleet.in_service()) == 2
+    assert fleet.described["DesiredCapacity"] == 2
+    with pytest.raises(ClientError, match=f"No managed instance found for instance ID: {sick}"):
+        tell(InstanceId=sick, HealthStatus="Unhealthy", ShouldRespectGracePeriod=False)
+
+
+def test_protection_of_a_group_that_is_gone_is_refused(fleet: Fleet) -> None:
+    with pytest.raises(ClientError, match="AutoScalingGroup name not found"):
+        fleet.client.set_instance_protection(AutoScalingGroupName="gone", InstanceIds=[], ProtectedFromScaleIn=True)

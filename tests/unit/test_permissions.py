@@ -14,6 +14,7 @@ import pytest
 from botocore.client import Config
 from botocore.exceptions import ClientError
 
+from lab import faults
 from lab.serving import EmulatedAws, emulated_aws
 
 if TYPE_CHECKING:
@@ -475,3 +476,32 @@ def test_a_call_that_names_a_member_alone_takes_its_groups_resource(
 def _members(scaling: Any) -> list[dict[str, Any]]:
     members: list[dict[str, Any]] = scaling.describe_auto_scaling_instances()["AutoScalingInstances"]
     return members
+
+
+def put_metric(aws: EmulatedAws, credentials: dict[str, str], namespace: str) -> None:
+    """As the role does."""
+    key, secret, token = (credentials[name] for name in ("AccessKeyId", "SecretAccessKey", "SessionToken"))
+    config = Config(retries={"max_attempts": 0})
+    session = boto3.session.Session(key, secret, token, "us-east-1")
+    node = session.client("cloudwatch", endpoint_url=aws.url, config=config)
+    node.put_metric_data(Namespace=namespace, MetricData=[{"MetricName": "workers", "Value": 3.0}])
+
+
+def test_metrics_go_into_the_namespace_that_the_policy_names(aws: EmulatedAws, credentials: dict[str, str]) -> None:
+    allow(aws, ("cloudwatch:PutMetricData", "*"), condition={"StringEquals": {"cloudwatch:namespace": "ours"}})
+    put_metric(aws, credentials, "ours")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        put_metric(aws, credentials, "theirs")
+    allow(aws, ("cloudwatch:PutMetricData", "arn:aws:cloudwatch:us-east-1:123456789012:metric/ours"))
+    with pytest.raises(ClientError, match="AccessDenied"):
+        put_metric(aws, credentials, "ours")
+
+
+def test_what_a_role_may_do_is_refused_by_a_fault(aws: EmulatedAws, credentials: dict[str, str]) -> None:
+    allow(aws, ("cloudwatch:PutMetricData", "*"))
+    with faults.injected(refused={"demo": ["cloudwatch:PutMetricData"]}):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            put_metric(aws, credentials, "ours")
+        assert refused_by(aws)[-1] == "cloudwatch:PutMetricData on *"
+    with faults.injected(refused={"other": ["cloudwatch:PutMetricData"]}):
+        put_metric(aws, credentials, "ours")
