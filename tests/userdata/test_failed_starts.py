@@ -28,6 +28,11 @@ APP = "app-20261130000431-0000"
 OTHER = "app-20261130000502-0003"
 WORKER = "worker-20261130000423-10.0.0.7-7078"
 NEXT_WORKER = "worker-20261130000423-10.0.0.8-7078"
+PROFILE = (
+    "Profile: id = {}, executor resources: cores -> name: cores, amount: 1, script: , vendor: ,memory -> name: memory, "
+    "amount: 1024, script: , vendor: ,offHeap -> name: offHeap, amount: 0, script: , vendor: , task resources: cpus -> "
+    "name: cpus, amount: 1.0 -> {}"
+)
 JOURNALCTL = """#!/bin/sh
 for argument; do case $argument in --after-cursor=*) from=${argument#*=} ;; esac; done
 tail -n +$((${from:-0} + 1)) JOURNAL
@@ -59,6 +64,11 @@ class Host:
 
     def removes(self, executor: int, state: str = "EXITED", application: str = APP) -> None:
         self.says(f"Removing executor {application}/{executor} because it is {state}")
+
+    def wants(self, *executors: int) -> None:
+        """The driver asks for so many of each profile, as dynamic allocation does."""
+        profiles = ", ".join(PROFILE.format(number, wanted) for number, wanted in enumerate(executors))
+        self.says(f"Application {APP} requested executors: Map({profiles}).")
 
     def loops(self, seconds: int, *workers: str, application: str = APP, state: str = "EXITED") -> None:
         """Executors die for so long on each of these workers, after two seconds each."""
@@ -169,6 +179,47 @@ def test_application_that_had_an_executor_that_lived_is_left_alone(host: Host) -
     host.loops(300)
     assert host.steps() == []
     assert failed_starts.status(failed_starts.kept(), APP) == []
+
+
+# What Spark 4.3.0's master said of a job with dynamic allocation that sums up numbers, waits, and does so again:
+# seconds after its start, how many its driver wanted, which executors it launched, and which it removed as EXITED.
+RECORDED = (
+    (1, 0, (), ()),
+    (13, 1, (0,), ()),
+    (14, 2, (1,), ()),
+    (43, 3, (), ()),
+    (44, 2, (), ()),
+    (49, 1, (), ()),
+    (50, 0, (), ()),
+    (51, None, (), (1, 0)),
+)
+
+
+@pytest.mark.parametrize("at_last", [0, 2])
+def test_idle_executors_that_their_driver_has_leave_have_not_died(host: Host, at_last: int) -> None:
+    """Each ends by itself with status 0, and the master calls that EXITED, too. It may want more again meanwhile."""
+    start = host.now
+    for again in range(20):
+        for seconds, wanted, launched, removed in RECORDED:
+            host.now = start + again * 55 + seconds
+            if wanted is not None:
+                host.wants(wanted)
+            for name in launched:
+                host.says(f"Launching executor {APP}/{2 * again + name} on worker {(WORKER, NEXT_WORKER)[name]}")
+            if removed:
+                host.wants(at_last)
+            for name in removed:
+                host.removes(2 * again + name)
+        assert host.steps() == []
+    assert failed_starts.kept().applications[APP].died == 0
+
+
+@pytest.mark.parametrize("wanted", [(2,), (1, 1), (0, 40)])
+def test_executors_that_are_wanted_and_end_have_died(host: Host, wanted: tuple[int, ...]) -> None:
+    for _ in range(13):
+        host.wants(*wanted)
+        host.loops(10)
+    assert host.tick() == [APP]
 
 
 def test_each_application_is_counted_by_itself(host: Host) -> None:

@@ -49,6 +49,10 @@ LAUNCHED = re.compile(r"Launching executor (\S+)/(\d+) on worker (\S+)")
 REMOVED = re.compile(r"Removing executor (\S+)/(\d+) because it is (\w+)")
 # One that its driver had killed, or whose worker was told to leave, is unknown when it ends.
 UNKNOWN = re.compile(r"Got status update for unknown executor (\S+)/(\d+)")
+# How many the driver wants by now, of each profile: "... Map(Profile: id = 0, ... cpus -> name: cpus, amount: 1.0 -> 2)."
+# It wants fewer before it has an idle executor leave, which ends by itself then, as one that dies does.
+REQUESTED = re.compile(r"Application (\S+) requested executors: (.*)\.")
+NUMBER = re.compile(r"-> (\d+)(?=[,)])")
 WORKER_GONE = re.compile(r"(?:Removing|Decommissioning) worker (\S+) on .*")
 APPLICATION_GONE = re.compile(r"Removing app (\S+)")
 MASTER_STARTED = re.compile(r"Starting Spark master at .*")
@@ -66,6 +70,8 @@ class Starts:
         first: when the first of them died.
         last: when the last of them did.
         last_executor: which that was.
+        surplus: how many of those that run are more than the driver wanted when there were most too many: so many may
+            end by themselves because it told them to, also after it has come to want more again.
         has_lived: whether any has ever lived, as far as is known; then nothing else counts.
     """
 
@@ -75,16 +81,22 @@ class Starts:
     first: float = 0.0
     last: float = 0.0
     last_executor: str = ""
+    surplus: int = 0
     has_lived: bool = False
+
+    def requested(self, number: int) -> None:
+        """The driver wants so many from now on."""
+        self.surplus = max(self.surplus, len(self.running) - number)
 
     def removed(self, executor: str, state: str, seconds: float) -> None:
         """One of them has ended."""
         if executor not in self.running:
             return
         launched, worker = self.running.pop(executor)
+        is_surplus, self.surplus = self.surplus > 0, max(0, self.surplus - 1)
         if seconds - launched >= LIVED_SECONDS:
             self.has_lived = True
-        elif state in DIED:
+        elif state in DIED and not is_surplus:
             self.first = self.first if self.died else seconds
             self.died, self.last, self.last_executor = self.died + 1, seconds, executor
             self.workers = sorted({*self.workers, worker})
@@ -123,6 +135,7 @@ class State:
     def hear(self, seconds: float, message: str) -> None:
         """Take in what the master said."""
         launched, removed = LAUNCHED.fullmatch(message), REMOVED.fullmatch(message) or UNKNOWN.fullmatch(message)
+        requested = REQUESTED.fullmatch(message)
         gone, worker = APPLICATION_GONE.fullmatch(message), WORKER_GONE.fullmatch(message)
         if launched:
             starts = self.applications.setdefault(launched.group(1), Starts())
@@ -131,6 +144,8 @@ class State:
         elif removed and removed.group(1) in self.applications:
             state = removed.group(3) if removed.re is REMOVED else ""
             self.applications[removed.group(1)].removed(removed.group(2), state, seconds)
+        elif requested and requested.group(1) in self.applications:
+            self.applications[requested.group(1)].requested(sum(map(int, NUMBER.findall(requested.group(2)))))
         elif gone:
             self.applications.pop(gone.group(1), None)
         elif worker:  # of each executor there it does not say that it has ended
