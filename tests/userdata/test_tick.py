@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import fcntl
+import io
 import ipaddress
 import os
 import re
@@ -321,6 +323,64 @@ def test_once_shows_what_a_tick_sees_and_does(workers: Path, capsys: pytest.Capt
     assert "sees   a worker may be unlisted for 600 s\n" in shown
     assert "does   write conf/workers: 2 workers in service\n" in shown
     assert len(workers.read_text().splitlines()) == 2
+
+
+@pytest.fixture
+def lock(root: Path) -> Path:
+    """The lock's file as an older tick made it: anyone may read it, and hold it."""
+    file = root / "run/spark-cluster/tick.lock"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
+    file.chmod(0o644)
+    return file
+
+
+@pytest.mark.parametrize("is_old", [True, False])
+def test_nobody_but_root_may_hold_the_lock(workers: Path, lock: Path, is_old: bool) -> None:  # noqa: FBT001
+    if not is_old:
+        lock.unlink()
+    tick.Journal().tick()
+    assert lock.stat().st_mode & 0o777 == 0o600
+
+
+def test_another_tick_that_does_not_end_is_a_trouble_and_nothing_is_changed(
+    workers: Path, lock: Path, clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_group(2)
+    journal = tick.Journal()
+    with lock.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        for _ in range(2):
+            journal.tick()
+        assert 60 <= sum(clock.pauses) <= 61
+        assert tick.main("--once") == 1
+        said = capsys.readouterr()
+        trouble = "TimeoutError: another tick holds the lock, so nothing is changed, in waiting for another tick\n"
+        assert said.err == f"tick: {trouble}"
+        assert said.out == f"fails  {trouble}"
+        assert not workers.exists()
+    journal.tick()
+    assert "tick: no trouble any more in waiting for another tick\n" in capsys.readouterr().err
+    assert workers.exists()
+
+
+def test_once_gives_the_lock_back_before_it_says_anything(
+    workers: Path, lock: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who reads it may be a pager, that takes no more than a page."""
+    make_group(1)
+    free = []
+
+    class Pager(io.StringIO):
+        def write(self, text: str) -> int:
+            with lock.open() as other:
+                fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            free.append(text)
+            return len(text)
+
+    monkeypatch.setattr("sys.stdout", Pager())
+    assert tick.main("--once") == 0
+    assert "does   write conf/workers" in "".join(free)
 
 
 def test_once_fails_if_anything_of_it_did(
