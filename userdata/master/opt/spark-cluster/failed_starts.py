@@ -49,7 +49,7 @@ LAUNCHED = re.compile(r"Launching executor (\S+)/(\d+) on worker (\S+)")
 REMOVED = re.compile(r"Removing executor (\S+)/(\d+) because it is (\w+)")
 # One that its driver had killed, or whose worker was told to leave, is unknown when it ends.
 UNKNOWN = re.compile(r"Got status update for unknown executor (\S+)/(\d+)")
-# How many the driver wants by now, of each profile: "... Map(Profile: id = 0, ... cpus -> name: cpus, amount: 1.0 -> 2)".
+# How many the driver wants by now, of each profile: "... Map(Profile: id = 0, ... cpus, amount: 1.0 -> 2)".
 # It wants fewer before it has an idle executor leave, which ends by itself then, as one that dies does.
 REQUESTED = re.compile(r"Application (\S+) requested executors: (.*)\.")
 NUMBER = re.compile(r"-> (\d+)(?=[,)])")
