@@ -31,8 +31,9 @@ FILE = "/run/spark-cluster/health.json"
 LONGEST_PAUSE_SECONDS = 60
 SHARE = 10
 """A member is replaced while less than the group's size by this is missing; or, where the master lists fewer than half
-of those in service, as alive or decommissioned, while none is. Kubernetes, too, gives up nodes one after the other, and nearly none where most of a
-zone are unhealthy: `--node-eviction-rate`, `--unhealthy-zone-threshold` and `--secondary-node-eviction-rate` of
+of those in service, as alive or decommissioned, while none is. Kubernetes, too, gives up nodes one after the other, and
+nearly none where most of a zone are unhealthy: `--node-eviction-rate`, `--unhealthy-zone-threshold` and
+`--secondary-node-eviction-rate` of
 https://kubernetes.io/docs/reference/command-line-tools-reference/kube-controller-manager/."""
 
 
