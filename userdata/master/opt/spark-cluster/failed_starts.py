@@ -141,21 +141,20 @@ class State:
     ended: list[tuple[float, str, str]] = field(default_factory=list)
 
     def read(self, entries: Iterable[Mapping[str, Any]], active: Collection[str]) -> float:
-        """Take in what the journal has, as much as a look reads; of applications that are not active little is kept.
+        """Take in what the journal has, or its next MOST_LINES; of applications that are not active little is kept.
 
         Returns:
             The time of which all is known then: now, or that of the last line that was read.
         """
-        number, now = 0, time.clock_gettime(time.CLOCK_MONOTONIC)
-        for number, entry in enumerate(entries, 1):
+        number, seconds, now = 0, 0.0, time.clock_gettime(time.CLOCK_MONOTONIC)
+        for number, entry in enumerate(entries, 1):  # noqa: B007 - how many there were
             self.cursor, seconds = entry["__CURSOR"], int(entry["__MONOTONIC_TIMESTAMP"]) / 1e6
             message = entry.get("MESSAGE")  # numbers, if it is no text
             said = LINE.fullmatch(message) if isinstance(message, str) else None
             if said:
                 self.hear(seconds, said.group(1), active)
-            if number == MOST_LINES:
-                now = seconds
-                break
+        if number == MOST_LINES:
+            now = seconds
         # One that was registered since the page was asked is in the next.
         recent = now - UNLISTED_SECONDS
         self.applications = {
@@ -218,19 +217,18 @@ def kept() -> State:
 
 
 def journal(cursor: str) -> Iterator[dict[str, Any]]:
-    """What the master has said since; without a cursor since the host's boot.
+    """What the master has said since, or the first MOST_LINES of it; without a cursor since the host's boot.
 
     https://www.freedesktop.org/software/systemd/man/latest/systemd.journal-fields.html has the fields of an entry.
     """
     after = [f"--after-cursor={cursor}"] if cursor else []
     how = ("--quiet", "--no-pager", "--boot", "--output=json", "--output-fields=MESSAGE", "--all", f"--unit={UNIT}")
     with subprocess.Popen(["journalctl", *how, *after], stdout=subprocess.PIPE) as said:
-        try:
-            for line in said.stdout or ():
-                yield json.loads(line)
-        except GeneratorExit:  # enough was read
-            said.kill()
-            raise
+        for number, line in enumerate(said.stdout or (), 1):
+            yield json.loads(line)
+            if number == MOST_LINES:
+                said.kill()
+                return
     if said.returncode:
         raise subprocess.CalledProcessError(said.returncode, "journalctl")
 
@@ -263,8 +261,7 @@ def end_applications(seen: Observation) -> Iterator[Step]:
     if seen.page is None:  # the journal has it for later
         return
     state, active = kept(), [one["id"] for one in seen.page["activeapps"]]
-    with contextlib.closing(journal(state.cursor)) as entries:
-        now = state.read(entries, set(active))
+    now = state.read(journal(state.cursor), set(active))
     yield Step("note which executors died", "the journal of the master says so", state.keep, is_routine=True)
     alive = sum(worker["state"] == "ALIVE" for worker in seen.page["workers"])
     for application in active:

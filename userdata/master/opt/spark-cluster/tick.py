@@ -93,6 +93,11 @@ def forget_hosts(seen: Observation) -> Iterator[Step]:
             yield Step(f"forget the host key of {name}", "another host has it now", partial(os.remove, file))
 
 
+def clean_up(_: Observation) -> Iterator[Step]:
+    """Drivers that ended: their scratch goes, and what they said when it is old or much."""
+    yield Step("clean up after drivers", "some may have ended", drivers.clean, is_routine=True)
+
+
 KEEPERS: tuple[Callable[[Observation], Iterator[Step]], ...] = (
     keep_workers_file,
     forget_hosts,
@@ -100,13 +105,11 @@ KEEPERS: tuple[Callable[[Observation], Iterator[Step]], ...] = (
     protection.keep_protection,
     health.keep_health,
     failed_starts.end_applications,
+    clean_up,  # it may take a minute
     metrics.keep_metrics,  # the last, since nothing is to wait for it
 )
-
-
-def clean_up() -> Iterator[Step]:
-    """Drivers that ended: their scratch goes, and what they said when it is old or much."""
-    yield Step("clean up after drivers", "some may have ended", drivers.clean, is_routine=True)
+WITHOUT_GROUP = (failed_starts.end_applications, clean_up)
+"""Those that ask nothing of the group: they go on while AWS does not answer, when there seems to be none."""
 
 
 # --- a tick ------------------------------------------------------------------------------------------------------
@@ -125,16 +128,17 @@ class Tick:
 
     def run(self, see: Callable[[Observation], None]) -> dict[str, str]:
         """Have each step taken; `see` is given what they were made of."""
-        self._keep("cleaning up after drivers", clean_up())
+        seen, keepers = observation.Observation(), KEEPERS
         try:
-            seen = observation.observe()
+            seen = observation.ask_master()
+            seen = observation.ask_aws(seen)
+            see(seen)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next tick asks again
-            self.troubles["observing"] = f"{in_words(error)}, so nothing is changed"
-            return self.troubles
-        if seen.page is None:
+            self.troubles["observing"] = f"{in_words(error)}, so nothing of the group is changed"
+            keepers = tuple(keeper for keeper in KEEPERS if keeper in WITHOUT_GROUP)
+        if seen.trouble:
             self.troubles["asking the master"] = seen.trouble
-        see(seen)
-        for keeper in KEEPERS:
+        for keeper in keepers:
             self._keep(keeper.__name__, keeper(seen))
         return self.troubles
 
