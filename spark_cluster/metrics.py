@@ -23,7 +23,7 @@ WIDGETS: Sequence[tuple[str, str, Sequence[str]]] = (
     ("Workers", "Maximum", ("WorkersDesired", "WorkersInService", "WorkersProtected", "WorkersSick")),
     ("Cores", "Maximum", ("CoresUsed", "CoresFree")),
     ("Applications that wait for cores", "Maximum", ("ApplicationsWaiting",)),
-    ("Workers that leave", "Sum", ("Drains", "Interruptions")),
+    ("Workers that leave, and those that EC2 cut off", "Sum", ("Drains", "Interruptions")),
 )
 """Title, statistic and metrics of each. The names are those of the master's `metrics.py`; a test compares them."""
 

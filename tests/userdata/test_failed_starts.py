@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import json
 import os
 import subprocess
 import threading
@@ -28,10 +29,14 @@ APP = "app-20261130000431-0000"
 OTHER = "app-20261130000502-0003"
 WORKER = "worker-20261130000423-10.0.0.7-7078"
 NEXT_WORKER = "worker-20261130000423-10.0.0.8-7078"
+PROFILE = (
+    "Profile: id = {}, executor resources: cores -> name: cores, amount: 1, script: , vendor: ,memory -> name: memory, "
+    "amount: 1024, script: , vendor: ,offHeap -> name: offHeap, amount: 0, script: , vendor: , task resources: cpus -> "
+    "name: cpus, amount: 1.0 -> {}"
+)
 JOURNALCTL = """#!/bin/sh
 for argument; do case $argument in --after-cursor=*) from=${argument#*=} ;; esac; done
 tail -n +$((${from:-0} + 1)) JOURNAL
-echo "-- cursor: $(wc -l < JOURNAL)"
 """
 
 
@@ -42,14 +47,18 @@ class Host:
         self.journal, self.now = journal, 1000.0
         self.active, self.workers = [APP], [WORKER, NEXT_WORKER]
         self.killed = list[str]()
-        self.number = 0
+        self.number, self.lines = 0, 0
 
     def says(self, message: str, level: str = "INFO") -> None:
         """One more line of the master, as Spark 4.3.0 and journald write it."""
         with self.journal.open("a") as file:
-            file.write(
-                f"[{self.now:12.6f}] ip-10-0-0-5 spark-class[616]: 26/11/30 00:04:31 {level} Master: {message}\n"
-            )
+            self.lines += 1
+            entry = {
+                "__CURSOR": str(self.lines),
+                "__MONOTONIC_TIMESTAMP": str(round(self.now * 1e6)),
+                "MESSAGE": f"26/11/30 00:04:31 {level} Master: {message}",
+            }
+            file.write(json.dumps(entry) + "\n")
 
     def launches(self, worker: str = WORKER, application: str = APP) -> int:
         """The master launches an executor."""
@@ -59,6 +68,11 @@ class Host:
 
     def removes(self, executor: int, state: str = "EXITED", application: str = APP) -> None:
         self.says(f"Removing executor {application}/{executor} because it is {state}")
+
+    def wants(self, *executors: int) -> None:
+        """The driver asks for so many of each profile, as dynamic allocation does."""
+        profiles = ", ".join(PROFILE.format(number, wanted) for number, wanted in enumerate(executors))
+        self.says(f"Application {APP} requested executors: Map({profiles}).")
 
     def loops(self, seconds: int, *workers: str, application: str = APP, state: str = "EXITED") -> None:
         """Executors die for so long on each of these workers, after two seconds each."""
@@ -169,6 +183,47 @@ def test_application_that_had_an_executor_that_lived_is_left_alone(host: Host) -
     host.loops(300)
     assert host.steps() == []
     assert failed_starts.status(failed_starts.kept(), APP) == []
+
+
+# What Spark 4.3.0's master said of a job with dynamic allocation that sums up numbers, waits, and does so again:
+# seconds after its start, how many its driver wanted, which executors it launched, and which it removed as EXITED.
+RECORDED = (
+    (1, 0, (), ()),
+    (13, 1, (0,), ()),
+    (14, 2, (1,), ()),
+    (43, 3, (), ()),
+    (44, 2, (), ()),
+    (49, 1, (), ()),
+    (50, 0, (), ()),
+    (51, None, (), (1, 0)),
+)
+
+
+@pytest.mark.parametrize("at_last", [0, 2])
+def test_idle_executors_that_their_driver_has_leave_have_not_died(host: Host, at_last: int) -> None:
+    """Each ends by itself with status 0, and the master calls that EXITED, too. It may want more again meanwhile."""
+    start = host.now
+    for again in range(20):
+        for seconds, wanted, launched, removed in RECORDED:
+            host.now = start + again * 55 + seconds
+            if wanted is not None:
+                host.wants(wanted)
+            for name in launched:
+                host.says(f"Launching executor {APP}/{2 * again + name} on worker {(WORKER, NEXT_WORKER)[name]}")
+            if removed:
+                host.wants(at_last)
+            for name in removed:
+                host.removes(2 * again + name)
+        assert host.steps() == []
+    assert failed_starts.kept().applications[APP].died == 0
+
+
+@pytest.mark.parametrize("wanted", [(2,), (1, 1), (0, 40)])
+def test_executors_that_are_wanted_and_end_have_died(host: Host, wanted: tuple[int, ...]) -> None:
+    for _ in range(13):
+        host.wants(*wanted)
+        host.loops(10)
+    assert host.tick() == [APP]
 
 
 def test_each_application_is_counted_by_itself(host: Host) -> None:
@@ -301,6 +356,58 @@ def test_last_three_that_were_ended_are_remembered(host: Host) -> None:
     for number in range(5):
         state.end(f"app-{number}", "they died")
     assert [application for _, application, _ in failed_starts.kept().ended] == ["app-2", "app-3", "app-4"]
+
+
+def test_applications_that_the_page_does_not_list_are_forgotten_after_a_minute(host: Host) -> None:
+    """A job can have the master say what it likes, by a line break in its name."""
+    for number in range(3000):
+        host.launches(application=f"app-{number}")
+    assert host.tick() == []
+    assert len(failed_starts.kept().applications) == failed_starts.MOST_APPLICATIONS
+    host.now += 61
+    host.loops(130)
+    assert host.tick() == [APP]
+    assert list(failed_starts.kept().applications) == [APP]
+
+
+def test_little_is_kept_of_one_application(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failed_starts, "MOST_RUNNING", 20)
+    for number in range(50):
+        host.launches(f"worker-{number}")
+    host.loops(130, *(f"worker-{number}" for number in range(5)))
+    assert host.tick() == []
+    assert failed_starts.kept().applications[APP] == failed_starts.Starts(launched=host.now - 2, has_lived=True)
+
+
+def test_a_look_reads_so_many_lines_and_the_next_goes_on_there(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failed_starts, "MOST_LINES", 100)
+    host.loops(130)  # 260 lines
+    host.now += 100
+    host.loops(40)
+    for read in ("100", "200"):
+        assert host.tick() == []
+        assert failed_starts.kept().cursor == read
+        assert not failed_starts.kept().applications[APP].has_lived
+    for _ in range(3):
+        host.tick()
+    assert failed_starts.kept().cursor == str(host.lines)
+    assert failed_starts.kept().applications[APP].died == 170
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}", "[]", "null", '{"cursor": "", "applications": [], "ended": []}'])
+def test_notes_that_are_cut_off_are_none(host: Host, text: str) -> None:
+    Path(settings.path(failed_starts.STATE_FILE)).write_text(text)
+    assert failed_starts.kept() == failed_starts.State()
+    host.loops(130)
+    assert host.tick() == [APP]
+
+
+def test_a_message_that_is_no_text_is_passed_over(host: Host) -> None:
+    with host.journal.open("a") as file:
+        host.lines += 1
+        file.write('{"__CURSOR": "1", "__MONOTONIC_TIMESTAMP": "1", "MESSAGE": [255, 254]}\n')
+    host.loops(130)
+    assert host.tick() == [APP]
 
 
 # --- the master's page -------------------------------------------------------------------------------------------

@@ -263,6 +263,14 @@ def test_where_most_are_listed_a_tenth_may_go(group: Group) -> None:
     assert len(group.told) == 10
 
 
+def test_decommissioned_members_are_listed_and_a_tenth_of_them_may_go(group: Group) -> None:
+    """A job that filled all disks: the master knows each of them, and says so."""
+    group.states = {f"i-{at}": "DECOMMISSIONED" for at in range(100)}
+    for _ in range(20):
+        group.look()
+    assert len(group.told) == 10
+
+
 def test_nobody_is_replaced_while_the_master_is_young(group: Group) -> None:
     group.states["i-1"] = "DECOMMISSIONED"
     group.master_since = group.now

@@ -12,6 +12,7 @@ import re
 import secrets
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -841,3 +842,23 @@ def test_something_is_said_each_minute_whatever_does_not_answer(
     said = [line.split(": ")[1] for line in capsys.readouterr().err.splitlines()]
     assert said.count("no answer yet") >= 3
     assert said.count("1 of 2 workers are ready") >= 3
+
+
+def test_a_folder_that_takes_long_to_remove_is_left_to_the_next_time(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = root / "var/lib/spark-driver/etl-1"
+    scratch.mkdir(parents=True)
+    os.utime(scratch, (0, 0))
+    (tmp_path / "slow").mkdir()
+    (tmp_path / "slow/rm").write_text("#!/bin/sh\nexec sleep 60\n")
+    (tmp_path / "slow/rm").chmod(0o755)
+    monkeypatch.setattr(drivers, "known", list)
+    monkeypatch.setattr(drivers, "REMOVING_SECONDS", 0.1)
+    with monkeypatch.context() as slow:
+        slow.setenv("PATH", f"{tmp_path / 'slow'}:{os.environ['PATH']}")
+        with pytest.raises(subprocess.TimeoutExpired):
+            drivers.clean()
+    monkeypatch.setattr(drivers, "REMOVING_SECONDS", 60)
+    drivers.clean()
+    assert not scratch.exists()

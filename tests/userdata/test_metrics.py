@@ -408,3 +408,11 @@ def test_what_is_kept_is_small(with_metrics: None, root: Path) -> None:
     file = root / "run/spark-cluster/metrics.json"
     assert len(json.loads(file.read_text())["in_service"]) == 100
     assert file.stat().st_size < 100 * 30
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null"])
+def test_notes_that_are_cut_off_are_none(with_metrics: None, root: Path, text: str) -> None:
+    file = root / metrics.STATE_FILE.lstrip("/")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    assert metrics.load() == {}

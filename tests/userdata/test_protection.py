@@ -50,7 +50,8 @@ def test_what_is_right_already_costs_no_call() -> None:
 @pytest.mark.parametrize("state", ["DECOMMISSIONED", "DEAD", "UNKNOWN"])
 def test_a_worker_that_leaves_or_is_gone_is_not_protected(state: str) -> None:
     worker = {"host": "10.0.0.0", "state": state, "coresused": 4}
-    assert steps(seen(1, protected=1, page={"workers": [worker]})) == [("unprotect i-0", "they have no executors")]
+    why = "they are decommissioned, and take no more work" if state == "DECOMMISSIONED" else "they have no executors"
+    assert steps(seen(1, protected=1, page={"workers": [worker]})) == [("unprotect i-0", why)]
 
 
 def test_a_member_that_the_master_does_not_list_has_no_executors() -> None:

@@ -140,3 +140,12 @@ def test_a_worker_asks_the_master_by_its_name_and_the_master_itself(
     spark_state.main("worker", WORKER)
     spark_state.main("master", "10.0.0.1")
     assert asked == ["master.demo-spark", "127.0.0.1"]
+
+
+def test_an_answer_of_any_size_is_not_taken(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job's name is in it."""
+    monkeypatch.setattr(spark_state, "MOST_BYTES", len(page.body))
+    assert spark_state.read("localhost")["workers"]
+    page.say(status="ALIVE", workers=[], activeapps=[{"name": "x" * len(page.body)}])
+    with pytest.raises(ValueError, match="its answer has more than"):
+        spark_state.read("localhost")

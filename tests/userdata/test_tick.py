@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import fcntl
+import io
 import ipaddress
 import os
 import re
 import socket
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import drivers
+import failed_starts
 import files
 import pytest
 import spark_state
@@ -195,11 +199,44 @@ def test_an_api_error_leaves_the_old_files_and_is_told_when_it_begins_and_when_i
         for _ in range(3):
             journal.tick()
     (told,) = capsys.readouterr().err.splitlines()
-    assert re.fullmatch(r"tick: ClientError: .*RequestLimitExceeded.*, so nothing is changed, in observing", told)
+    assert re.fullmatch(
+        r"tick: ClientError: .*RequestLimitExceeded.*, so nothing of the group is changed, in observing", told
+    )
     assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
     journal.tick()
     assert "tick: no trouble any more in observing\n" in capsys.readouterr().err
     assert len(workers.read_text().splitlines()) == 5
+
+
+def test_applications_whose_executors_die_are_ended_though_aws_does_not_answer(
+    root: Path, workers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That asks the master alone."""
+    make_group(2)
+    tick.Journal().tick()
+    host = known_host(root, "10.0.0.200", 60)
+    kept, killed, now = workers.read_bytes(), list[str](), time.clock_gettime(time.CLOCK_MONOTONIC)
+    said = [
+        {
+            "__CURSOR": "1",
+            "__MONOTONIC_TIMESTAMP": str(round((now - 130 + number) * 1e6)),
+            "MESSAGE": f"26/11/30 00:04:31 INFO Master: {what}",
+        }
+        for number in range(130)
+        for what in (
+            f"Launching executor app-1/{number} on worker w",
+            f"Removing executor app-1/{number} because it is EXITED",
+        )
+    ]
+    page = {"workers": [{"host": "10.9.9.9", "state": "ALIVE", "coresused": 4}], "activeapps": [{"id": "app-1"}]}
+    monkeypatch.setattr(spark_state, "read", lambda _: page)
+    monkeypatch.setattr(failed_starts, "journal", lambda _: iter(said))
+    monkeypatch.setattr(failed_starts, "kill", killed.append)
+    refusing(monkeypatch, "DescribeAutoScalingGroups")
+    tick.Journal().tick()
+    assert killed == ["app-1"]
+    assert workers.read_bytes() == kept
+    assert host.exists()
 
 
 def test_a_master_that_does_not_answer_is_told_once(
@@ -323,13 +360,72 @@ def test_once_shows_what_a_tick_sees_and_does(workers: Path, capsys: pytest.Capt
     assert len(workers.read_text().splitlines()) == 2
 
 
+@pytest.fixture
+def lock(root: Path) -> Path:
+    """The lock's file as an older tick made it: anyone may read it, and hold it."""
+    file = root / "run/spark-cluster/tick.lock"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
+    file.chmod(0o644)
+    return file
+
+
+@pytest.mark.parametrize("is_old", [True, False])
+def test_nobody_but_root_may_hold_the_lock(workers: Path, lock: Path, is_old: bool) -> None:  # noqa: FBT001
+    if not is_old:
+        lock.unlink()
+    tick.Journal().tick()
+    assert lock.stat().st_mode & 0o777 == 0o600
+
+
+def test_another_tick_that_does_not_end_is_a_trouble_and_nothing_is_changed(
+    workers: Path, lock: Path, clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_group(2)
+    journal = tick.Journal()
+    with lock.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        for _ in range(2):
+            journal.tick()
+        assert sum(clock.pauses) == pytest.approx(60)
+        assert tick.main("--once") == 1
+        said = capsys.readouterr()
+        trouble = "TimeoutError: another tick holds the lock, so nothing is changed, in waiting for another tick\n"
+        assert said.err == f"tick: {trouble}"
+        assert said.out == f"fails  {trouble}"
+        assert not workers.exists()
+    journal.tick()
+    assert "tick: no trouble any more in waiting for another tick\n" in capsys.readouterr().err
+    assert workers.exists()
+
+
+def test_once_gives_the_lock_back_before_it_says_anything(
+    workers: Path, lock: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who reads it may be a pager, that takes no more than a page."""
+    make_group(1)
+    free = []
+
+    class Pager(io.StringIO):
+        def write(self, text: str) -> int:
+            with lock.open() as other:
+                fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            free.append(text)
+            return len(text)
+
+    monkeypatch.setattr("sys.stdout", Pager())
+    assert tick.main("--once") == 0
+    assert "does   write conf/workers" in "".join(free)
+
+
 def test_once_fails_if_anything_of_it_did(
     as_master: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(worker_group, "group", lambda: 1 / 0)
     assert tick.main("--once") == 1
     assert (
-        "fails  ZeroDivisionError: division by zero, so nothing is changed, in observing\n" in capsys.readouterr().out
+        "fails  ZeroDivisionError: division by zero, so nothing of the group is changed, in observing\n"
+        in capsys.readouterr().out
     )
 
 
@@ -380,7 +476,7 @@ def test_drivers_are_cleaned_up_after_even_if_aws_does_not_answer(
     monkeypatch.setattr(drivers, "clean", fail)
     make_group(1)
     tick.Journal().tick()
-    assert "tick: OSError: no space left, in cleaning up after drivers\n" in capsys.readouterr().err
+    assert "tick: OSError: no space left, in clean_up\n" in capsys.readouterr().err
     assert executor.exists()
     monkeypatch.setattr(worker_group, "group", lambda: 1 / 0)
     tick.Journal().tick()

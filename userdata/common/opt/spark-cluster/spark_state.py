@@ -16,6 +16,8 @@ from typing import Any
 import settings
 
 PATIENCE_SECONDS = 5
+MOST_BYTES = 64 << 20
+"""Of an answer: far more than 1,000 workers and 200 applications. A name in it may be of any size."""
 UI_PORT = 8082  # of the master itself: what the front shows at 8080 goes with the front
 WORKER_UI_PORT = 8081
 
@@ -25,9 +27,14 @@ def page(host: str, port: int, seconds: float = PATIENCE_SECONDS) -> dict[str, A
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(f"http://{host}:{port}/json/", timeout=seconds) as answer:
-            state: dict[str, Any] = json.load(answer)  # a path that Spark does not know answers 200 and a page of HTML
+            text = answer.read(MOST_BYTES + 1)
+            if answer.length and len(text) <= MOST_BYTES:  # with a size to read that is told nowhere else
+                raise http.client.IncompleteRead(text, answer.length)
     except http.client.HTTPException as error:  # it broke off
         raise ValueError(f"{type(error).__name__}: {error}") from error
+    if len(text) > MOST_BYTES:
+        raise ValueError(f"its answer has more than {MOST_BYTES} bytes")
+    state: dict[str, Any] = json.loads(text)  # a path that Spark does not know answers 200 and a page of HTML
     return state
 
 

@@ -35,6 +35,7 @@ KEPT_BYTES = 2 << 30  # of what all of them said
 LOG_BYTES = 1 << 30  # of what one said; of more, the last half
 BLOCK_BYTES = 4096
 BEGINNING_SECONDS = 600  # until a driver whose folder is there must be in systemd's list
+REMOVING_SECONDS = 60  # a folder of millions of files takes minutes: some of them in each tick
 SIGNAL_BASE = 128  # what a shell adds to the number of the signal that ended a program
 STOPPED_STATUS = 143  # of a driver that systemd ended, or that is not known any more
 # https://www.freedesktop.org/software/systemd/man/latest/org.freedesktop.systemd1.html: ExecMainCode
@@ -121,9 +122,10 @@ def hand_over(name: str) -> None:
     shutil.chown(folder(name), USER, USER)
 
 
-def remove_folder(name: str) -> None:
+def remove_folder(name: str, seconds: float | None = None) -> None:
+    """What is left of it after so many seconds is left to the next time: `subprocess.TimeoutExpired`."""
     # Not by Python, which a job's folders could be too deep for.
-    subprocess.run(["rm", "-rf", "--one-file-system", folder(name)], check=False)
+    subprocess.run(["rm", "-rf", "--one-file-system", folder(name)], check=False, timeout=seconds)
 
 
 def may(test: str, path: str) -> bool:
@@ -262,7 +264,7 @@ def clean() -> None:
     for name in folders:
         with contextlib.suppress(FileNotFoundError):  # its own program may have removed it meanwhile
             if name not in running and time.time() - os.stat(folder(name)).st_mtime > BEGINNING_SECONDS:
-                remove_folder(name)
+                remove_folder(name, REMOVING_SECONDS)
 
 
 def trim(file: str) -> None:

@@ -9,10 +9,14 @@ and three requests to the bucket.
 Which executors it launches and removes the master says in its journal; its page has none, and a page for each
 application would be too many. All executors of an application are started by one command, which never changes: if one
 of them has lived, what others die of is not that, and the application is left alone.
+
+A job can have the master say anything, by a line break in its name. So nothing is kept of an application that the
+master's page does not list, little of each, and a look reads so many lines.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import re
@@ -22,7 +26,7 @@ import urllib.parse
 import urllib.request
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import files
 import settings
@@ -30,7 +34,7 @@ import spark_state
 from steps import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from observation import Observation
 
@@ -42,13 +46,20 @@ LEAST_SECONDS = 120  # a worker that stops takes executors along ten times in a 
 ONE_WORKER_SECONDS = 1800  # what is wrong may be the one worker on which they died, while others have no core free
 ENDED = 3  # how many that were ended are remembered
 DIED = ("EXITED", "FAILED")  # by itself, or it could not be started; LOST, KILLED and DECOMMISSIONED are others' doing
-# A line of journalctl's short-monotonic: "[  616.250000] HOST spark-class[123]: 26/11/29 12:00:00 INFO Master: ..."
-LINE = re.compile(r"\[ *(\d+\.\d+)\] \S+ \S+: \S+ \S+ (?:INFO|WARN) Master: (.*)")
-CURSOR = "-- cursor: "
+MOST_LINES = 50_000  # of a look, which takes seconds for them; a loop on a hundred workers has half of that
+MOST_APPLICATIONS = 1000
+UNLISTED_SECONDS = 60
+MOST_RUNNING = 5000  # executors of an application that are known: of one that has more, some live
+# Its date and time, the level, which class says it: 26/11/29 12:00:00 INFO Master: ...
+LINE = re.compile(r"\S+ \S+ (?:INFO|WARN) Master: (.*)")
 LAUNCHED = re.compile(r"Launching executor (\S+)/(\d+) on worker (\S+)")
 REMOVED = re.compile(r"Removing executor (\S+)/(\d+) because it is (\w+)")
 # One that its driver had killed, or whose worker was told to leave, is unknown when it ends.
 UNKNOWN = re.compile(r"Got status update for unknown executor (\S+)/(\d+)")
+# How many the driver wants by now, of each profile: "... Map(Profile: id = 0, ... cpus, amount: 1.0 -> 2)".
+# It wants fewer before it has an idle executor leave, which ends by itself then, as one that dies does.
+REQUESTED = re.compile(r"Application (\S+) requested executors: (.*)\.")
+NUMBER = re.compile(r"-> (\d+)(?=[,)])")
 WORKER_GONE = re.compile(r"(?:Removing|Decommissioning) worker (\S+) on .*")
 APPLICATION_GONE = re.compile(r"Removing app (\S+)")
 MASTER_STARTED = re.compile(r"Starting Spark master at .*")
@@ -62,10 +73,13 @@ class Starts:
     Attributes:
         running: when each executor was launched that is not known to have ended, and on which worker.
         died: how many have died at their start.
-        workers: on which ones.
+        workers: on which ones: two of them, if there are more.
         first: when the first of them died.
         last: when the last of them did.
+        launched: when the last of them was launched.
         last_executor: which that was.
+        surplus: how many of those that run are more than the driver wanted when there were most too many: so many may
+            end by themselves because it told them to, also after it has come to want more again.
         has_lived: whether any has ever lived, as far as is known; then nothing else counts.
     """
 
@@ -74,20 +88,35 @@ class Starts:
     workers: list[str] = field(default_factory=list)
     first: float = 0.0
     last: float = 0.0
+    launched: float = 0.0
     last_executor: str = ""
+    surplus: int = 0
     has_lived: bool = False
+
+    def launch(self, executor: str, worker: str, seconds: float) -> None:
+        """One of them was launched."""
+        self.launched = seconds
+        if len(self.running) >= MOST_RUNNING:
+            self.has_lived, self.running = True, {}
+        if not self.has_lived:
+            self.running[executor] = (seconds, worker)
+
+    def requested(self, number: int) -> None:
+        """The driver wants so many from now on."""
+        self.surplus = max(self.surplus, len(self.running) - number)
 
     def removed(self, executor: str, state: str, seconds: float) -> None:
         """One of them has ended."""
         if executor not in self.running:
             return
         launched, worker = self.running.pop(executor)
+        is_surplus, self.surplus = self.surplus > 0, max(0, self.surplus - 1)
         if seconds - launched >= LIVED_SECONDS:
             self.has_lived = True
-        elif state in DIED:
+        elif state in DIED and not is_surplus:
             self.first = self.first if self.died else seconds
             self.died, self.last, self.last_executor = self.died + 1, seconds, executor
-            self.workers = sorted({*self.workers, worker})
+            self.workers = sorted({*self.workers, worker})[:2]  # whether there are two
 
     def look(self, now: float) -> None:
         """Whether one lives by now."""
@@ -111,26 +140,46 @@ class State:
     applications: dict[str, Starts] = field(default_factory=dict)
     ended: list[tuple[float, str, str]] = field(default_factory=list)
 
-    def read(self, lines: Iterable[str]) -> None:
-        """Take in lines of the journal."""
-        for line in lines:
-            if line.startswith(CURSOR):
-                self.cursor = line[len(CURSOR) :].strip()
-            said = LINE.match(line)
-            if said:
-                self.hear(float(said.group(1)), said.group(2))
+    def read(self, entries: Iterable[Mapping[str, Any]], active: Collection[str]) -> float:
+        """Take in what the journal has, or its next MOST_LINES; of applications that are not active little is kept.
 
-    def hear(self, seconds: float, message: str) -> None:
+        Returns:
+            The time of which all is known then: now, or that of the last line that was read.
+        """
+        number, seconds, now = 0, 0.0, time.clock_gettime(time.CLOCK_MONOTONIC)
+        for number, entry in enumerate(entries, 1):  # noqa: B007 - how many there were
+            self.cursor, seconds = entry["__CURSOR"], int(entry["__MONOTONIC_TIMESTAMP"]) / 1e6
+            message = entry.get("MESSAGE")  # numbers, if it is no text
+            said = LINE.fullmatch(message) if isinstance(message, str) else None
+            if said:
+                self.hear(seconds, said.group(1), active)
+        if number == MOST_LINES:
+            now = seconds
+        # One that was registered since the page was asked is in the next.
+        recent = now - UNLISTED_SECONDS
+        self.applications = {
+            name: starts for name, starts in self.applications.items() if name in active or starts.launched > recent
+        }
+        for starts in self.applications.values():
+            starts.look(now)
+        return now
+
+    def hear(self, seconds: float, message: str, active: Collection[str]) -> None:
         """Take in what the master said."""
         launched, removed = LAUNCHED.fullmatch(message), REMOVED.fullmatch(message) or UNKNOWN.fullmatch(message)
+        requested = REQUESTED.fullmatch(message)
         gone, worker = APPLICATION_GONE.fullmatch(message), WORKER_GONE.fullmatch(message)
         if launched:
-            starts = self.applications.setdefault(launched.group(1), Starts())
-            if not starts.has_lived:
-                starts.running[launched.group(2)] = (seconds, launched.group(3))
+            name = launched.group(1)
+            if name not in active and name not in self.applications and len(self.applications) >= MOST_APPLICATIONS:
+                return
+            starts = self.applications.setdefault(name, Starts())
+            starts.launch(launched.group(2), launched.group(3), seconds)
         elif removed and removed.group(1) in self.applications:
             state = removed.group(3) if removed.re is REMOVED else ""
             self.applications[removed.group(1)].removed(removed.group(2), state, seconds)
+        elif requested and requested.group(1) in self.applications:
+            self.applications[requested.group(1)].requested(sum(map(int, NUMBER.findall(requested.group(2)))))
         elif gone:
             self.applications.pop(gone.group(1), None)
         elif worker:  # of each executor there it does not say that it has ended
@@ -155,23 +204,31 @@ class State:
 
 def kept() -> State:
     """What the last look has kept; of a host that has just booted, nothing."""
-    try:
-        with open(settings.path(STATE_FILE), encoding="utf-8") as file:
-            known = json.load(file)
-    except FileNotFoundError:
-        return State()
-    applications = {name: Starts(**starts) for name, starts in known["applications"].items()}
-    return State(known["cursor"], applications, [(when, which, why) for when, which, why in known["ended"]])
+    # A file that is cut off is one of another time: nothing is known.
+    with (
+        contextlib.suppress(FileNotFoundError, ValueError, TypeError, KeyError, AttributeError),
+        open(settings.path(STATE_FILE), encoding="utf-8") as file,
+    ):
+        known = json.load(file)
+        applications = {name: Starts(**starts) for name, starts in known["applications"].items()}
+        ended = [(when, which, why) for when, which, why in known["ended"]]
+        return State(known["cursor"], applications, ended)
+    return State()
 
 
-def journal(cursor: str) -> Iterator[str]:
-    """What the master has said since; without a cursor since the host's boot. The last line tells the next cursor."""
+def journal(cursor: str) -> Iterator[dict[str, Any]]:
+    """What the master has said since, or the first MOST_LINES of it; without a cursor since the host's boot.
+
+    https://www.freedesktop.org/software/systemd/man/latest/systemd.journal-fields.html has the fields of an entry.
+    """
     after = [f"--after-cursor={cursor}"] if cursor else []
-    how = ("--quiet", "--no-pager", "--boot", "--output=short-monotonic", "--show-cursor", f"--unit={UNIT}")
-    with subprocess.Popen(
-        ["journalctl", *how, *after], stdout=subprocess.PIPE, encoding="utf-8", errors="replace"
-    ) as said:
-        yield from said.stdout or ()
+    how = ("--quiet", "--no-pager", "--boot", "--output=json", "--output-fields=MESSAGE", "--all", f"--unit={UNIT}")
+    with subprocess.Popen(["journalctl", *how, *after], stdout=subprocess.PIPE) as said:
+        for number, line in enumerate(said.stdout or (), 1):
+            yield json.loads(line)
+            if number == MOST_LINES:
+                said.kill()
+                return
     if said.returncode:
         raise subprocess.CalledProcessError(said.returncode, "journalctl")
 
@@ -201,15 +258,13 @@ def in_words(application: str, starts: Starts) -> str:
 
 def end_applications(seen: Observation) -> Iterator[Step]:
     """End those of which no executor has lived, and enough have died for long enough."""
-    state, now = kept(), time.clock_gettime(time.CLOCK_MONOTONIC)
-    state.read(journal(state.cursor))
-    for starts in state.applications.values():
-        starts.look(now)
-    yield Step("note which executors died", "the journal of the master says so", state.keep, is_routine=True)
-    if seen.page is None:
+    if seen.page is None:  # the journal has it for later
         return
+    state, active = kept(), [one["id"] for one in seen.page["activeapps"]]
+    now = state.read(journal(state.cursor), set(active))
+    yield Step("note which executors died", "the journal of the master says so", state.keep, is_routine=True)
     alive = sum(worker["state"] == "ALIVE" for worker in seen.page["workers"])
-    for application in (one["id"] for one in seen.page["activeapps"]):
+    for application in active:
         starts = state.applications.get(application, Starts())
         dies = starts.died >= MOST_DEATHS and now - starts.last < LIVED_SECONDS and not starts.has_lived
         if not dies or now - starts.first < LEAST_SECONDS:

@@ -31,8 +31,9 @@ FILE = "/run/spark-cluster/health.json"
 LONGEST_PAUSE_SECONDS = 60
 SHARE = 10
 """A member is replaced while less than the group's size by this is missing; or, where the master lists fewer than half
-of those in service, while none is. Kubernetes, too, gives up nodes one after the other, and nearly none where most of a
-zone are unhealthy: `--node-eviction-rate`, `--unhealthy-zone-threshold` and `--secondary-node-eviction-rate` of
+of those in service, as alive or decommissioned, while none is. Kubernetes, too, gives up nodes one after the other, and
+nearly none where most of a zone are unhealthy: `--node-eviction-rate`, `--unhealthy-zone-threshold` and
+`--secondary-node-eviction-rate` of
 https://kubernetes.io/docs/reference/command-line-tools-reference/kube-controller-manager/."""
 
 
@@ -127,7 +128,8 @@ def forbidden(seen: Observation) -> str:
         return f"the master is up for {seen.master_seconds:.0f} s, and less than {timeout} s"
     in_service = [one for one in seen.members if one.state == IN_SERVICE]
     missing = seen.desired - sum(one.is_healthy for one in in_service)
-    listed = len(seen.in_service.keys() & (seen.alive or ()))
+    # One that leaves was told to, by itself or by somebody: that is known, and no trouble of the master's.
+    listed = len(seen.in_service.keys() & (seen.hosts("ALIVE") | seen.hosts("DECOMMISSIONED")))
     most = max(1, seen.desired // SHARE)
     if 2 * listed < len(in_service):
         most = 1

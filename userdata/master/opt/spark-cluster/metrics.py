@@ -9,6 +9,7 @@ is too short for it, and no job can write it, as it could a drain's report in th
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -55,12 +56,14 @@ def load() -> dict[str, Any]:
     `minute`: that of the last try. `trouble`: why it failed. `in_service`, `taken_back`: those of the last figure that
     was sent, or of the first look.
     """
-    try:
-        with open(settings.path(STATE_FILE), encoding="utf-8") as file:
-            known: dict[str, Any] = json.load(file)
-    except FileNotFoundError:
-        return {}
-    return known
+    # A file that is cut off is one of another time: nothing is known.
+    with (
+        contextlib.suppress(FileNotFoundError, ValueError),
+        open(settings.path(STATE_FILE), encoding="utf-8") as file,
+    ):
+        known = json.load(file)
+        return known if isinstance(known, dict) else {}
+    return {}
 
 
 def figures(seen: Observation, known: Mapping[str, Any]) -> dict[str, int]:

@@ -43,7 +43,10 @@ def keep_protection(seen: Observation) -> Iterator[Step]:
     idle = [one.instance_id for one in members if one.is_protected and one.address not in wanted]
     fresh = [one.instance_id for one in members if not one.is_protected and one.address in wanted]
     yield from change(fresh, "they have executors", protect=True)
-    yield from change(idle, "they have no executors", protect=False)
+    leaving = seen.hosts("DECOMMISSIONED") - wanted
+    leave = [one.instance_id for one in members if one.instance_id in idle and one.address in leaving]
+    yield from change([name for name in idle if name not in leave], "they have no executors", protect=False)
+    yield from change(leave, "they are decommissioned, and take no more work", protect=False)
 
 
 def change(ids: Sequence[str], why: str, *, protect: bool) -> Iterator[Step]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import io
 import math
 import os
 import socket
@@ -42,6 +43,7 @@ PAUSE_SECONDS = 15
 WORKERS_FILE = "/opt/spark/conf/workers"
 KNOWN_HOSTS = "/var/lib/spark-known-hosts"
 LOCK_FILE = "/run/spark-cluster/tick.lock"
+LOCK_SECONDS, LOCK_PAUSE_SECONDS = 30, 1  # a tick takes a few
 USAGE_STATUS = 2
 
 
@@ -91,6 +93,11 @@ def forget_hosts(seen: Observation) -> Iterator[Step]:
             yield Step(f"forget the host key of {name}", "another host has it now", partial(os.remove, file))
 
 
+def clean_up(_: Observation) -> Iterator[Step]:
+    """Drivers that ended: their scratch goes, and what they said when it is old or much."""
+    yield Step("clean up after drivers", "some may have ended", drivers.clean, is_routine=True)
+
+
 KEEPERS: tuple[Callable[[Observation], Iterator[Step]], ...] = (
     keep_workers_file,
     forget_hosts,
@@ -98,13 +105,11 @@ KEEPERS: tuple[Callable[[Observation], Iterator[Step]], ...] = (
     protection.keep_protection,
     health.keep_health,
     failed_starts.end_applications,
+    clean_up,  # it may take a minute
     metrics.keep_metrics,  # the last, since nothing is to wait for it
 )
-
-
-def clean_up() -> Iterator[Step]:
-    """Drivers that ended: their scratch goes, and what they said when it is old or much."""
-    yield Step("clean up after drivers", "some may have ended", drivers.clean, is_routine=True)
+WITHOUT_GROUP = (failed_starts.end_applications, clean_up)
+"""Those that ask nothing of the group: they go on while AWS does not answer, when there seems to be none."""
 
 
 # --- a tick ------------------------------------------------------------------------------------------------------
@@ -123,16 +128,17 @@ class Tick:
 
     def run(self, see: Callable[[Observation], None]) -> dict[str, str]:
         """Have each step taken; `see` is given what they were made of."""
-        self._keep("cleaning up after drivers", clean_up())
+        seen, keepers = observation.Observation(), KEEPERS
         try:
-            seen = observation.observe()
+            seen = observation.ask_master()
+            seen = observation.ask_aws(seen)
+            see(seen)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next tick asks again
-            self.troubles["observing"] = f"{in_words(error)}, so nothing is changed"
-            return self.troubles
-        if seen.page is None:
+            self.troubles["observing"] = f"{in_words(error)}, so nothing of the group is changed"
+            keepers = tuple(keeper for keeper in KEEPERS if keeper in WITHOUT_GROUP)
+        if seen.trouble:
             self.troubles["asking the master"] = seen.trouble
-        see(seen)
-        for keeper in KEEPERS:
+        for keeper in keepers:
             self._keep(keeper.__name__, keeper(seen))
         return self.troubles
 
@@ -150,11 +156,34 @@ class Tick:
 
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
-    """While no other tick runs: each would tell Auto Scaling of one sick member."""
-    os.makedirs(settings.path(os.path.dirname(LOCK_FILE)), exist_ok=True)
-    with open(settings.path(LOCK_FILE), "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    """While no other tick runs: each would tell Auto Scaling of one sick member.
+
+    The file is root's alone, since whoever may open it may hold the lock.
+
+    Raises:
+        TimeoutError: another has run for LOCK_SECONDS.
+    """
+    file = settings.path(LOCK_FILE)
+    os.makedirs(os.path.dirname(file), exist_ok=True)
+    with open(os.open(file, os.O_RDWR | os.O_CREAT, mode=0o600), "w", encoding="utf-8") as lock:
+        os.fchmod(lock.fileno(), 0o600)  # one that was there
+        for _ in polling.rounds(LOCK_SECONDS, LOCK_PAUSE_SECONDS):
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            notify("WATCHDOG=1")
+        else:
+            raise TimeoutError("another tick holds the lock")
         yield
+
+
+def tick_alone(take: Callable[[Step], None], see: Callable[[Observation], None]) -> dict[str, str]:
+    """One tick while no other runs: its troubles, of which another tick that does not end is one."""
+    try:
+        with alone():
+            return Tick(take).run(see)
+    except TimeoutError as error:
+        return {"waiting for another tick": f"{in_words(error)}, so nothing is changed"}
 
 
 def notify(message: str) -> None:
@@ -184,8 +213,7 @@ class Journal:
 
     def tick(self) -> None:
         """Tick once; tell what is another trouble than at the last tick, and what is none any more."""
-        with alone():
-            troubles = Tick(self.take).run(lambda _: None)
+        troubles = tick_alone(self.take, lambda _: None)
         for where, words in troubles.items():
             if self.troubles.get(where) != words:
                 say(f"{words}, in {where}")
@@ -221,15 +249,18 @@ def show(seen: Observation) -> None:
 
 
 def once() -> int:
-    """One tick, told in full."""
+    """One tick, told in full; once it is over, since who reads it may pause while the lock is held."""
 
     def take(step: Step) -> None:
         if step.act:
             step.act()
         print(f"{'does' if step.act else 'leaves':<7}{step.what}: {step.why}")
 
-    with alone():
-        return tell(Tick(take).run(show))
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        troubles = tick_alone(take, show)
+    print(said.getvalue(), end="")
+    return tell(troubles)
 
 
 def explain() -> int:
