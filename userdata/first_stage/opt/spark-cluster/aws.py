@@ -70,7 +70,7 @@ def use_proxy():
 
 
 @functools.lru_cache(None)
-def client(service):
+def client(service, connect_timeout=5, read_timeout=30):
     """A client of the node's region, through its proxy; for AWS_ENDPOINT_URL boto3 before 1.28 needs the argument."""
     import boto3.session  # not there yet when the boot first asks for metadata
     import botocore.config
@@ -84,7 +84,9 @@ def client(service):
     else:
         raise TimeoutError("the instance's role has no credentials")
 
-    config = botocore.config.Config(retries={"mode": "standard", "max_attempts": 3}, connect_timeout=5, read_timeout=30)
+    config = botocore.config.Config(
+        retries={"mode": "standard", "max_attempts": 3}, connect_timeout=connect_timeout, read_timeout=read_timeout
+    )
     endpoint = os.environ.get("AWS_ENDPOINT_URL")
     return session.client(service, endpoint_url=endpoint, config=config)
 

@@ -1,7 +1,7 @@
 """A keeper of `tick.py`: figures of the cluster for CloudWatch, once in each minute, if it has a namespace for them.
 
-Nothing waits for them. This keeper is a tick's last, and makes one call, which is not tried again and has seconds. What
-could not be sent is in the next figure: how many workers left is counted from those of the last figure that was.
+Nothing waits for them. This keeper is a tick's last, and makes one call, which has seconds. What could not
+be sent is in the next figure: how many workers left is counted from those of the last figure that was.
 
 Who left is counted by what Auto Scaling and EC2 say in the picture that the tick has anyway: it costs no call, no drain
 is too short for it, and no job can write it, as it could a drain's report in the bucket.
@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -26,28 +25,18 @@ from steps import Step
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from botocore.client import BaseClient
     from observation import Observation
 
 STATE_FILE = "/run/spark-cluster/metrics.json"
 MINUTE_SECONDS = 60
-CONNECT_SECONDS, READ_SECONDS = 2, 3
+CONNECT_SECONDS, READ_SECONDS = 1, 3
 """A call takes some 20 ms. Where there is no way to CloudWatch, as in a private subnet without its endpoint, nobody
 answers at all."""
 
 
-@functools.lru_cache(None)
-def impatient_client(service: str) -> BaseClient:
-    """A client like aws.py's, that has seconds, and one try."""
-    import boto3.session
-    import botocore.config
-
-    aws.use_proxy()
-    config = botocore.config.Config(
-        connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS, retries={"total_max_attempts": 1}
-    )
-    session = boto3.session.Session(region_name=settings.load()["region"])
-    return session.client(service, endpoint_url=os.environ.get("AWS_ENDPOINT_URL"), config=config)
+def cloudwatch() -> Any:  # noqa: ANN401 - a class that is made at run time
+    """A client that has seconds, however often it tries."""
+    return aws.client("cloudwatch", CONNECT_SECONDS, READ_SECONDS)
 
 
 def load() -> dict[str, Any]:
@@ -109,7 +98,7 @@ def send(namespace: str, counted: Mapping[str, int], known: Mapping[str, Any], t
     tried = {"minute": then["minute"], "trouble": known.get("trouble", "")}
     files.keep(STATE_FILE, json.dumps({**known, **tried}))
     try:
-        impatient_client("cloudwatch").put_metric_data(Namespace=namespace, MetricData=data)
+        cloudwatch().put_metric_data(Namespace=namespace, MetricData=data)
     except (BotoCoreError, ClientError) as error:  # told by the keeper, in each tick until one is sent
         files.keep(STATE_FILE, json.dumps({**known, **tried, "trouble": f"{type(error).__name__}: {error}"}))
     else:
