@@ -536,6 +536,20 @@ def test_an_empty_sick_worker_outstays_its_deadline(world: World, bucket: None) 
     assert report()["seconds"] == 7
 
 
+def test_an_empty_sick_worker_asks_the_master_and_systemd_no_oftener_than_it_tells(
+    world: World, bucket: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may stay so for hours, and others with it."""
+    asked, shown = [], []
+    monkeypatch.setattr(spark_state, "read", lambda *given: asked.append(world.seconds) or world.read(*given))  # type: ignore[func-returns-value]  # notes when
+    monkeypatch.setattr(drain, "worker_pid", lambda: shown.append(world.seconds) or world.pid)  # type: ignore[func-returns-value]  # notes when
+    notice("sick")
+    at(world, 320, "termination")
+    drain.main()
+    for times in (asked, shown):
+        assert len([each for each in times if 20 < each < 320]) == pytest.approx(60, abs=2)
+
+
 def test_an_empty_sick_worker_that_was_killed_after_its_deadline_stays_on(
     world: World, bucket: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

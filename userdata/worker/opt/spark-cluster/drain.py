@@ -165,6 +165,10 @@ class Drain:
         address, host = private_ip(), settings.load()["master_host"]
         heard, signalled, is_heard = notices.boot_clock(), -math.inf, True
         for _ in polling.rounds(math.inf, LOOK_SECONDS):
+            now = notices.boot_clock()
+            is_due, is_silent = now - signalled >= TELL_SECONDS, now - heard >= SILENT_SECONDS
+            if not is_due and self.seconds_left() == math.inf:
+                continue  # it may be empty for hours, and all that is new each second is another notice
             pid = worker_pid()
             if pid == 0:
                 break
@@ -174,8 +178,6 @@ class Drain:
                 continue
             self.was_running = True
             self.keep(has_run=True)
-            now = notices.boot_clock()
-            is_due, is_silent = now - signalled >= TELL_SECONDS, now - heard >= SILENT_SECONDS
             if is_due:
                 systemctl("stop", REGISTRATION)  # it would start a worker again that is not listed as alive
                 tell(pid, *(children(pid) if is_silent else ()))
