@@ -103,6 +103,7 @@ def host(root: Path, settle: Callable[..., None], clock: Clock, monkeypatch: pyt
     monkeypatch.setattr(spark_state, "page", made.ask_worker)
     monkeypatch.setattr(spark_state, "read", made.ask_master)
     monkeypatch.setattr(worker_health, "Look", made.made)
+    monkeypatch.setattr("random.randint", lambda low, _: low)
     return made
 
 
@@ -248,7 +249,7 @@ def test_a_file_that_cannot_be_written_keeps_no_watch_from_its_work(
     assert noticed()["kind"] == "sick"
 
 
-# A job that needs more room than the cluster has takes no more workers than stay
+# A job that needs more room than the cluster has fills all disks alike
 
 
 @pytest.mark.parametrize(
@@ -256,21 +257,49 @@ def test_a_file_that_cannot_be_written_keeps_no_watch_from_its_work(
     [
         ([], True),
         (["ALIVE", "ALIVE"], True),
-        (["ALIVE", "DECOMMISSIONED"], True),
-        (["DECOMMISSIONED", "DECOMMISSIONED"], False),
+        (["ALIVE", "DECOMMISSIONED"], False),
+        (["ALIVE", "ALIVE", "DEAD"], True),
         (["DECOMMISSIONED"], False),
-        (["ALIVE", "DECOMMISSIONED", "DECOMMISSIONED"], False),
+        ([*["ALIVE"] * 19, "DECOMMISSIONED"], False),
+        ([*["ALIVE"] * 20, "DECOMMISSIONED"], True),
+        ([*["ALIVE"] * 20, *["DECOMMISSIONED"] * 2], False),
         (["DEAD", "DEAD"], True),
         (None, False),
     ],
     ids=str,
 )
-def test_a_full_worker_leaves_while_as_many_others_stay_as_leave(
+def test_as_few_full_workers_leave_at_once_as_are_replaced_at_once(
     watch: worker_health.Watch, host: Host, others: list[str] | None, *, leaves: bool
 ) -> None:
     host.disks, host.others = LOW, others
     look(watch, host, 120)
     assert bool(notices.read()) is leaves
+
+
+@pytest.mark.parametrize("besides", range(3))
+def test_disks_that_fill_up_in_the_same_seconds_are_waited_for_differently_long(
+    host: Host, monkeypatch: pytest.MonkeyPatch, besides: int
+) -> None:
+    """Who waits longer sees that another one leaves already."""
+    monkeypatch.setattr("random.randint", lambda *_: besides)
+    watch = worker_health.Watch()
+    watch.look()
+    host.disks = LOW
+    look(watch, host, 5 * (1 + besides))
+    assert notices.read() == {}
+    look(watch, host, 5)
+    assert noticed()["kind"] == "sick"
+
+
+def test_the_master_is_asked_after_the_waiting(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("random.randint", lambda _, high: high)
+    watch = worker_health.Watch()
+    watch.look()
+    host.disks = LOW
+    look(watch, host, 15)
+    host.others = ["ALIVE", "DECOMMISSIONED"]
+    look(watch, host, 60)
+    assert notices.read() == {}
 
 
 @pytest.mark.parametrize("others", [["DECOMMISSIONED"], None], ids=["too few", "no master"])
@@ -280,8 +309,8 @@ def test_one_that_is_held_back_says_so_once_and_leaves_when_it_may(
     host.disks, host.others = LOW, others
     look(watch, host, 60)
     (line,) = capsys.readouterr().err.splitlines()
-    assert "the worker stays while" in line
-    host.others = ["ALIVE", "DECOMMISSIONED"]
+    assert "the worker stays " in line
+    host.others = ["ALIVE", "DEAD"]
     look(watch, host, 5)
     assert noticed()["kind"] == "sick"
 
