@@ -298,6 +298,47 @@ def test_a_worker_that_was_stopped_for_what_aws_took_back_is_started_again(
     assert capsys.readouterr().err.splitlines()[-1] == "notice: the worker starts again"
 
 
+@pytest.mark.parametrize("state", ["Standby", "Detached"])
+def test_a_sick_worker_that_comes_back_in_service_is_started_again(host: Host, watch: notice.Watch, state: str) -> None:
+    """Whoever had a look at it has mended it, or it is found to be sick anew."""
+    notices.write("sick", "a disk is full", host.now + 600, 600)
+    host.items[notice.TARGET] = state
+    watch.look()
+    notices.keep(notices.DRAIN_FILE, {"answered": {}, "is_stopped": True})
+    host.items[notice.TARGET] = "InService"
+    watch.look()
+    watch.look()
+    assert notices.read() == {}
+    assert host.started == [START, *RESTART]
+
+
+def test_a_watch_that_is_killed_at_a_return_withdraws_the_rest_at_its_next_start(
+    host: Host, watch: notice.Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notices.write("sick", "a disk is full", host.now + 600, 600)
+    host.items[notice.TARGET] = "Standby"
+    watch.look()
+    host.items[notice.TARGET] = "InService"
+    withdraw = notices.withdraw
+
+    def killed(kind: str) -> bool:
+        withdraw(kind)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(notices, "withdraw", killed)
+        with pytest.raises(KeyboardInterrupt):
+            watch.look()
+    notice.Watch().look()
+    assert notices.read() == {}
+
+
+def test_a_sick_member_that_was_in_service_all_along_stays_sick(host: Host, watch: notice.Watch) -> None:
+    notices.write("sick", "a disk is full", host.now + 600, 600)
+    watch.look()
+    assert set(notices.read()) == {"sick"}
+
+
 def test_a_worker_is_not_started_while_its_drain_goes_on_or_another_notice_stays(
     host: Host, watch: notice.Watch
 ) -> None:

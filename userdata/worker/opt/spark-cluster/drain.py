@@ -41,7 +41,6 @@ PREFIX = "logs/drains/"
 WORKER = "spark-worker.service"
 BOOT = "spark-boot.service"
 LOGS = ("spark-executor-logs.service", "spark-daemon-logs.service")
-SICK = "sick"  # the notice of worker_health.py
 REGISTRATION = "spark-registration.service"
 NODE_ENV = "/etc/spark-cluster/node.env"
 LOOK_SECONDS = 1
@@ -143,7 +142,7 @@ class Drain:
     def seconds_left(self) -> float:
         """Until the earliest deadline of what was noticed so far; a sick worker that is empty has none."""
         self.notices.update(notices.read())
-        if set(self.notices) == {SICK} and self.state.get("empty_since"):
+        if set(self.notices) == {notices.SICK} and self.state.get("empty_since"):
             return math.inf
         return min(float(each["boot_clock_deadline"]) for each in self.notices.values()) - notices.boot_clock()
 
@@ -200,7 +199,7 @@ class Drain:
 
     def stays(self) -> bool:
         """Whether an empty worker stays, which is noted: one that is sick, and is not terminated yet."""
-        is_only_sick = set(self.notices) == {SICK}
+        is_only_sick = set(self.notices) == {notices.SICK}
         if is_only_sick and not self.state.get("empty_since"):
             self.keep(empty_since=notices.boot_clock())
         return is_only_sick

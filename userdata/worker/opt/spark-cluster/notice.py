@@ -3,7 +3,8 @@
 
 A spot interruption comes two minutes before the power goes; Auto Scaling tells the state that it wants this member to
 have. Each is a notice (notices.py); until drain.py has answered all of them it is started again, whatever ended it.
-If AWS takes back all of them (an instance on standby that goes into service) the worker starts again.
+If AWS takes back all of them (an instance on standby that goes into service) the worker starts again; also one that was
+sick: whether it still is worker_health.py sees.
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html asks for a look every 5 s,
 https://docs.aws.amazon.com/autoscaling/ec2/userguide/retrieving-target-lifecycle-state-through-imds.html the states.
 A rebalance recommendation and scheduled events are told in the journal and nothing else: the group itself replaces a
@@ -88,9 +89,10 @@ def target(state: str) -> None:
         notices.write(kind, REASONS[kind], time.time() + seconds, seconds)
         log(REASONS[kind])
     elif state == IN_SERVICE:
-        for returning in RETURNING:
-            if notices.withdraw(returning):
-                log(f"back in service: {REASONS[returning]} no more")
+        for returning in set(RETURNING) & set(notices.read()):
+            notices.withdraw(notices.SICK)  # first: nobody would do so once the other one is gone
+            notices.withdraw(returning)
+            log(f"back in service: {REASONS[returning]} no more")
 
 
 class Watch:

@@ -319,7 +319,7 @@ class Watch:
 
 def sick(why: str, seconds: float) -> None:
     """Have the worker leave."""
-    if notices.write("sick", why, time.time() + seconds, seconds):
+    if notices.write(notices.SICK, why, time.time() + seconds, seconds):
         log(f"the worker is to leave: {why}")
     notice.start_drain()
 
