@@ -632,6 +632,45 @@ def test_a_sick_worker_without_a_master_stays_until_that_lists_it(world: World, 
     assert report()["in_time"] is True
 
 
+def withdrawn(world: World, seconds: float) -> None:
+    known = world.master
+
+    def master(now: float) -> str | Exception:
+        if now > seconds:
+            notices.withdraw("sick")
+        return known(now)
+
+    world.master = master
+
+
+def test_an_empty_worker_that_is_sick_no_more_ends_its_drain_to_be_started_again(world: World, bucket: None) -> None:
+    world.executors[f"{APP}/0"] = 0, 999
+    notice("sick", 20)
+    withdrawn(world, 90)
+    drain.main()
+    assert 90 < world.seconds < 100
+    assert notices.read() == {}
+    assert notices.load(notices.DRAIN_FILE)["is_stopped"] is True, "by which notice.py starts it again"
+    assert report().items() >= {"kinds": ["sick"], "in_time": True, "seconds": 7.0}.items()
+
+
+@pytest.mark.parametrize("kind", ["termination", "spot"])
+@pytest.mark.parametrize("seconds", [80, 88, 89.5])
+def test_a_notice_that_comes_as_the_other_is_withdrawn_is_answered(
+    world: World, bucket: None, kind: str, seconds: float
+) -> None:
+    notice("sick", 20)
+    at(world, seconds, kind)
+    withdrawn(world, 90)
+    drain.main()
+    if kind not in notices.read():  # it was done before that came
+        notice(kind)
+    drain.main()
+    assert notices.unanswered(notices.read()) == []
+    assert world.pid == 0
+    assert len(world.completed) == (kind == "termination")
+
+
 def test_a_sick_worker_whose_process_ends_is_stopped_for_good(world: World, bucket: None) -> None:
     def master(seconds: float) -> str:
         world.pid = WORKER if seconds < 30 else 0

@@ -325,6 +325,99 @@ def test_one_that_is_held_back_and_has_room_again_says_that(
     assert capsys.readouterr().err.splitlines()[-1] == "health: its disks: no longer"
 
 
+# Nobody replaces it, and its disks are in order again
+
+
+@pytest.fixture
+def drained(watch: worker_health.Watch, host: Host) -> worker_health.Watch:
+    """One whose worker is to leave for a disk, and is empty."""
+    host.disks = LOW
+    look(watch, host, 10)
+    notices.keep(notices.DRAIN_FILE, {"empty_since": host.clock.now})
+    return watch
+
+
+def test_an_empty_worker_whose_disks_are_in_order_for_a_minute_stays(
+    drained: worker_health.Watch, host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    look(drained, host, 300)
+    assert set(notices.read()) == {"sick"}
+    host.disks = FINE
+    look(drained, host, 60)
+    assert set(notices.read()) == {"sick"}
+    look(drained, host, 5)
+    assert notices.read() == {}
+    assert capsys.readouterr().err.splitlines()[-1] == "health: its disks are in order for 60 s: the worker stays"
+    host.disks = LOW
+    look(drained, host, 5)
+    assert notices.read() == {}
+    look(drained, host, 5)
+    assert set(notices.read()) == {"sick"}
+
+
+@pytest.mark.parametrize("disks", [LOW, BROKEN, None, ValueError("junk")], ids=str)
+def test_trouble_or_a_look_without_an_answer_begins_the_minute_anew(
+    drained: worker_health.Watch, host: Host, disks: list[Disk] | Exception | None
+) -> None:
+    look(drained, host, 60)
+    for _ in range(5):
+        host.disks = FINE
+        look(drained, host, 55)
+        host.disks = disks
+        look(drained, host, 5)
+    assert set(notices.read()) == {"sick"}
+
+
+def test_a_watch_that_is_killed_begins_the_minute_anew(drained: worker_health.Watch, host: Host) -> None:
+    look(drained, host, 60)
+    host.disks = FINE
+    look(drained, host, 50)
+    again = worker_health.Watch()
+    look(again, host, 60)
+    assert set(notices.read()) == {"sick"}
+    look(again, host, 5)
+    assert notices.read() == {}
+
+
+def test_a_pause_of_the_host_is_no_minute_in_order(drained: worker_health.Watch, host: Host) -> None:
+    look(drained, host, 60)
+    host.disks = FINE
+    look(drained, host, 10)
+    host.clock.now += 3600
+    drained.look()
+    assert set(notices.read()) == {"sick"}
+
+
+@pytest.mark.parametrize("state", [{}, {"empty_since": None}, {"began": 1.0}], ids=str)
+def test_a_worker_with_executors_is_drained_though_its_disks_are_in_order(
+    drained: worker_health.Watch, host: Host, state: dict[str, Any]
+) -> None:
+    notices.keep(notices.DRAIN_FILE, state)
+    host.disks = FINE
+    look(drained, host, 600)
+    assert set(notices.read()) == {"sick"}
+
+
+@pytest.mark.parametrize("kind", ["spot", "termination", "standby", "detached"])
+def test_a_worker_that_leaves_for_something_else_besides_leaves(
+    drained: worker_health.Watch, host: Host, kind: str
+) -> None:
+    host.disks = FINE
+    look(drained, host, 100)
+    notices.write(kind, "leaves", time.time() + 900, 900)
+    look(drained, host, 600)
+    assert set(notices.read()) == {"sick", kind}
+
+
+def test_a_worker_whose_process_hung_is_not_trusted_again(watch: worker_health.Watch, host: Host) -> None:
+    host.page, host.own = False, "DEAD"
+    look(watch, host, 130)
+    notices.keep(notices.DRAIN_FILE, {"empty_since": host.clock.now})
+    host.page = True
+    look(watch, host, 600)
+    assert set(notices.read()) == {"sick"}
+
+
 # What hangs
 
 

@@ -7,7 +7,8 @@ it is sent again and again, until the master lists the worker no more as alive a
 deadline what still runs is lost, what was moved is not. Then the worker's unit stops for good, and its logs follow.
 
 A worker that is to leave because it is sick, and for nothing else, stays listed as DECOMMISSIONED when nothing is left
-on it: by that the master sees that the instance is to be replaced, and the notice that it is terminated comes then.
+on it: by that the master sees that the instance is to be replaced, and the notice that it is terminated comes then. If
+the notice is withdrawn instead, since its disks have room again, the drain ends, and notice.py starts the worker again.
 
 It is done with the earliest deadline of all notices. Time is that of a clock that nobody can change.
 """
@@ -198,11 +199,11 @@ class Drain:
         return all(self.state["executors"].values())  # a worker that crashed has lost them
 
     def stays(self) -> bool:
-        """Whether an empty worker stays, which is noted: one that is sick, and is not terminated yet."""
-        is_only_sick = set(self.notices) == {notices.SICK}
-        if is_only_sick and not self.state.get("empty_since"):
+        """Whether an empty worker stays, which is noted: one that is sick still, and is not terminated yet."""
+        stays = set(self.notices) == {notices.SICK} and bool(notices.read())
+        if stays and not self.state.get("empty_since"):
             self.keep(empty_since=notices.boot_clock())
-        return is_only_sick
+        return stays
 
     def report(self, *, in_time: bool) -> dict[str, Any]:
         """What there is to say."""

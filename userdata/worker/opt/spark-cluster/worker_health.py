@@ -7,6 +7,8 @@ page: a process that does not answer, and that its master has given up, is stopp
 instance replaced. No more workers drain for their disks at once than it replaces at once: each hands what it holds to
 those that stay, and a job that needs more room than the cluster has fills all disks alike.
 
+A worker that is drained for a disk, and that nobody could replace meanwhile, stays once its disks are in order again.
+
 What is wrong is said once in the journal, and once more when it is over.
 """
 
@@ -47,10 +49,13 @@ SHARE_TO_LEAVE = 10  # of so many workers one may, as of the members that the ma
 SILENT_SECONDS = 120  # of the worker's page, or of a disk: four times as long as its master waits for a heartbeat
 SECONDS_OF_A_SILENT_WORKER = 60  # to drain: its master has told the drivers that it is lost
 LONGEST_PAUSE_SECONDS = 60  # between two looks: after a longer one nothing has lasted
+WELL_SECONDS = 60  # without trouble, of the disks of a worker that is empty for as long
 CRASHES = 3
 PATIENCE_SECONDS = 3  # for the process that looks at the disks
 MOST_BYTES = 1 << 14  # that it says
 ALSO = ("/tmp", "/")  # noqa: S108 - where jobs write, too, and the system
+# Why a worker is to leave that nothing but its end mends.
+HANGS = f"the worker has not answered for {SILENT_SECONDS} s, and its master does not list it"
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 NEVER_HAD_ROOM = "has had little room from the start, and another instance would have no more: nothing is done"
 # Folders that had room once, over restarts of this program and of the host.
@@ -192,6 +197,7 @@ class Watch:
         looks: in how many it has to be, which differs from worker to worker.
         silent: the worker's process, and since when it does not answer.
         restarts: of the worker's unit, when it answered last.
+        well: since when the disks of a worker that is to leave are in order.
         looking: the look at the disks that has not ended yet.
     """
 
@@ -202,6 +208,7 @@ class Watch:
         self.looks = LOOKS + random.randint(0, MOST_LOOKS_BESIDES)
         self.silent: tuple[int, float] | None = None
         self.restarts: int | None = None
+        self.well: float | None = None
         self.looking: Look | None = None
         self.looked = notices.boot_clock()
 
@@ -212,14 +219,18 @@ class Watch:
             log(f"{what}: {text}" if text else f"{what}: no longer")
 
     def look(self) -> None:
-        """Look at everything, unless the worker is to leave already."""
+        """Look at everything; if the worker is to leave already, at what it may stay for."""
         now = notices.boot_clock()
         if now - self.looked > LONGEST_PAUSE_SECONDS:
-            self.found, self.silent = {}, None
+            self.found, self.silent, self.well = {}, None, None
             if self.looking:
                 self.looking.began = now
         self.looked = now
-        if notices.read():
+        if noticed := notices.read():
+            if self.may_stay(noticed):
+                self.look_for_room()
+            else:
+                self.well = None
             return
         unit = unit_state()
         pid = int(unit["MainPID"]) if unit else 0
@@ -228,6 +239,29 @@ class Watch:
         if pid:
             self.look_at_page(pid)
             self.look_at_disks()
+
+    def may_stay(self, noticed: dict[str, dict[str, Any]]) -> bool:
+        """Whether a disk is all that the worker is to leave for, and nothing is lost on it if it starts again.
+
+        While no instance can be launched nobody is replaced, and it may be needed for as long.
+        """
+        if set(noticed) != {notices.SICK} or noticed[notices.SICK]["why"] == HANGS:
+            return False
+        since = notices.load(notices.DRAIN_FILE).get("empty_since")
+        return since is not None and notices.boot_clock() - since >= WELL_SECONDS
+
+    def look_for_room(self) -> None:
+        """Withdraw the notice if the disks are in order for long; notice.py then has the worker started again."""
+        if self.troubles() != {}:
+            self.well = None
+            return
+        self.well = self.well or notices.boot_clock()
+        if notices.boot_clock() - self.well < WELL_SECONDS:
+            return
+        if notices.withdraw(notices.SICK):
+            log(f"its disks are in order for {WELL_SECONDS} s: the worker stays")
+        self.found, self.well, self.silent = {}, None, None
+        self.said.pop("its disks", None)
 
     def look_at_unit(self, unit: dict[str, str]) -> None:
         """Say if it fails again and again: local-dirs without a disk, or a process that ends at its start."""
@@ -257,7 +291,7 @@ class Watch:
         elif drain.private_ip() in spark_state.alive_hosts(state):
             self.say("its page", f"{silence}; the master lists the worker as alive")
         else:
-            sick(f"the worker {silence}, and its master does not list it", SECONDS_OF_A_SILENT_WORKER)
+            sick(HANGS, SECONDS_OF_A_SILENT_WORKER)
 
     def look_at_disks(self) -> None:
         """Leave if a disk stays in trouble, and few others leave."""
