@@ -536,6 +536,20 @@ def test_an_empty_sick_worker_outstays_its_deadline(world: World, bucket: None) 
     assert report()["seconds"] == 7
 
 
+def test_an_empty_sick_worker_asks_the_master_and_systemd_no_oftener_than_it_tells(
+    world: World, bucket: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may stay so for hours, and others with it."""
+    asked, shown = [], []
+    monkeypatch.setattr(spark_state, "read", lambda *given: asked.append(world.seconds) or world.read(*given))  # type: ignore[func-returns-value]  # notes when
+    monkeypatch.setattr(drain, "worker_pid", lambda: shown.append(world.seconds) or world.pid)  # type: ignore[func-returns-value]  # notes when
+    notice("sick")
+    at(world, 320, "termination")
+    drain.main()
+    for times in (asked, shown):
+        assert len([each for each in times if 20 < each < 320]) == pytest.approx(60, abs=2)
+
+
 def test_an_empty_sick_worker_that_was_killed_after_its_deadline_stays_on(
     world: World, bucket: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -616,6 +630,45 @@ def test_a_sick_worker_without_a_master_stays_until_that_lists_it(world: World, 
     assert 120 < world.seconds < 130
     assert {pid for _, pid in world.signalled} == {WORKER}
     assert report()["in_time"] is True
+
+
+def withdrawn(world: World, seconds: float) -> None:
+    known = world.master
+
+    def master(now: float) -> str | Exception:
+        if now > seconds:
+            notices.withdraw("sick")
+        return known(now)
+
+    world.master = master
+
+
+def test_an_empty_worker_that_is_sick_no_more_ends_its_drain_to_be_started_again(world: World, bucket: None) -> None:
+    world.executors[f"{APP}/0"] = 0, 999
+    notice("sick", 20)
+    withdrawn(world, 90)
+    drain.main()
+    assert 90 < world.seconds < 100
+    assert notices.read() == {}
+    assert notices.load(notices.DRAIN_FILE)["is_stopped"] is True, "by which notice.py starts it again"
+    assert report().items() >= {"kinds": ["sick"], "in_time": True, "seconds": 7.0}.items()
+
+
+@pytest.mark.parametrize("kind", ["termination", "spot"])
+@pytest.mark.parametrize("seconds", [80, 88, 89.5])
+def test_a_notice_that_comes_as_the_other_is_withdrawn_is_answered(
+    world: World, bucket: None, kind: str, seconds: float
+) -> None:
+    notice("sick", 20)
+    at(world, seconds, kind)
+    withdrawn(world, 90)
+    drain.main()
+    if kind not in notices.read():  # it was done before that came
+        notice(kind)
+    drain.main()
+    assert notices.unanswered(notices.read()) == []
+    assert world.pid == 0
+    assert len(world.completed) == (kind == "termination")
 
 
 def test_a_sick_worker_whose_process_ends_is_stopped_for_good(world: World, bucket: None) -> None:

@@ -45,6 +45,7 @@ class Host:
     Attributes:
         date: the time by the metadata service; without one the answers have no date.
         asked: the items, in their order.
+        drain: the state of the drain's unit; `None` if systemd does not say.
     """
 
     def __init__(self) -> None:
@@ -53,6 +54,7 @@ class Host:
         self.date: str | None = None
         self.asked: list[str] = []
         self.started: list[list[str]] = []
+        self.drain: str | None = "active"
 
     def ask(self, path: str, headers: dict[str, str], method: str = "GET") -> Answer:
         item = path.removeprefix("meta-data/")
@@ -66,8 +68,11 @@ class Host:
             raise answer
         return Answer(answer, self.date)
 
-    def run(self, command: list[str], *, check: bool) -> subprocess.CompletedProcess[str]:
+    def run(self, command: list[str], *, check: bool, **_: object) -> subprocess.CompletedProcess[str]:
         assert not check
+        if command[1] == "show":
+            assert command[2:] == ["--property=ActiveState", "--value", "spark-drain.service"]
+            return subprocess.CompletedProcess(command, 0 if self.drain else 1, stdout=f"{self.drain or ''}\n")
         self.started.append(command)
         return subprocess.CompletedProcess(command, 0)
 
@@ -298,6 +303,47 @@ def test_a_worker_that_was_stopped_for_what_aws_took_back_is_started_again(
     assert capsys.readouterr().err.splitlines()[-1] == "notice: the worker starts again"
 
 
+@pytest.mark.parametrize("state", ["Standby", "Detached"])
+def test_a_sick_worker_that_comes_back_in_service_is_started_again(host: Host, watch: notice.Watch, state: str) -> None:
+    """Whoever had a look at it has mended it, or it is found to be sick anew."""
+    notices.write("sick", "a disk is full", host.now + 600, 600)
+    host.items[notice.TARGET] = state
+    watch.look()
+    notices.keep(notices.DRAIN_FILE, {"answered": {}, "is_stopped": True})
+    host.items[notice.TARGET] = "InService"
+    watch.look()
+    watch.look()
+    assert notices.read() == {}
+    assert host.started == [START, *RESTART]
+
+
+def test_a_watch_that_is_killed_at_a_return_withdraws_the_rest_at_its_next_start(
+    host: Host, watch: notice.Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notices.write("sick", "a disk is full", host.now + 600, 600)
+    host.items[notice.TARGET] = "Standby"
+    watch.look()
+    host.items[notice.TARGET] = "InService"
+    withdraw = notices.withdraw
+
+    def killed(kind: str) -> bool:
+        withdraw(kind)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(notices, "withdraw", killed)
+        with pytest.raises(KeyboardInterrupt):
+            watch.look()
+    notice.Watch().look()
+    assert notices.read() == {}
+
+
+def test_a_sick_member_that_was_in_service_all_along_stays_sick(host: Host, watch: notice.Watch) -> None:
+    notices.write("sick", "a disk is full", host.now + 600, 600)
+    watch.look()
+    assert set(notices.read()) == {"sick"}
+
+
 def test_a_worker_is_not_started_while_its_drain_goes_on_or_another_notice_stays(
     host: Host, watch: notice.Watch
 ) -> None:
@@ -311,6 +357,30 @@ def test_a_worker_is_not_started_while_its_drain_goes_on_or_another_notice_stays
     del host.items[notice.SPOT]
     watch.look()
     assert host.started == [START]
+
+
+@pytest.mark.parametrize("state", ["inactive", "failed"])
+def test_a_worker_whose_drain_was_killed_and_whose_notice_was_withdrawn_is_restarted(
+    host: Host, watch: notice.Watch, state: str
+) -> None:
+    """Nobody starts that drain again, and the worker has been told: it takes no executors."""
+    notices.keep(notices.DRAIN_FILE, {"began": 500.0, "empty_since": 520.0})
+    host.drain = state
+    watch.look()
+    watch.look()
+    assert host.started == [RESTART[0], ["systemctl", "restart", "--no-block", "spark-worker.service"]], "once"
+    assert notices.load(notices.DRAIN_FILE) == {}
+
+
+@pytest.mark.parametrize("state", ["active", "activating", "deactivating", None])
+def test_a_worker_is_not_restarted_under_a_drain_that_may_still_run(
+    host: Host, watch: notice.Watch, state: str | None
+) -> None:
+    notices.keep(notices.DRAIN_FILE, {"began": 500.0, "empty_since": 520.0})
+    host.drain = state
+    watch.look()
+    assert host.started == []
+    assert notices.load(notices.DRAIN_FILE)
 
 
 def test_a_worker_that_cannot_be_started_yet_is_at_the_next_look(

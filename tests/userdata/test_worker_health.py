@@ -103,6 +103,7 @@ def host(root: Path, settle: Callable[..., None], clock: Clock, monkeypatch: pyt
     monkeypatch.setattr(spark_state, "page", made.ask_worker)
     monkeypatch.setattr(spark_state, "read", made.ask_master)
     monkeypatch.setattr(worker_health, "Look", made.made)
+    monkeypatch.setattr("random.randint", lambda low, _: low)
     return made
 
 
@@ -248,7 +249,7 @@ def test_a_file_that_cannot_be_written_keeps_no_watch_from_its_work(
     assert noticed()["kind"] == "sick"
 
 
-# A job that needs more room than the cluster has takes no more workers than stay
+# A job that needs more room than the cluster has fills all disks alike
 
 
 @pytest.mark.parametrize(
@@ -256,21 +257,49 @@ def test_a_file_that_cannot_be_written_keeps_no_watch_from_its_work(
     [
         ([], True),
         (["ALIVE", "ALIVE"], True),
-        (["ALIVE", "DECOMMISSIONED"], True),
-        (["DECOMMISSIONED", "DECOMMISSIONED"], False),
+        (["ALIVE", "DECOMMISSIONED"], False),
+        (["ALIVE", "ALIVE", "DEAD"], True),
         (["DECOMMISSIONED"], False),
-        (["ALIVE", "DECOMMISSIONED", "DECOMMISSIONED"], False),
+        ([*["ALIVE"] * 19, "DECOMMISSIONED"], False),
+        ([*["ALIVE"] * 20, "DECOMMISSIONED"], True),
+        ([*["ALIVE"] * 20, *["DECOMMISSIONED"] * 2], False),
         (["DEAD", "DEAD"], True),
         (None, False),
     ],
     ids=str,
 )
-def test_a_full_worker_leaves_while_as_many_others_stay_as_leave(
+def test_as_few_full_workers_leave_at_once_as_are_replaced_at_once(
     watch: worker_health.Watch, host: Host, others: list[str] | None, *, leaves: bool
 ) -> None:
     host.disks, host.others = LOW, others
     look(watch, host, 120)
     assert bool(notices.read()) is leaves
+
+
+@pytest.mark.parametrize("besides", range(3))
+def test_disks_that_fill_up_in_the_same_seconds_are_waited_for_differently_long(
+    host: Host, monkeypatch: pytest.MonkeyPatch, besides: int
+) -> None:
+    """Who waits longer sees that another one leaves already."""
+    monkeypatch.setattr("random.randint", lambda *_: besides)
+    watch = worker_health.Watch()
+    watch.look()
+    host.disks = LOW
+    look(watch, host, 5 * (1 + besides))
+    assert notices.read() == {}
+    look(watch, host, 5)
+    assert noticed()["kind"] == "sick"
+
+
+def test_the_master_is_asked_after_the_waiting(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("random.randint", lambda _, high: high)
+    watch = worker_health.Watch()
+    watch.look()
+    host.disks = LOW
+    look(watch, host, 15)
+    host.others = ["ALIVE", "DECOMMISSIONED"]
+    look(watch, host, 60)
+    assert notices.read() == {}
 
 
 @pytest.mark.parametrize("others", [["DECOMMISSIONED"], None], ids=["too few", "no master"])
@@ -280,8 +309,8 @@ def test_one_that_is_held_back_says_so_once_and_leaves_when_it_may(
     host.disks, host.others = LOW, others
     look(watch, host, 60)
     (line,) = capsys.readouterr().err.splitlines()
-    assert "the worker stays while" in line
-    host.others = ["ALIVE", "DECOMMISSIONED"]
+    assert "the worker stays " in line
+    host.others = ["ALIVE", "DEAD"]
     look(watch, host, 5)
     assert noticed()["kind"] == "sick"
 
@@ -294,6 +323,99 @@ def test_one_that_is_held_back_and_has_room_again_says_that(
     host.disks = FINE
     look(watch, host, 30)
     assert capsys.readouterr().err.splitlines()[-1] == "health: its disks: no longer"
+
+
+# Nobody replaces it, and its disks are in order again
+
+
+@pytest.fixture
+def drained(watch: worker_health.Watch, host: Host) -> worker_health.Watch:
+    """One whose worker is to leave for a disk, and is empty."""
+    host.disks = LOW
+    look(watch, host, 10)
+    notices.keep(notices.DRAIN_FILE, {"empty_since": host.clock.now})
+    return watch
+
+
+def test_an_empty_worker_whose_disks_are_in_order_for_a_minute_stays(
+    drained: worker_health.Watch, host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    look(drained, host, 300)
+    assert set(notices.read()) == {"sick"}
+    host.disks = FINE
+    look(drained, host, 60)
+    assert set(notices.read()) == {"sick"}
+    look(drained, host, 5)
+    assert notices.read() == {}
+    assert capsys.readouterr().err.splitlines()[-1] == "health: its disks are in order for 60 s: the worker stays"
+    host.disks = LOW
+    look(drained, host, 5)
+    assert notices.read() == {}
+    look(drained, host, 5)
+    assert set(notices.read()) == {"sick"}
+
+
+@pytest.mark.parametrize("disks", [LOW, BROKEN, None, ValueError("junk")], ids=str)
+def test_trouble_or_a_look_without_an_answer_begins_the_minute_anew(
+    drained: worker_health.Watch, host: Host, disks: list[Disk] | Exception | None
+) -> None:
+    look(drained, host, 60)
+    for _ in range(5):
+        host.disks = FINE
+        look(drained, host, 55)
+        host.disks = disks
+        look(drained, host, 5)
+    assert set(notices.read()) == {"sick"}
+
+
+def test_a_watch_that_is_killed_begins_the_minute_anew(drained: worker_health.Watch, host: Host) -> None:
+    look(drained, host, 60)
+    host.disks = FINE
+    look(drained, host, 50)
+    again = worker_health.Watch()
+    look(again, host, 60)
+    assert set(notices.read()) == {"sick"}
+    look(again, host, 5)
+    assert notices.read() == {}
+
+
+def test_a_pause_of_the_host_is_no_minute_in_order(drained: worker_health.Watch, host: Host) -> None:
+    look(drained, host, 60)
+    host.disks = FINE
+    look(drained, host, 10)
+    host.clock.now += 3600
+    drained.look()
+    assert set(notices.read()) == {"sick"}
+
+
+@pytest.mark.parametrize("state", [{}, {"empty_since": None}, {"began": 1.0}], ids=str)
+def test_a_worker_with_executors_is_drained_though_its_disks_are_in_order(
+    drained: worker_health.Watch, host: Host, state: dict[str, Any]
+) -> None:
+    notices.keep(notices.DRAIN_FILE, state)
+    host.disks = FINE
+    look(drained, host, 600)
+    assert set(notices.read()) == {"sick"}
+
+
+@pytest.mark.parametrize("kind", ["spot", "termination", "standby", "detached"])
+def test_a_worker_that_leaves_for_something_else_besides_leaves(
+    drained: worker_health.Watch, host: Host, kind: str
+) -> None:
+    host.disks = FINE
+    look(drained, host, 100)
+    notices.write(kind, "leaves", time.time() + 900, 900)
+    look(drained, host, 600)
+    assert set(notices.read()) == {"sick", kind}
+
+
+def test_a_worker_whose_process_hung_is_not_trusted_again(watch: worker_health.Watch, host: Host) -> None:
+    host.page, host.own = False, "DEAD"
+    look(watch, host, 130)
+    notices.keep(notices.DRAIN_FILE, {"empty_since": host.clock.now})
+    host.page = True
+    look(watch, host, 600)
+    assert set(notices.read()) == {"sick"}
 
 
 # What hangs

@@ -7,7 +7,8 @@ it is sent again and again, until the master lists the worker no more as alive a
 deadline what still runs is lost, what was moved is not. Then the worker's unit stops for good, and its logs follow.
 
 A worker that is to leave because it is sick, and for nothing else, stays listed as DECOMMISSIONED when nothing is left
-on it: by that the master sees that the instance is to be replaced, and the notice that it is terminated comes then.
+on it: by that the master sees that the instance is to be replaced, and the notice that it is terminated comes then. If
+the notice is withdrawn instead, since its disks have room again, the drain ends, and notice.py starts the worker again.
 
 It is done with the earliest deadline of all notices. Time is that of a clock that nobody can change.
 """
@@ -41,7 +42,6 @@ PREFIX = "logs/drains/"
 WORKER = "spark-worker.service"
 BOOT = "spark-boot.service"
 LOGS = ("spark-executor-logs.service", "spark-daemon-logs.service")
-SICK = "sick"  # the notice of worker_health.py
 REGISTRATION = "spark-registration.service"
 NODE_ENV = "/etc/spark-cluster/node.env"
 LOOK_SECONDS = 1
@@ -143,7 +143,7 @@ class Drain:
     def seconds_left(self) -> float:
         """Until the earliest deadline of what was noticed so far; a sick worker that is empty has none."""
         self.notices.update(notices.read())
-        if set(self.notices) == {SICK} and self.state.get("empty_since"):
+        if set(self.notices) == {notices.SICK} and self.state.get("empty_since"):
             return math.inf
         return min(float(each["boot_clock_deadline"]) for each in self.notices.values()) - notices.boot_clock()
 
@@ -165,6 +165,10 @@ class Drain:
         address, host = private_ip(), settings.load()["master_host"]
         heard, signalled, is_heard = notices.boot_clock(), -math.inf, True
         for _ in polling.rounds(math.inf, LOOK_SECONDS):
+            now = notices.boot_clock()
+            is_due, is_silent = now - signalled >= TELL_SECONDS, now - heard >= SILENT_SECONDS
+            if not is_due and self.seconds_left() == math.inf:
+                continue  # it may be empty for hours, and all that is new each second is another notice
             pid = worker_pid()
             if pid == 0:
                 break
@@ -174,8 +178,6 @@ class Drain:
                 continue
             self.was_running = True
             self.keep(has_run=True)
-            now = notices.boot_clock()
-            is_due, is_silent = now - signalled >= TELL_SECONDS, now - heard >= SILENT_SECONDS
             if is_due:
                 systemctl("stop", REGISTRATION)  # it would start a worker again that is not listed as alive
                 tell(pid, *(children(pid) if is_silent else ()))
@@ -197,11 +199,11 @@ class Drain:
         return all(self.state["executors"].values())  # a worker that crashed has lost them
 
     def stays(self) -> bool:
-        """Whether an empty worker stays, which is noted: one that is sick, and is not terminated yet."""
-        is_only_sick = set(self.notices) == {SICK}
-        if is_only_sick and not self.state.get("empty_since"):
+        """Whether an empty worker stays, which is noted: one that is sick still, and is not terminated yet."""
+        stays = set(self.notices) == {notices.SICK} and bool(notices.read())
+        if stays and not self.state.get("empty_since"):
             self.keep(empty_since=notices.boot_clock())
-        return is_only_sick
+        return stays
 
     def report(self, *, in_time: bool) -> dict[str, Any]:
         """What there is to say."""

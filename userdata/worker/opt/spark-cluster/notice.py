@@ -3,7 +3,8 @@
 
 A spot interruption comes two minutes before the power goes; Auto Scaling tells the state that it wants this member to
 have. Each is a notice (notices.py); until drain.py has answered all of them it is started again, whatever ended it.
-If AWS takes back all of them (an instance on standby that goes into service) the worker starts again.
+If AWS takes back all of them (an instance on standby that goes into service) the worker starts again; also one that was
+sick: whether it still is worker_health.py sees. So it does if that withdraws the one notice there is.
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html asks for a look every 5 s,
 https://docs.aws.amazon.com/autoscaling/ec2/userguide/retrieving-target-lifecycle-state-through-imds.html the states.
 A rebalance recommendation and scheduled events are told in the journal and nothing else: the group itself replaces a
@@ -88,9 +89,10 @@ def target(state: str) -> None:
         notices.write(kind, REASONS[kind], time.time() + seconds, seconds)
         log(REASONS[kind])
     elif state == IN_SERVICE:
-        for returning in RETURNING:
-            if notices.withdraw(returning):
-                log(f"back in service: {REASONS[returning]} no more")
+        for returning in set(RETURNING) & set(notices.read()):
+            notices.withdraw(notices.SICK)  # first: nobody would do so once the other one is gone
+            notices.withdraw(returning)
+            log(f"back in service: {REASONS[returning]} no more")
 
 
 class Watch:
@@ -161,11 +163,25 @@ def start_drain() -> None:
             log("the drain cannot be started yet")
 
 
+def drain_goes_on() -> bool:
+    """Whether a drain runs, or is about to; also if systemd does not say."""
+    command = ["systemctl", "show", "--property=ActiveState", "--value", "spark-drain.service"]
+    shown = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    return shown.returncode != 0 or shown.stdout.strip() not in ("inactive", "failed")
+
+
 def bring_back() -> None:
-    """Start the worker again that a drain has stopped for what AWS took back since."""
-    if notices.read() or not notices.load(notices.DRAIN_FILE).get("is_stopped"):
+    """Start the worker again that a drain has stopped, or has told to leave and was killed, if no notice is left."""
+    drained = notices.load(notices.DRAIN_FILE)
+    if notices.read():
         return
-    for command in (["enable", "--quiet", "--no-reload"], ["start", "--no-block"]):
+    if drained.get("is_stopped"):
+        start = "start"
+    elif "began" in drained and not drain_goes_on():
+        start = "restart"  # it was told, and takes no executors
+    else:
+        return
+    for command in (["enable", "--quiet", "--no-reload"], [start, "--no-block"]):
         if subprocess.run(["systemctl", *command, "spark-worker.service"], check=False).returncode:
             log("the worker cannot be started again yet")
             return

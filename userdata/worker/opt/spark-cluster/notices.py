@@ -21,6 +21,7 @@ import settings
 
 FOLDER = "/run/spark-cluster/notices"
 DRAIN_FILE = "/run/spark-cluster/drain.json"
+SICK = "sick"  # the notice of worker_health.py
 
 
 def boot_clock() -> float:

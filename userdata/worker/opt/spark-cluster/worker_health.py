@@ -4,8 +4,10 @@
 Looked at are the disks, as the worker's user finds them: one with little room left is drained before it is full, since
 whatever task finds no room fails; one that cannot be written, or hangs, brings no task to its end. And the worker's own
 page: a process that does not answer, and that its master has given up, is stopped for good. Then the master has the
-instance replaced, which counts how many are: here nobody is asked but the master's page, and no more workers drain for
-their disks than stay, since a job that needs more room than the cluster has would take all of them.
+instance replaced. No more workers drain for their disks at once than it replaces at once: each hands what it holds to
+those that stay, and a job that needs more room than the cluster has fills all disks alike.
+
+A worker that is drained for a disk, and that nobody could replace meanwhile, stays once its disks are in order again.
 
 What is wrong is said once in the journal, and once more when it is over.
 """
@@ -17,6 +19,7 @@ import errno
 import json
 import math
 import os
+import random
 import select
 import sys
 import tempfile
@@ -39,13 +42,20 @@ LOOK_SECONDS = 5
 LOW_SHARE, LOW_BYTES = 0.1, 16 << 30  # the lesser: of a large disk a tenth is more than running tasks write meanwhile
 LOW_SHARE_OF_INODES = 0.05
 LOOKS = 2  # that find the same in a row
+# Looks that one worker or another waits besides: of disks that fill up in the same seconds one is drained, and the
+# others' workers see that it is.
+MOST_LOOKS_BESIDES = 2
+SHARE_TO_LEAVE = 10  # of so many workers one may, as of the members that the master has replaced (its health.py)
 SILENT_SECONDS = 120  # of the worker's page, or of a disk: four times as long as its master waits for a heartbeat
 SECONDS_OF_A_SILENT_WORKER = 60  # to drain: its master has told the drivers that it is lost
 LONGEST_PAUSE_SECONDS = 60  # between two looks: after a longer one nothing has lasted
+WELL_SECONDS = 60  # without trouble, of the disks of a worker that is empty for as long
 CRASHES = 3
 PATIENCE_SECONDS = 3  # for the process that looks at the disks
 MOST_BYTES = 1 << 14  # that it says
 ALSO = ("/tmp", "/")  # noqa: S108 - where jobs write, too, and the system
+# Why a worker is to leave that nothing but its end mends.
+HANGS = f"the worker has not answered for {SILENT_SECONDS} s, and its master does not list it"
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 NEVER_HAD_ROOM = "has had little room from the start, and another instance would have no more: nothing is done"
 # Folders that had room once, over restarts of this program and of the host.
@@ -172,9 +182,9 @@ def unit_state() -> dict[str, str] | None:
 
 
 def may_leave(state: dict[str, Any], address: str) -> bool:
-    """Whether as many other workers stay, by what the master says, as leave already."""
+    """Whether few enough others, by what the master says, have left already and are not replaced yet."""
     others = [worker["state"] for worker in state["workers"] if worker["host"] != address]
-    return others.count("ALIVE") >= others.count("DECOMMISSIONED")
+    return others.count("DECOMMISSIONED") < max(1, others.count("ALIVE") // SHARE_TO_LEAVE)
 
 
 class Watch:
@@ -184,8 +194,10 @@ class Watch:
         said: what was said last of each thing, so that it is said once.
         had_room: folders that had room once: of one that never had, another instance's has no more.
         found: in how many looks in a row each folder was in trouble.
+        looks: in how many it has to be, which differs from worker to worker.
         silent: the worker's process, and since when it does not answer.
         restarts: of the worker's unit, when it answered last.
+        well: since when the disks of a worker that is to leave are in order.
         looking: the look at the disks that has not ended yet.
     """
 
@@ -193,8 +205,10 @@ class Watch:
         self.said: dict[str, str] = {}
         self.had_room = had_room()
         self.found: dict[str, int] = {}
+        self.looks = LOOKS + random.randint(0, MOST_LOOKS_BESIDES)
         self.silent: tuple[int, float] | None = None
         self.restarts: int | None = None
+        self.well: float | None = None
         self.looking: Look | None = None
         self.looked = notices.boot_clock()
 
@@ -205,14 +219,18 @@ class Watch:
             log(f"{what}: {text}" if text else f"{what}: no longer")
 
     def look(self) -> None:
-        """Look at everything, unless the worker is to leave already."""
+        """Look at everything; if the worker is to leave already, at what it may stay for."""
         now = notices.boot_clock()
         if now - self.looked > LONGEST_PAUSE_SECONDS:
-            self.found, self.silent = {}, None
+            self.found, self.silent, self.well = {}, None, None
             if self.looking:
                 self.looking.began = now
         self.looked = now
-        if notices.read():
+        if noticed := notices.read():
+            if self.may_stay(noticed):
+                self.look_for_room()
+            else:
+                self.well = None
             return
         unit = unit_state()
         pid = int(unit["MainPID"]) if unit else 0
@@ -221,6 +239,29 @@ class Watch:
         if pid:
             self.look_at_page(pid)
             self.look_at_disks()
+
+    def may_stay(self, noticed: dict[str, dict[str, Any]]) -> bool:
+        """Whether a disk is all that the worker is to leave for, and nothing is lost on it if it starts again.
+
+        While no instance can be launched nobody is replaced, and it may be needed for as long.
+        """
+        if set(noticed) != {notices.SICK} or noticed[notices.SICK]["why"] == HANGS:
+            return False
+        since = notices.load(notices.DRAIN_FILE).get("empty_since")
+        return since is not None and notices.boot_clock() - since >= WELL_SECONDS
+
+    def look_for_room(self) -> None:
+        """Withdraw the notice if the disks are in order for long; notice.py then has the worker started again."""
+        if self.troubles() != {}:
+            self.well = None
+            return
+        self.well = self.well or notices.boot_clock()
+        if notices.boot_clock() - self.well < WELL_SECONDS:
+            return
+        if notices.withdraw(notices.SICK):
+            log(f"its disks are in order for {WELL_SECONDS} s: the worker stays")
+        self.found, self.well, self.silent = {}, None, None
+        self.said.pop("its disks", None)
 
     def look_at_unit(self, unit: dict[str, str]) -> None:
         """Say if it fails again and again: local-dirs without a disk, or a process that ends at its start."""
@@ -250,15 +291,15 @@ class Watch:
         elif drain.private_ip() in spark_state.alive_hosts(state):
             self.say("its page", f"{silence}; the master lists the worker as alive")
         else:
-            sick(f"the worker {silence}, and its master does not list it", SECONDS_OF_A_SILENT_WORKER)
+            sick(HANGS, SECONDS_OF_A_SILENT_WORKER)
 
     def look_at_disks(self) -> None:
-        """Leave if a disk is in trouble again, and others stay."""
+        """Leave if a disk stays in trouble, and few others leave."""
         troubles = self.troubles()
         if troubles is None:
             return
         self.found = {folder: self.found.get(folder, 0) + 1 for folder in troubles}
-        lasting = [f"{folder} {troubles[folder]}" for folder, looks in self.found.items() if looks >= LOOKS]
+        lasting = [f"{folder} {troubles[folder]}" for folder, looks in self.found.items() if looks >= self.looks]
         if not lasting:
             self.say("its disks", "")
             return
@@ -266,7 +307,7 @@ class Watch:
         if state is None:
             self.say("its disks", "in trouble; the worker stays while the master does not answer")
         elif not may_leave(state, drain.private_ip()):
-            self.say("its disks", "in trouble; the worker stays while fewer others do than leave")
+            self.say("its disks", "in trouble; the worker stays until others that leave are replaced")
         else:
             sick(why, settings.load()["drain_timeout_seconds"])
 
@@ -282,7 +323,7 @@ class Watch:
         if found is None:
             if notices.boot_clock() - self.looking.began < SILENT_SECONDS:
                 return None
-            self.found["a disk"] = LOOKS  # this was more than two looks
+            self.found["a disk"] = self.looks  # this took longer than all of them
             return {"a disk": f"has not answered for {SILENT_SECONDS} s"}
         self.looking = None
         self.say("the look at its disks", "")
@@ -312,7 +353,7 @@ class Watch:
 
 def sick(why: str, seconds: float) -> None:
     """Have the worker leave."""
-    if notices.write("sick", why, time.time() + seconds, seconds):
+    if notices.write(notices.SICK, why, time.time() + seconds, seconds):
         log(f"the worker is to leave: {why}")
     notice.start_drain()
 
