@@ -429,7 +429,9 @@ def test_ssh_and_the_tick_mean_the_same_folder_and_the_spark_user_cannot_replace
     assert f'"$ROOT{tick.KNOWN_HOSTS}"' in boot
 
 
-def test_something_odd_among_the_host_keys_does_not_stop_the_rest(root: Path, executor: Path) -> None:
+def test_something_odd_among_the_host_keys_does_not_stop_the_rest(
+    root: Path, executor: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The folder is the spark user's, and so is any job."""
     make_group(1)
     (root / "var/lib/spark-known-hosts/folder").mkdir()
@@ -437,6 +439,9 @@ def test_something_odd_among_the_host_keys_does_not_stop_the_rest(root: Path, ex
     tick.Journal().tick()
     assert executor.exists()
     assert not (root / "var/lib/spark-known-hosts/10.0.0.9").is_symlink()
+    capsys.readouterr()
+    tick.Journal().tick()
+    assert capsys.readouterr().err == "", "what stays there is told nobody every 15 s"
 
 
 def test_a_tick_is_quiet_where_nothing_changed(as_master: None, capsys: pytest.CaptureFixture[str]) -> None:

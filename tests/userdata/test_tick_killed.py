@@ -102,6 +102,7 @@ class Cloud:
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ACCESS_KEY_ID": "k",
             "AWS_SECRET_ACCESS_KEY": "s",
+            "PYTHONDONTWRITEBYTECODE": "1",  # beside what user data carries
             "SPARK_CLUSTER_ROOT": str(self.root),
             "PYTHONPATH": os.pathsep.join(libs),
         }

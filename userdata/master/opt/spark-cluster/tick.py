@@ -15,6 +15,7 @@ import fcntl
 import math
 import os
 import socket
+import stat
 import sys
 from collections import Counter
 from functools import partial
@@ -73,20 +74,20 @@ def keep_workers_file(seen: Observation) -> Iterator[Step]:
 
 
 def forget_hosts(seen: Observation) -> Iterator[Step]:
-    """Drop the host keys of addresses that are gone, or that another host has now."""
+    """Drop the host keys of addresses that are gone, or that another host has now.
+
+    The folder is the spark user's: there may be anything, and what is a folder itself is left there.
+    """
     folder, members = settings.path(KNOWN_HOSTS), seen.in_service
     for name in os.listdir(folder) if os.path.isdir(folder) else ():
         file, launched = os.path.join(folder, name), members[name].launched if name in members else None
+        found = os.lstat(file)
+        if stat.S_ISDIR(found.st_mode):
+            continue
         if launched is None:
-            yield Step(f"forget the host key of {name}", "it is no worker in service", partial(forget, file))
-        elif os.lstat(file).st_mtime < launched.timestamp():
-            yield Step(f"forget the host key of {name}", "another host has it now", partial(forget, file))
-
-
-def forget(file: str) -> None:
-    """Remove it, if it is a file: the folder is the spark user's, and there may be anything."""
-    with contextlib.suppress(OSError):
-        os.remove(file)
+            yield Step(f"forget the host key of {name}", "it is no worker in service", partial(os.remove, file))
+        elif found.st_mtime < launched.timestamp():
+            yield Step(f"forget the host key of {name}", "another host has it now", partial(os.remove, file))
 
 
 KEEPERS: tuple[Callable[[Observation], Iterator[Step]], ...] = (
