@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import threading
 import time
 from contextlib import contextmanager
@@ -256,6 +257,7 @@ FAULTS = {
     "hung, cut off, no local-dirs": (hung, cut_off, no_local_dirs),
 }
 IN_CI = "a full disk and hung"
+SLOW = (hung, cut_off)
 
 
 @pytest.mark.parametrize("name", [pytest.param(one, marks=() if one == IN_CI else pytest.mark.long) for one in FAULTS])
@@ -273,13 +275,11 @@ def test_sick_workers_are_replaced_under_a_job_that_succeeds_however_often_the_t
         course = Course(four, {address: host.instance_id for address, host in chosen.items()})
         for host, cause in zip(chosen.values(), causes, strict=True):
             cause(four, host)
-        if cut_off in causes or hung in causes:
-            last = list(chosen.values())[-1].instance_id
-            until(
-                lambda: course.look() or says_sick(master, last),
-                DROPPED_SECONDS + UNLISTED_SECONDS + TICK_SECONDS,
-                "spark-status",
-            )
+        for host, cause in zip(chosen.values(), causes, strict=True):
+            if cause in SLOW:  # long enough unlisted, and on its way out, to be seen
+                watched_until_status_says(course, "unlisted", host, DROPPED_SECONDS + 2 * TICK_SECONDS)
+                watched_until_status_says(course, "replaced", host, UNLISTED_SECONDS + BOOT_SECONDS + 2 * TICK_SECONDS)
+                break
         one_by_one = len(causes) * (BOOT_SECONDS + 2 * TICK_SECONDS)
         course.watch(DROPPED_SECONDS + UNLISTED_SECONDS + one_by_one)
     record_property(f"{name}, seconds since then:", course)
@@ -304,10 +304,16 @@ def ids(cluster: Cluster, address: str) -> set[str]:
     return {worker["id"] for worker in listed if worker["host"] == address and worker["state"] == "ALIVE"}
 
 
-def says_sick(master: Host, instance_id: str) -> bool:
-    """Whether `spark-status` has it."""
-    lines = run(master, "/usr/local/bin/spark-status").stdout.splitlines()
-    return any(instance_id in line for line in lines) and any(line.startswith("sick") for line in lines)
+def watched_until_status_says(course: Course, what: str, host: Host, seconds: float) -> None:
+    """Wait until `spark-status` has an instance among the unlisted, or those that are replaced."""
+
+    def says() -> bool:
+        course.look()
+        status = run(course.cluster.master(), "/usr/local/bin/spark-status").stdout
+        rows = re.split(r"^(?=\S)", status, flags=re.MULTILINE)
+        return any(row.startswith(what) and host.instance_id in row for row in rows)
+
+    until(says, seconds, f"spark-status says that {host.instance_id} is {what}")
 
 
 @contextmanager
@@ -374,7 +380,8 @@ def test_scale_in_takes_idle_workers_and_waits_for_those_that_compute(
     until(lambda: in_service(four) == alive(four) and len(alive(four)) == WORKERS, 300, "four are in service")
     job = begin_shuffle(four, 20, *SLEEPING_TASKS, first=0, workers=2)
     hosts = four.workers()
-    busy = {hosts[worker["host"]].instance_id for worker in four.state()["workers"] if worker["coresused"]}
+    listed = [worker for worker in four.state()["workers"] if worker["state"] == "ALIVE"]  # the dead keep their figures
+    busy = {hosts[worker["host"]].instance_id for worker in listed if worker["coresused"]}
     assert len(busy) == 2
     seconds = until(lambda: four.protected() == busy, 2 * TICK_SECONDS, "who computes is protected, nobody else")
     record_property("seconds until those that compute were protected:", round(seconds))
