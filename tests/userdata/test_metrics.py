@@ -25,7 +25,7 @@ from tests.userdata.moto_group import GROUP, addresses, make_group, resize
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 NAMESPACE = "SparkCluster/demo"
@@ -54,13 +54,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Minutes:
 @pytest.fixture
 def with_metrics(
     root: Path, settle: Callable[..., None], as_master: None, clock: Minutes, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
+) -> None:
     """A master whose cluster has metrics."""
     (root / "run/spark-cluster").mkdir(parents=True)
     settle("master", metrics_namespace=NAMESPACE)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "k")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
-    return
 
 
 def run() -> dict[str, str]:
