@@ -180,7 +180,7 @@ class WorkerFleet(Construct):
             role,
             launched_tags=tags,
             detailed_monitoring=detailed_monitoring,
-            master_root_device_name=master.instance.root_block_device.device_name,
+            root_device_name=common.image.root_device_name or self._kept_root_device_name(common, master),
         )
         hook = AutoscalingGroupInitialLifecycleHook(
             name=settings.launch_hook,
@@ -253,7 +253,7 @@ class WorkerFleet(Construct):
         *,
         launched_tags: Mapping[str, str],
         detailed_monitoring: bool,
-        master_root_device_name: str,
+        root_device_name: str,
     ) -> LaunchTemplate:
         network, image = common.network, common.image
         public_ip = common.associate_public_ip_address
@@ -264,7 +264,7 @@ class WorkerFleet(Construct):
             delete_on_termination="true",
         )
         root = LaunchTemplateBlockDeviceMappings(
-            device_name=image.root_device_name or master_root_device_name,
+            device_name=root_device_name,
             ebs=LaunchTemplateBlockDeviceMappingsEbs(
                 volume_type=ROOT_VOLUME_TYPE,
                 volume_size=workers.root_volume_gib,
@@ -294,6 +294,21 @@ class WorkerFleet(Construct):
             ],
             tags=common.tags_of("worker"),
         )
+
+    def _kept_root_device_name(self, common: NodeCommon, master: MasterInstance) -> str:
+        """The name of the master's root device, which has the same AMI, as it was when that was last another.
+
+        While a master is replaced nothing is known of it, and the template would be planned anew with all that follows.
+        The provider 5.100 then fails, since the group has not changed after all ("inconsistent final plan").
+        """
+        kept = DataResource(
+            self,
+            "root_device",
+            input={"name": master.instance.root_block_device.device_name},
+            triggers_replace={"until": common.image.template_image_id},
+            lifecycle=TerraformResourceLifecycle(ignore_changes=["input"]),
+        )
+        return Token.as_string(kept.interpolation_for_attribute("output.name"))
 
     def _kept_user_data(self) -> str:
         """The compressed document as it was when its text was last another.

@@ -108,6 +108,14 @@ def test_a_group_that_is_replaced_gets_all_anew_that_aws_deletes_with_it(deploye
     }
 
 
+def test_another_master_is_no_change_of_the_workers(deployed: Deployment, noise: dict[str, list[str]]) -> None:
+    """With an AMI of the caller's, too, of which only the master knows where its root device is."""
+    [master] = [one for one in deployed.plan()["resource_changes"] if one["type"] == "aws_instance"]
+    found = changes(deployed, "-replace={}".format(master["address"]))
+    assert sorted(found[plain(master["address"])]) == ["create", "delete"]
+    assert not [one for one in found.keys() - noise.keys() if one.startswith(("aws_launch_", "aws_autoscaling_"))]
+
+
 def test_an_ami_that_is_gone_is_no_obstacle_to_a_plan(aws: EmulatedAws, deployments: Deployments) -> None:
     """Nor to a destroy: tests/deploy/test_removal.py."""
     deployment = finished(deployments, "kept_bucket")

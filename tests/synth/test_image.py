@@ -75,11 +75,16 @@ def test_the_callers_image_is_looked_up_until_the_master_has_it(synthesize: Synt
 
 
 def test_the_callers_image_has_its_root_volume_where_the_masters_is(synthesize: Synthesize) -> None:
-    """What looks the AMI up may be looking at another one by then."""
+    """What looks the AMI up may be looking at another one by then, and of a next master nothing is known."""
     stack = synthesize(ami_id="ami-1")
     [root] = stack.the("aws_launch_template")["block_device_mappings"]
+    kept = stack.address("terraform_data", "spark_workers_root_device")
+    assert root["device_name"] == f"${{{kept}.output.name}}"
     master = stack.address("aws_instance", "spark_master_instance")
-    assert root["device_name"] == f"${{{master}.root_block_device[0].device_name}}"
+    made = stack.the("terraform_data", "spark_workers_root_device")
+    assert made["input"] == {"name": f"${{{master}.root_block_device[0].device_name}}"}
+    assert made["lifecycle"] == {"ignore_changes": ["input"]}
+    assert made["triggers_replace"] == {"until": "ami-1"}
 
 
 def test_an_old_image_of_the_callers_is_still_found(synthesize: Synthesize) -> None:
