@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import urllib.request
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orphans
 import polling
 import pytest
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 COMMAND = (
     "Command(CoarseGrainedExecutorBackend,List(--driver-url, spark://CoarseGrainedScheduler@{}, --executor-id, 0))"
@@ -45,18 +43,20 @@ def test_nobody_hears_anything_while_a_new_application_has_no_executor_and_so_no
     assert orphans.orphans(state(active=("app-2",)), [("app-1", "10.0.0.9:40000")]) == {}
 
 
-def test_finished_executors_of_a_worker_are_read_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_finished_executors_of_a_worker_are_read_too(monkeypatch: pytest.MonkeyPatch) -> None:
     page = {
         "executors": [{"appid": "app-1", "appdesc": {"command": COMMAND.format("10.0.0.9:40000")}}],
         "finishedexecutors": [{"appid": "app-2", "appdesc": {"command": COMMAND.format("host.internal:40001")}}],
     }
-    (tmp_path / "json").write_text(json.dumps(page))
     asked = []
+
+    class Answer(io.BytesIO):
+        length = 0  # what has not come
 
     class Opener:
         def open(self, url: str, **_: float) -> Any:
             asked.append(url)
-            return (tmp_path / "json").open("rb")
+            return Answer(json.dumps(page).encode())
 
     monkeypatch.setattr(urllib.request, "build_opener", lambda *_: Opener())
     assert list(orphans.executors("10.0.0.7")) == [("app-1", "10.0.0.9:40000"), ("app-2", "host.internal:40001")]

@@ -158,8 +158,8 @@ def test_the_next_tick_goes_on_wherever_the_last_one_was_killed(away: Cloud) -> 
         "executors": "SPARK_EXECUTOR_MEMORY=13000m\n",
         "told": 1,
     }
-    # Asked: the group, its instances, their types; told: two protections, a health; written: five files.
-    assert things == 11
+    # Asked: the group, its instances, their types; told: two protections, a health; written: six files.
+    assert things == 12
     for last in range(1, things + 1):
         away.forget()
         moto_group.make_group(SIZE, ("m6i.xlarge",))
