@@ -240,6 +240,7 @@ def test_what_a_driver_has_open_is_seen_by_the_program_that_cleans(demo: Cluster
     assert f"eventlog_v2_{application}/events_1_{application}" in seen
 
 
+@pytest.mark.long
 def test_every_link_of_every_page_leads_where_it_says_through_the_one_port(
     demo: Cluster,
     killed: str,
