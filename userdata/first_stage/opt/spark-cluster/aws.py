@@ -51,7 +51,7 @@ def metadata_token():
 
 
 def metadata(item):
-    """One item of it, with patience; `None` if there is none."""
+    """One item of it; `None` if there is none."""
     problem = None
     for _ in rounds(METADATA_SECONDS, *PAUSES):
         try:
@@ -136,7 +136,7 @@ def fetch(url, file, etag_file=""):
     if etag_file:
         with open(etag_file, "w", encoding="ascii") as known:
             known.write(answer["ETag"])
-    # Not tried again once it has begun: what was written may be read already.
+    # Not tried again: what was written may be read already.
     with open("/dev/stdout" if file == "-" else file, "wb") as out:
         shutil.copyfileobj(answer["Body"], out, 1 << 20)
 
@@ -153,7 +153,7 @@ def store(file, url):
 
 
 def store_log(file):
-    """Copy a log to where it can be read after this host is gone."""
+    """Keep a log for when this host is gone."""
     store(file, "s3://{}/boot-logs/{}".format(settings.load()["bucket"], metadata("instance-id")))
 
 
