@@ -21,7 +21,7 @@ from . import activities, faults
 from .lifecycle_hooks import LAUNCHING, TERMINATING, LifecycleHooks
 from .moto_changes import replaces
 from .refreshes import Refreshes
-from .rules import managed, sizes_forbid
+from .rules import health_forbids, managed, protection_forbids, sizes_forbid
 from .scaling_policies import ScalingPolicies
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 _NOTICE_SECONDS = 6.0
 """How long after its host has begun to run Auto Scaling notices it: a fast boot may be over by then."""
-_HEALTHS = ("Healthy", "Unhealthy")
 _GONE = {"shutting-down", "terminated", "stopping", "stopped"}
 _TARGETS = {
     **dict.fromkeys(("Pending", "Pending:Wait", "Pending:Proceed", "InService"), "InService"),
@@ -176,7 +175,7 @@ class Groups:
             what, why = "Detaching EC2 instance", "was detached in response to a user request"
             members = _members_named(backend, group_name, instance_ids, most=20)
             if should_decrement:
-                _refuse_sizes(backend.autoscaling_groups[group_name], -len(members), "detach")
+                _refuse(sizes_forbid(backend.autoscaling_groups[group_name], -len(members), "detach"))
             return _set_aside(members, "Detaching", what, why, decrement=should_decrement)
 
     def _install_standby(self) -> None:
@@ -201,7 +200,7 @@ class Groups:
             members = _members_named(backend, group_name, instance_ids, most=20)
             for member in members:
                 _refuse_if(member.lifecycle_state != "Standby", f"The instance {member.instance.id} is not in Standby.")
-            _refuse_sizes(group, len(members), "move out of standby")
+            _refuse(sizes_forbid(group, len(members), "move out of standby"))
             group.desired_capacity = (group.desired_capacity or 0) + len(members)
             done = []
             for member in members:
@@ -220,9 +219,7 @@ class Groups:
             instance_ids: list[str],
             protected_from_scale_in: bool,  # noqa: FBT001
         ) -> None:
-            for member in _members_named(backend, group_name, instance_ids, most=50):
-                message = f"The instance {member.instance.id} is not in InService or EnteringStandby or Standby."
-                _refuse_if(member.lifecycle_state not in {"InService", "EnteringStandby", "Standby"}, message)
+            _refuse(protection_forbids(_group_named(backend, group_name), instance_ids))
             protect(backend, group_name, instance_ids, protected_from_scale_in)
 
         @replaces(AutoScalingResponse, "set_instance_health")
@@ -233,7 +230,7 @@ class Groups:
             """
             instance_id, health = response._get_param("InstanceId"), response._get_param("HealthStatus")
             group, member = managed(response.autoscaling_backend, instance_id)
-            _refuse_if(health not in _HEALTHS, f"{health} is no health status: it is one of {', '.join(_HEALTHS)}")
+            _refuse(health_forbids(health))
             respect = response._get_bool_param("ShouldRespectGracePeriod", True)  # noqa: FBT003 - moto's
             since = self._in_service_since.get(instance_id, math.inf)
             spared = health == "Unhealthy" and respect
@@ -450,16 +447,20 @@ def _members_named(
 ) -> list[InstanceState]:
     """The members that a call names; one that is not of the group, or one too many, and nothing is done."""
     _refuse_if(len(instance_ids) > most, f"A call may name {most} instances, got {len(instance_ids)}")
-    missing = group_name not in backend.autoscaling_groups
-    _refuse_if(missing, f"AutoScalingGroup name not found - AutoScalingGroup '{group_name}' not found")
-    there = {member.instance.id: member for member in backend.autoscaling_groups[group_name].instance_states}
+    there = {member.instance.id: member for member in _group_named(backend, group_name).instance_states}
     for name in instance_ids:
         _refuse_if(name not in there, f"The instance {name} is not part of Auto Scaling group {group_name}.")
     return [there[name] for name in instance_ids]
 
 
-def _refuse_sizes(group: FakeAutoScalingGroup, change: int, what: str) -> None:
-    if message := sizes_forbid(group, change, what):
+def _group_named(backend: AutoScalingBackend, name: str) -> FakeAutoScalingGroup:
+    missing = name not in backend.autoscaling_groups
+    _refuse_if(missing, f"AutoScalingGroup name not found - AutoScalingGroup '{name}' not found")
+    return backend.autoscaling_groups[name]
+
+
+def _refuse(message: str | None) -> None:
+    if message:
         raise ValidationError(message)
 
 

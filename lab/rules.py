@@ -24,7 +24,7 @@ from moto.s3.models import s3_backends
 from .refusals import RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup, InstanceState
     from moto.ec2.models import EC2Backend
@@ -186,10 +186,11 @@ def _into_standby(call: Call) -> str | None:
     return sizes_forbid(group, -lowered, "place into standby")
 
 
-def _protectable(call: Call) -> str | None:
-    group, names = _group(call), call.arguments.get("InstanceIds", [])
-    if group is None:
-        return "AutoScalingGroup name not found"
+def protection_forbids(group: FakeAutoScalingGroup, names: Sequence[str]) -> str | None:
+    """Why Auto Scaling would change the protection of none of these; `None` if it would.
+
+    https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_SetInstanceProtection.html
+    """
     if len(names) > MEMBERS_OF_A_PROTECTION:
         return f"A call may name {MEMBERS_OF_A_PROTECTION} instances, got {len(names)}"
     states = {member.instance.id: member.lifecycle_state for member in group.instance_states}
@@ -201,13 +202,24 @@ def _protectable(call: Call) -> str | None:
     return None
 
 
+def _protectable(call: Call) -> str | None:
+    group = _group(call)
+    if group is None:
+        return "AutoScalingGroup name not found"
+    return protection_forbids(group, call.arguments.get("InstanceIds", []))
+
+
+def health_forbids(status: object) -> str | None:
+    """Why Auto Scaling would not take this for a member's health; `None` if it would."""
+    return None if status in {"Healthy", "Unhealthy"} else f"{status} is no health status: Healthy or Unhealthy"
+
+
 def _health(call: Call) -> str | None:
-    status = call.arguments.get("HealthStatus")
     try:
         managed(autoscaling_backends[DEFAULT_ACCOUNT_ID][call.region], call.arguments.get("InstanceId", ""))
     except ValidationError as missing:
         return str(missing.message)
-    return None if status in {"Healthy", "Unhealthy"} else f"{status} is no health status: Healthy or Unhealthy"
+    return health_forbids(call.arguments.get("HealthStatus"))
 
 
 def _overrides(call: Call) -> str | None:
