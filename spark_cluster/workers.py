@@ -301,29 +301,15 @@ class WorkerFleet(Construct):
         While a master is replaced nothing is known of it, and the template would be planned anew with all that follows.
         The provider 5.100 then fails, since the group has not changed after all ("inconsistent final plan").
         """
-        kept = DataResource(
-            self,
-            "root_device",
-            input={"name": master.instance.root_block_device.device_name},
-            triggers_replace={"until": common.image.template_image_id},
-            lifecycle=TerraformResourceLifecycle(ignore_changes=["input"]),
-        )
-        return Token.as_string(kept.interpolation_for_attribute("output.name"))
+        name = master.instance.root_block_device.device_name
+        return _as_it_was(self, "root_device", name, until=common.image.template_image_id)
 
     def _kept_user_data(self) -> str:
         """The compressed document as it was when its text was last another.
 
         So that no plan shows a change of bytes that another release of Terraform makes of the same text.
         """
-        as_it_was = TerraformResourceLifecycle(ignore_changes=["input"])
-        kept = DataResource(
-            self.user_data,
-            "compressed",
-            input={"value": self.user_data.base64},
-            triggers_replace={"until": self.user_data.plain_sha256},
-            lifecycle=as_it_was,
-        )
-        return Token.as_string(kept.interpolation_for_attribute("output.value"))
+        return _as_it_was(self.user_data, "compressed", self.user_data.base64, until=self.user_data.plain_sha256)
 
     def _mixed_instances(self, workers: Workers) -> AutoscalingGroupMixedInstancesPolicy:
         # The number, not "$Latest": only a number that changes starts a refresh.
@@ -346,6 +332,18 @@ class WorkerFleet(Construct):
                 spot_max_price=workers.spot_max_price,
             ),
         )
+
+
+def _as_it_was(scope: Construct, id: str, value: str, *, until: str) -> str:
+    """A value as it was when `until` was last another, whatever has become of it since."""
+    kept = DataResource(
+        scope,
+        id,
+        input={"value": value},
+        triggers_replace={"until": until},
+        lifecycle=TerraformResourceLifecycle(ignore_changes=["input"]),
+    )
+    return Token.as_string(kept.interpolation_for_attribute("output.value"))
 
 
 def _launched(workers: Workers) -> Sequence[str]:

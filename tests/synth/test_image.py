@@ -79,10 +79,10 @@ def test_the_callers_image_has_its_root_volume_where_the_masters_is(synthesize: 
     stack = synthesize(ami_id="ami-1")
     [root] = stack.the("aws_launch_template")["block_device_mappings"]
     kept = stack.address("terraform_data", "spark_workers_root_device")
-    assert root["device_name"] == f"${{{kept}.output.name}}"
+    assert root["device_name"] == f"${{{kept}.output.value}}"
     master = stack.address("aws_instance", "spark_master_instance")
     made = stack.the("terraform_data", "spark_workers_root_device")
-    assert made["input"] == {"name": f"${{{master}.root_block_device[0].device_name}}"}
+    assert made["input"] == {"value": f"${{{master}.root_block_device[0].device_name}}"}
     assert made["lifecycle"] == {"ignore_changes": ["input"]}
     assert made["triggers_replace"] == {"until": "ami-1"}
 
