@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pwd
 import shutil
@@ -12,7 +13,7 @@ import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import BinaryIO
+    from typing import Any, BinaryIO
 
 
 @contextlib.contextmanager
@@ -47,6 +48,14 @@ def keep(file: str, text: str, mode: int = 0o600, owner: str | None = None, grou
             shutil.chown(out.fileno(), owner, group or owner)
         out.write(text)
     os.replace(fresh, file)
+
+
+def known(file: str) -> dict[str, Any]:
+    """What a file of JSON says; nothing if there is none, or a power cut has emptied it."""
+    with contextlib.suppress(FileNotFoundError, ValueError), open(settings.path(file), encoding="utf-8") as opened:
+        said = json.load(opened)
+        return said if isinstance(said, dict) else {}
+    return {}
 
 
 def holds(file: str, text: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import TYPE_CHECKING
 
@@ -38,11 +39,9 @@ def executor_memory_mib(offers: Iterable[Offer], cores: int) -> int:
 
 def known_types() -> dict[str, tuple[int, int]]:
     """Cores and MiB of the types that EC2 was asked for last."""
-    try:
-        with open(settings.path(TYPES_FILE), encoding="utf-8") as file:
-            return {name: (cores, mib) for name, (cores, mib) in json.load(file).items()}
-    except (FileNotFoundError, ValueError):  # a power cut may have emptied it
-        return {}
+    with contextlib.suppress(ValueError):  # it is of another shape
+        return {name: (cores, mib) for name, (cores, mib) in files.known(TYPES_FILE).items()}
+    return {}
 
 
 def asked_types(names: Iterable[str]) -> dict[str, tuple[int, int]]:

@@ -29,7 +29,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import files
-import settings
 import spark_state
 from steps import Step
 
@@ -204,12 +203,8 @@ class State:
 
 def kept() -> State:
     """What the last look has kept; of a host that has just booted, nothing."""
-    # A file that is cut off is one of another time: nothing is known.
-    with (
-        contextlib.suppress(FileNotFoundError, ValueError, TypeError, KeyError, AttributeError),
-        open(settings.path(STATE_FILE), encoding="utf-8") as file,
-    ):
-        known = json.load(file)
+    known = files.known(STATE_FILE)
+    with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):  # it is of another shape
         applications = {name: Starts(**starts) for name, starts in known["applications"].items()}
         ended = [(when, which, why) for when, which, why in known["ended"]]
         return State(known["cursor"], applications, ended)

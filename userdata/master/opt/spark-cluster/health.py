@@ -9,7 +9,6 @@ master does not answer, a restart of it, and a pause of the looking begin all an
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
 from functools import partial
@@ -19,7 +18,6 @@ import aws
 import files
 import protection
 import settings
-from observation import IN_SERVICE
 from steps import Step
 
 if TYPE_CHECKING:
@@ -50,11 +48,7 @@ def known() -> dict[str, Any]:
         boot's clock), `at` what time (epoch), `why`, and whether it is `sick`. `told`: of each that Auto Scaling was
         told of, `at` what time and `why`; for as long as the group has it.
     """
-    state: dict[str, Any] = {"looked": 0.0, "members": {}, "told": {}}
-    # A file that is cut off is one of another time: nothing is known.
-    with contextlib.suppress(FileNotFoundError, ValueError), open(settings.path(FILE), encoding="utf-8") as file:
-        state.update(json.load(file))
-    return state
+    return {"looked": 0.0, "members": {}, "told": {}, **files.known(FILE)}
 
 
 def keep_health(seen: Observation) -> Iterator[Step]:
@@ -126,12 +120,11 @@ def forbidden(seen: Observation) -> str:
         return "it is not known since when the master is up"
     if seen.master_seconds < timeout:
         return f"the master is up for {seen.master_seconds:.0f} s, and less than {timeout} s"
-    in_service = [one for one in seen.members if one.state == IN_SERVICE]
-    missing = seen.desired - sum(one.is_healthy for one in in_service)
+    missing = seen.desired - sum(one.is_healthy for one in seen.serving)
     # One that leaves was told to, by itself or by somebody: that is known, and no trouble of the master's.
     listed = len(seen.in_service.keys() & (seen.hosts("ALIVE") | seen.hosts("DECOMMISSIONED")))
     most = max(1, seen.desired // SHARE)
-    if 2 * listed < len(in_service):
+    if 2 * listed < len(seen.serving):
         most = 1
     if missing >= most:
         return f"{missing} of {seen.desired} are missing already"

@@ -9,7 +9,6 @@ is too short for it, and no job can write it, as it could a drain's report in th
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
 import time
@@ -18,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import aws
 import files
 import health
-import observation
 import settings
 from steps import Step
 
@@ -45,25 +43,16 @@ def load() -> dict[str, Any]:
     `minute`: that of the last try. `trouble`: why it failed. `in_service`, `taken_back`: those of the last figure that
     was sent, or of the first look.
     """
-    # A file that is cut off is one of another time: nothing is known.
-    with (
-        contextlib.suppress(FileNotFoundError, ValueError),
-        open(settings.path(STATE_FILE), encoding="utf-8") as file,
-    ):
-        known = json.load(file)
-        return known if isinstance(known, dict) else {}
-    return {}
+    return files.known(STATE_FILE)
 
 
 def figures(seen: Observation, known: Mapping[str, Any]) -> dict[str, int]:
     """What is sent, by its name: what nobody knows is left out."""
-    members = [member for member in seen.members if member.state == observation.IN_SERVICE]
-    in_service = {member.instance_id for member in members}
     counted = {
         "WorkersDesired": seen.desired,
-        "WorkersInService": len(members),
-        "WorkersProtected": sum(member.is_protected for member in members),
-        "Drains": len(set(known["in_service"]) - in_service),
+        "WorkersInService": len(seen.serving),
+        "WorkersProtected": sum(member.is_protected for member in seen.serving),
+        "Drains": len(set(known["in_service"]) - {member.instance_id for member in seen.serving}),
         "Interruptions": len(seen.taken_back - set(known["taken_back"])),
     }
     if seen.page is None:
@@ -86,7 +75,7 @@ def in_short(counted: Mapping[str, int]) -> str:
 
 def here_and_gone(seen: Observation) -> dict[str, list[str]]:
     """What the next figure counts from."""
-    in_service = sorted(member.instance_id for member in seen.members if member.state == observation.IN_SERVICE)
+    in_service = sorted(member.instance_id for member in seen.serving)
     return {"in_service": in_service, "taken_back": sorted(seen.taken_back)}
 
 

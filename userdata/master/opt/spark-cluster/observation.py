@@ -81,9 +81,14 @@ class Observation:
     master_seconds: float | None = None
 
     @property
+    def serving(self) -> list[Member]:
+        """The members in service, also those whose instance EC2 does not know yet."""
+        return [one for one in self.members if one.state == IN_SERVICE]
+
+    @property
     def in_service(self) -> dict[str, Member]:
         """The members in service whose instance EC2 knows, by their address."""
-        return {one.address: one for one in self.members if one.state == IN_SERVICE and one.address}
+        return {one.address: one for one in self.serving if one.address}
 
     @property
     def workers(self) -> list[dict[str, Any]]:

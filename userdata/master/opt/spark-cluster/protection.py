@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import aws
 import settings
-from observation import IN_SERVICE
 from steps import Step
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ def keep_protection(seen: Observation) -> Iterator[Step]:
     if not seen.has_group:
         return
     if not seen.max_size:  # a destroy would wait for those that are protected
-        protected = [one.instance_id for one in seen.members if one.is_protected and one.state == IN_SERVICE]
+        protected = [one.instance_id for one in seen.serving if one.is_protected]
         yield from change(protected, "the group's maximum is 0", protect=False)
         return
     if seen.page is None:

@@ -135,7 +135,7 @@ class Tick:
             see(seen)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next tick asks again
             self.troubles["observing"] = f"{in_words(error)}, so nothing of the group is changed"
-            keepers = tuple(keeper for keeper in KEEPERS if keeper in WITHOUT_GROUP)
+            keepers = WITHOUT_GROUP
         if seen.trouble:
             self.troubles["asking the master"] = seen.trouble
         for keeper in keepers:

@@ -14,7 +14,6 @@ What is wrong is said once in the journal, and once more when it is over.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import math
@@ -168,10 +167,8 @@ class Look:
 
 
 def had_room() -> set[str]:
-    """What was remembered; nothing, if a power cut has emptied the file."""
-    with contextlib.suppress(ValueError):
-        return set(notices.load(ROOM_FILE).get("folders", ()))
-    return set()
+    """What was remembered."""
+    return set(files.known(ROOM_FILE).get("folders", ()))
 
 
 def unit_state() -> dict[str, str] | None:
