@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -137,18 +138,27 @@ def lose_power(cluster: Cluster, job: Shuffle, host: Host) -> None:
     assert not job.answers, "the job still reads map outputs"
 
 
+@contextmanager
+def no_tick(cluster: Cluster) -> Iterator[None]:
+    """While its master changes no protection, and tells Auto Scaling of nobody."""
+    run(cluster.master(), "systemctl", "stop", "spark-tick")
+    try:
+        yield
+    finally:
+        run(cluster.master(), "systemctl", "start", "spark-tick")
+
+
 @pytest.fixture
-def three_untold(three: Cluster) -> Iterator[Cluster]:
-    """Whose master tells Auto Scaling of nobody, so that one worker leaves and no other because of it."""
-    run(three.master(), "systemctl", "stop", "spark-tick")
-    yield three
-    run(three.master(), "systemctl", "start", "spark-tick")
+def untold(three: Cluster) -> Iterator[None]:
+    """One worker leaves, and no other because Auto Scaling was told of it."""
+    with no_tick(three):
+        yield
 
 
+@pytest.mark.usefixtures("untold")
 def test_an_interrupted_worker_loses_no_map_output(
-    three_untold: Cluster, begin: Callable[..., Shuffle], record_property: Callable[[str, object], None]
+    three: Cluster, begin: Callable[..., Shuffle], record_property: Callable[[str, object], None]
 ) -> None:
-    three = three_untold
     job, host = to_be_interrupted(three, begin)
     lose_power(three, job, host)
     report = drain_of(three, host, "spot", "termination")
@@ -174,16 +184,12 @@ def test_without_the_drain_the_same_interruption_costs_map_tasks(
 
 def scale_in(cluster: Cluster) -> list[Host]:
     """One worker less; which, Auto Scaling says: it was idle when the master looked last, and has tasks now."""
-    master, group = cluster.master(), {"AutoScalingGroupName": GROUP_NAME}
-    run(master, "systemctl", "stop", "spark-tick")
-    try:
+    with no_tick(cluster):
         cluster.lab.client("autoscaling").set_instance_protection(
-            **group, InstanceIds=list(cluster.members()), ProtectedFromScaleIn=False
+            AutoScalingGroupName=GROUP_NAME, InstanceIds=list(cluster.members()), ProtectedFromScaleIn=False
         )
         cluster.set_size(2)
         until(lambda: "Terminating:Wait" in cluster.members().values(), 30, "a worker that is to go")
-    finally:
-        run(master, "systemctl", "start", "spark-tick")
     return [Host(name) for name, state in cluster.members().items() if state == "Terminating:Wait"]
 
 
