@@ -111,6 +111,10 @@ class Host:
         """Undo `lose`."""
         self._in_network("ip", "neighbour", "del", address, "dev", _PORT)
 
+    def unmount(self) -> None:
+        """Give up its disk, once it has ended: what is removed of it takes its room for as long as it is mounted."""
+        subprocess.run(("umount", "--lazy", self.folder / "root"), check=False, stderr=subprocess.DEVNULL)
+
     def _in_network(self, *command: str) -> None:
         subprocess.run(("nsenter", f"--target={self._running_process()}", "--net", "--", *command), check=True)
 
@@ -262,6 +266,7 @@ class Hosts:
         running = self._running.get(instance.id)
         if running and running.ended:
             del self._running[instance.id]
+            running.host.unmount()
             running = None
             if instance.state == "running":  # It powered itself off.
                 _set(instance, _STOPPED)

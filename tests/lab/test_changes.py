@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -120,3 +121,11 @@ def test_destroy_leaves_no_host(
     left = {name: ClusterInAws(lab, name).left() for name in ("demo", "debian", "baked", "keyless", "broken")}
     assert [(name, kind, found) for name, kinds in left.items() for kind, found in kinds.items() if found] == []
     until(lambda: not [host for host in all_hosts() if host.first_process], 60, "no host is left")
+    until(lambda: not mounted(lab), 30, "no host's disk is left")
+
+
+def mounted(lab: Lab) -> str:
+    """The disks that hosts have, each with its place."""
+    overlays = lab.enclosure.command("findmnt", "--noheadings", "--types=overlay", "--output=TARGET")
+    found = subprocess.run(overlays, check=False, capture_output=True, text=True).stdout.splitlines()
+    return "\n".join(line for line in found if "/hosts/i-" in line)
