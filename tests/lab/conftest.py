@@ -147,6 +147,7 @@ def background(
             APPS / "choices.py", "choices", variables, {"scheduler": "scheduler" in asked_for(request)}
         ),
         "broken": lab.deployment(APPS / "broken.py", "broken"),
+        "leaving": chaos.deployment(lab),
     }
 
     def deploy_into_a_slow_aws() -> Done:
@@ -158,7 +159,19 @@ def background(
         ):
             return deployments["choices"].deploy()
 
-    deploys = {"choices": deploy_into_a_slow_aws, "broken": deployments["broken"].deploy}
+    def deploy_and_launch_no_more() -> Done:
+        done = deployments["broken"].deploy()
+        # Its workers would boot and be abandoned, one after the other, beside all tests that follow.
+        lab.client("autoscaling").suspend_processes(
+            AutoScalingGroupName="broken-spark-workers", ScalingProcesses=["Launch"]
+        )
+        return done
+
+    deploys = {
+        "choices": deploy_into_a_slow_aws,
+        "broken": deploy_and_launch_no_more,
+        "leaving": deployments["leaving"].deploy,
+    }
     with ThreadPoolExecutor() as pool:
         yield {
             name: (deployments[name], pool.submit(deploy))
@@ -204,10 +217,15 @@ def keyless(lab: Lab, choices_deployment: Deployment) -> Cluster:
 
 
 @pytest.fixture(scope="session")
-def leaving_deployment(lab: Lab) -> Deployment:
-    """The cluster whose workers leave, and are sick, deployed."""
-    deployment = chaos.deployment(lab)
-    done = deployment.deploy()
+def leaving_deployment(request: pytest.FixtureRequest, lab: Lab) -> Deployment:
+    """The cluster whose workers leave, and are sick, deployed; alone, if no test of this run wants `demo`."""
+    if "demo" in asked_for(request):
+        deployments: dict[str, tuple[Deployment, Future[Done]]] = request.getfixturevalue("background")
+        deployment, future = deployments["leaving"]
+        done = future.result()
+    else:
+        deployment = chaos.deployment(lab)
+        done = deployment.deploy()
     assert done.returncode == 0, done.stdout[-4000:]
     return deployment
 
