@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab import chaos, faults
-from lab.cluster import TICK_SECONDS, Cluster, until, write
+from lab.cluster import TICK_SECONDS, Cluster, start, stop, until, write
 from lab.lab import refused, run
 from tests.lab.apps.leaving import DRAIN_SECONDS, UNLISTED_SECONDS
 
@@ -55,6 +55,13 @@ LOCAL = "/var/lib/spark-local"
 DISK_MEBIBYTES = 700
 FILL_SECONDS = 45
 """Until nothing is free, from the moment that what is free is as little as 12 %."""
+UNKNOWN_OPTION = "-XX:+NoSuchOption"
+MOST_DYING_SECONDS = 120 + 60 + 3 * TICK_SECONDS
+"""Two minutes of deaths, what a driver takes to begin and to end, and what a busy machine adds."""
+DYING_JOB = """
+from pyspark.sql import SparkSession
+print(SparkSession.builder.appName("starts").getOrCreate().range(10).count())
+"""
 ALL_PROTECTED = "all remaining instances are protected from scale-in"
 
 FILL = """
@@ -400,3 +407,33 @@ def test_scale_in_takes_idle_workers_and_waits_for_those_that_compute(
     seconds = until(lambda: len(in_service(four)) == 1, 2 * TICK_SECONDS, "one goes that has nothing to do any longer")
     record_property("seconds until one of them went that had nothing to do any more:", round(seconds))
     until(lambda: set(four.members()) == in_service(four), DRAIN_SECONDS + 150, "who was to leave has gone")
+
+
+# --- what cannot live ends ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.long
+def test_an_application_whose_executors_die_at_their_start_is_ended_and_status_says_why(
+    four: Cluster, record_property: Record
+) -> None:
+    master = four.master()
+    write(master, "/opt/starts.py", DYING_JOB)
+    begun = time.monotonic()
+    driver = start(
+        master,
+        "/usr/local/bin/spark-submit",
+        "--conf",
+        f"spark.executor.extraJavaOptions={UNKNOWN_OPTION}",
+        "/opt/starts.py",
+    )
+    try:
+        said, _ = driver.communicate(timeout=MOST_DYING_SECONDS)
+    finally:
+        if driver.poll() is None:
+            stop(master, driver, "/opt/starts.py")
+    record_property("seconds until it was ended:", round(time.monotonic() - begun))
+    assert driver.returncode not in {0, None}
+    assert "Master removed our application: KILLED" in said, said[-3000:]
+    until(lambda: not four.state()["activeapps"], 30, "the master has it no longer")
+    assert "executors died at their start" in run(master, "/usr/local/bin/spark-status").stdout
+    assert four.alive() == set(four.workers())
