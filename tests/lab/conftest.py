@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -234,6 +235,28 @@ def leaving_deployment(request: pytest.FixtureRequest, lab: Lab) -> Deployment:
 def leaving(lab: Lab, leaving_deployment: Deployment) -> Cluster:
     """The cluster whose workers leave, and are sick."""
     return Cluster(lab, "leaving")
+
+
+@dataclass(frozen=True)
+class NextRelease:
+    """A deploy of `demo` with another release of Spark, and which hosts the cluster had before."""
+
+    old_master: str
+    old_workers: set[str]
+    done: Done
+
+
+@pytest.fixture(scope="session")
+def next_release(demo: Cluster, demo_deployment: Deployment) -> Iterator[Future[NextRelease]]:
+    """`demo` gets the next release, from the last test that it is for itself; it takes minutes, nearly all waiting."""
+
+    def deploy() -> NextRelease:
+        before = demo.in_aws.master()["InstanceId"], set(demo.members())
+        demo_deployment.context = {**demo_deployment.context, "spark_version": NEXT_SPARK_VERSION}
+        return NextRelease(*before, demo_deployment.deploy())
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        yield pool.submit(deploy)
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from lab.deployment import Deployment, Done
     from lab.lab import Lab
+    from tests.lab.conftest import NextRelease
 
 LONG_JOB = """
 import time
@@ -81,13 +82,11 @@ def test_replaced_master_is_found_by_its_workers_and_a_driver_elsewhere_ends_wit
 
 
 def test_new_spark_version_reaches_master_and_workers_one_after_the_other(
-    lab: Lab, demo: Cluster, demo_deployment: Deployment
+    lab: Lab, demo: Cluster, demo_deployment: Deployment, next_release: Future[NextRelease]
 ) -> None:
-    old_master, old_workers = demo.in_aws.master()["InstanceId"], set(demo.members())
-    demo_deployment.context = {**demo_deployment.context, "spark_version": NEXT_SPARK_VERSION}
-    done = demo_deployment.deploy()
-    assert done.returncode == 0, done.stdout[-4000:]
-    assert demo.in_aws.master()["InstanceId"] != old_master
+    change = next_release.result()
+    assert change.done.returncode == 0, change.done.stdout[-4000:]
+    assert demo.in_aws.master()["InstanceId"] != change.old_master
     group = {"AutoScalingGroupName": "demo-spark-workers"}
     client = lab.client("autoscaling")
 
@@ -96,7 +95,7 @@ def test_new_spark_version_reaches_master_and_workers_one_after_the_other(
 
     until(refreshed, 300, "the refresh of the workers is over")
     demo.wait_ready()
-    assert not set(demo.members()) & old_workers
+    assert not set(demo.members()) & change.old_workers
     for host in (demo.master(), *demo.workers().values()):
         assert run(host, "readlink", "/opt/spark").stdout.strip() == f"/opt/spark-{NEXT_SPARK_VERSION}"
     printed = run_job(lab, demo_deployment.outputs(), demo.master())

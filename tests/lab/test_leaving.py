@@ -24,6 +24,7 @@ from lab.inventory import ClusterInAws
 from lab.lab import run
 from tests.aws_commands import AwsCommand, commands_in
 from tests.lab.apps.leaving import DRAIN_SECONDS
+from tests.lab.conftest import asked_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 LONG = bool(os.environ.get("LONG"))
 NOTICE_SECONDS = 120 if LONG else 40
 """Of which a drain has all but the last 10. EC2 gives 120: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html."""
+UNHEARD_SECONDS = NOTICE_SECONDS if LONG else 10
+"""Of a notice that nobody hears."""
 MEBIBYTES = 3600 if LONG else 300
 LEAST_BYTES = 1_000_000_000 if LONG else 80_000_000
 """On the disk of the worker that leaves."""
@@ -50,6 +53,13 @@ GONE_SECONDS = DRAIN_SECONDS + 60
 DESTROY_SECONDS = 300
 DECOMMISSIONED = "decommission"
 GROUP_NAME = "leaving-spark-workers"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def meanwhile(request: pytest.FixtureRequest) -> None:
+    """What `test_changes` looks at later is begun, if it is of this run."""
+    if "next_release" in asked_for(request):
+        request.getfixturevalue("next_release")
 
 
 @pytest.fixture
@@ -131,10 +141,10 @@ def to_be_interrupted(cluster: Cluster, begin: Callable[..., Shuffle]) -> tuple[
     return job, host
 
 
-def lose_power(cluster: Cluster, job: Shuffle, host: Host) -> None:
+def lose_power(cluster: Cluster, job: Shuffle, host: Host, seconds: float = NOTICE_SECONDS) -> None:
     """Interrupt a worker, and wait until its power is cut, while the job still reduces."""
-    cluster.interrupt(host.instance_id, NOTICE_SECONDS)
-    until(lambda: host.first_process is None, NOTICE_SECONDS + 30, "the power cut")
+    cluster.interrupt(host.instance_id, seconds)
+    until(lambda: host.first_process is None, seconds + 30, "the power cut")
     assert not job.answers, "the job still reads map outputs"
 
 
@@ -173,7 +183,7 @@ def test_without_the_drain_the_same_interruption_costs_map_tasks(
 ) -> None:
     job, host = to_be_interrupted(three, begin)
     assert run(host, "systemctl", "stop", "spark-notice").returncode == 0
-    lose_power(three, job, host)
+    lose_power(three, job, host, UNHEARD_SECONDS)
     job.wait(600)
     count = job.count()
     assert count.map_tasks_again > 0
