@@ -3,7 +3,7 @@
 # so; else one after the other. What COMMAND printed comes when both have ended. Fails if either did.
 set -Eeuo pipefail
 
-WEIGHT_PERCENT=6 # of that of any other session: some, since who waits for an answer gives up
+WEIGHT_PERCENT=10 # of that of any other session: some, since who waits for an answer gives up
 
 main() {
   local status=0

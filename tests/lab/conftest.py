@@ -68,6 +68,12 @@ def asked_for(request: pytest.FixtureRequest) -> set[str]:
     return {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
 
 
+def begin_meanwhile(request: pytest.FixtureRequest, fixture: str) -> None:
+    """Begin what a later module waits for, if it is of this run."""
+    if fixture in asked_for(request):
+        request.getfixturevalue(fixture)
+
+
 @pytest.fixture(scope="session")
 def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """The lab, or a skip that says what this machine has not; CI on a machine that has the provider must not skip."""
@@ -148,7 +154,6 @@ def background(
             APPS / "choices.py", "choices", variables, {"scheduler": "scheduler" in asked_for(request)}
         ),
         "broken": lab.deployment(APPS / "broken.py", "broken"),
-        "leaving": chaos.deployment(lab),
     }
 
     def deploy_into_a_slow_aws() -> Done:
@@ -168,11 +173,7 @@ def background(
         )
         return done
 
-    deploys = {
-        "choices": deploy_into_a_slow_aws,
-        "broken": deploy_and_launch_no_more,
-        "leaving": deployments["leaving"].deploy,
-    }
+    deploys = {"choices": deploy_into_a_slow_aws, "broken": deploy_and_launch_no_more}
     with ThreadPoolExecutor() as pool:
         yield {
             name: (deployments[name], pool.submit(deploy))
@@ -218,15 +219,18 @@ def keyless(lab: Lab, choices_deployment: Deployment) -> Cluster:
 
 
 @pytest.fixture(scope="session")
-def leaving_deployment(request: pytest.FixtureRequest, lab: Lab) -> Deployment:
-    """The cluster whose workers leave, and are sick, deployed; alone, if no test of this run wants `demo`."""
-    if "demo" in asked_for(request):
-        deployments: dict[str, tuple[Deployment, Future[Done]]] = request.getfixturevalue("background")
-        deployment, future = deployments["leaving"]
-        done = future.result()
-    else:
-        deployment = chaos.deployment(lab)
-        done = deployment.deploy()
+def leaving_begun(lab: Lab) -> Iterator[tuple[Deployment, Future[Done]]]:
+    """The cluster whose workers leave, and are sick, being deployed."""
+    deployment = chaos.deployment(lab)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        yield deployment, pool.submit(deployment.deploy)
+
+
+@pytest.fixture(scope="session")
+def leaving_deployment(leaving_begun: tuple[Deployment, Future[Done]]) -> Deployment:
+    """It, deployed."""
+    deployment, future = leaving_begun
+    done = future.result()
     assert done.returncode == 0, done.stdout[-4000:]
     return deployment
 

@@ -24,7 +24,7 @@ from lab.inventory import ClusterInAws
 from lab.lab import run
 from tests.aws_commands import AwsCommand, commands_in
 from tests.lab.apps.leaving import DRAIN_SECONDS
-from tests.lab.conftest import asked_for
+from tests.lab.conftest import begin_meanwhile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,9 +57,8 @@ GROUP_NAME = "leaving-spark-workers"
 
 @pytest.fixture(scope="module", autouse=True)
 def meanwhile(request: pytest.FixtureRequest) -> None:
-    """What `test_changes` looks at later is begun, if it is of this run."""
-    if "next_release" in asked_for(request):
-        request.getfixturevalue("next_release")
+    """While these wait, what `test_changes` looks at."""
+    begin_meanwhile(request, "next_release")
 
 
 @pytest.fixture
