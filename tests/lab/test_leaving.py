@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 LONG = bool(os.environ.get("LONG"))
 NOTICE_SECONDS = 120 if LONG else 40
 """Of which a drain has all but the last 10. EC2 gives 120: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html."""
-UNHEARD_SECONDS = NOTICE_SECONDS if LONG else 10
-"""Of a notice that nobody hears."""
 MEBIBYTES = 3600 if LONG else 300
 LEAST_BYTES = 1_000_000_000 if LONG else 80_000_000
 """On the disk of the worker that leaves."""
@@ -140,10 +138,10 @@ def to_be_interrupted(cluster: Cluster, begin: Callable[..., Shuffle]) -> tuple[
     return job, host
 
 
-def lose_power(cluster: Cluster, job: Shuffle, host: Host, seconds: float = NOTICE_SECONDS) -> None:
+def lose_power(cluster: Cluster, job: Shuffle, host: Host) -> None:
     """Interrupt a worker, and wait until its power is cut, while the job still reduces."""
-    cluster.interrupt(host.instance_id, seconds)
-    until(lambda: host.first_process is None, seconds + 30, "the power cut")
+    cluster.interrupt(host.instance_id, NOTICE_SECONDS)
+    until(lambda: host.first_process is None, NOTICE_SECONDS + 30, "the power cut")
     assert not job.answers, "the job still reads map outputs"
 
 
@@ -177,12 +175,13 @@ def test_an_interrupted_worker_loses_no_map_output(
     record(record_property, count, report)
 
 
+@pytest.mark.long
 def test_without_the_drain_the_same_interruption_costs_map_tasks(
     three: Cluster, begin: Callable[..., Shuffle], record_property: Callable[[str, object], None]
 ) -> None:
     job, host = to_be_interrupted(three, begin)
     assert run(host, "systemctl", "stop", "spark-notice").returncode == 0
-    lose_power(three, job, host, UNHEARD_SECONDS)
+    lose_power(three, job, host)
     job.wait(600)
     count = job.count()
     assert count.map_tasks_again > 0
