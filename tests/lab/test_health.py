@@ -55,7 +55,8 @@ LOCAL = "/var/lib/spark-local"
 DISK_MEBIBYTES = 700
 FILL_SECONDS = 45
 """Until nothing is free, from the moment that what is free is as little as 12 %."""
-UNKNOWN_OPTION = "-XX:+NoSuchOption"
+TWO_COLLECTORS = "-XX:+UseSerialGC -XX:+UseParallelGC"
+"""Of which a JVM takes one; an option that it does not know ends none of Spark's."""
 MOST_DYING_SECONDS = 120 + 60 + 3 * TICK_SECONDS
 """Two minutes of deaths, what a driver takes to begin and to end, and what a busy machine adds."""
 DYING_JOB = """
@@ -423,7 +424,7 @@ def test_an_application_whose_executors_die_at_their_start_is_ended_and_status_s
         master,
         "/usr/local/bin/spark-submit",
         "--conf",
-        f"spark.executor.extraJavaOptions={UNKNOWN_OPTION}",
+        f"spark.executor.extraJavaOptions={TWO_COLLECTORS}",
         "/opt/starts.py",
     )
     try:

@@ -47,7 +47,7 @@ class Host:
         self.journal, self.now = journal, 1000.0
         self.active, self.workers = [APP], [WORKER, NEXT_WORKER]
         self.killed = list[str]()
-        self.number, self.lines = 0, 0
+        self.number, self.lines, self.boot = 0, 0, "first"
 
     def says(self, message: str, level: str = "INFO") -> None:
         """One more line of the master, as Spark 4.3.0 and journald write it."""
@@ -56,6 +56,7 @@ class Host:
             entry = {
                 "__CURSOR": str(self.lines),
                 "__MONOTONIC_TIMESTAMP": str(round(self.now * 1e6)),
+                "_BOOT_ID": self.boot,
                 "MESSAGE": f"26/11/30 00:04:31 {level} Master: {message}",
             }
             file.write(json.dumps(entry) + "\n")
@@ -294,6 +295,14 @@ def test_silent_master_ends_nothing_and_what_it_said_before_is_kept(host: Host) 
     host.loops(130)
     assert host.steps(Observation(trouble="it hangs")) == []
     assert host.tick() == [APP]
+
+
+@pytest.mark.parametrize(("boot", "ended"), [("first", [APP]), ("second", [])])
+def test_what_was_before_the_host_s_boot_does_not_count(host: Host, boot: str, ended: list[str]) -> None:
+    host.loops(200)
+    host.boot = boot
+    host.removes(host.launches())
+    assert host.tick() == ended
 
 
 def test_each_line_is_read_once(host: Host) -> None:
