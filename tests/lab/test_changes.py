@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -113,6 +113,7 @@ def test_destroy_leaves_no_host(
     lab: Lab, demo_deployment: Deployment, background: dict[str, tuple[Deployment, Future[Done]]]
 ) -> None:
     assert any(host.first_process for host in all_hosts())
+    assert mounted(lab)
     deployments = [demo_deployment, *(deployment for deployment, _ in background.values())]
     with ThreadPoolExecutor() as pool:
         for done in pool.map(lambda deployment: deployment.destroy(), deployments):
@@ -123,8 +124,7 @@ def test_destroy_leaves_no_host(
     until(lambda: not mounted(lab), 30, "no host's disk is left")
 
 
-def mounted(lab: Lab) -> str:
+def mounted(lab: Lab) -> list[str]:
     """The disks that hosts have, each with its place."""
-    overlays = lab.enclosure.command("findmnt", "--noheadings", "--types=overlay", "--output=TARGET")
-    found = subprocess.run(overlays, check=False, capture_output=True, text=True).stdout.splitlines()
-    return "\n".join(line for line in found if "/hosts/i-" in line)
+    mounts = Path(f"/proc/{lab.enclosure.pid}/mountinfo").read_text(encoding="utf-8").splitlines()
+    return [mount for mount in mounts if "/hosts/i-" in mount]
