@@ -35,8 +35,14 @@ PROFILE = (
     "name: cpus, amount: 1.0 -> {}"
 )
 JOURNALCTL = """#!/bin/sh
-for argument; do case $argument in --after-cursor=*) from=${argument#*=} ;; esac; done
-tail -n +$((${from:-0} + 1)) JOURNAL
+for argument; do
+  case $argument in
+    --after-cursor=*) from=${argument#*=} ;;
+    --boot=*) boot=${argument#*=} ;;
+    --lines=1) exec tail -n 1 JOURNAL ;;
+  esac
+done
+tail -n +$((${from:-0} + 1)) JOURNAL | grep -F -e "$boot" || true
 """
 
 

@@ -146,11 +146,7 @@ class State:
             The time of which all is known then: now, or that of the last line that was read.
         """
         number, seconds, now = 0, 0.0, time.clock_gettime(time.CLOCK_MONOTONIC)
-        boot = ""
         for number, entry in enumerate(entries, 1):  # noqa: B007 - how many there were
-            if boot and entry.get("_BOOT_ID") != boot:  # what was before ended with the host, and its clock
-                self.applications = {}
-            boot = entry.get("_BOOT_ID", "")
             self.cursor, seconds = entry["__CURSOR"], int(entry["__MONOTONIC_TIMESTAMP"]) / 1e6
             message = entry.get("MESSAGE")  # numbers, if it is no text
             said = LINE.fullmatch(message) if isinstance(message, str) else None
@@ -216,14 +212,13 @@ def kept() -> State:
 
 
 def journal(cursor: str) -> Iterator[dict[str, Any]]:
-    """What the master has said since, or the first MOST_LINES of it; without a cursor all that the journal has.
+    """What the master has said since, or the first MOST_LINES of it; without a cursor since the host's boot.
 
-    Not by `--boot`: in a container the id that the journal has of the boot may be another than a service is shown.
     https://www.freedesktop.org/software/systemd/man/latest/systemd.journal-fields.html has the fields of an entry.
     """
-    after = [f"--after-cursor={cursor}"] if cursor else []
+    after = f"--after-cursor={cursor}" if cursor else f"--boot={newest_boot()}"
     how = ("--quiet", "--no-pager", "--output=json", "--output-fields=MESSAGE", "--all", f"--unit={UNIT}")
-    with subprocess.Popen(["journalctl", *how, *after], stdout=subprocess.PIPE) as said:
+    with subprocess.Popen(["journalctl", *how, after], stdout=subprocess.PIPE) as said:
         for number, line in enumerate(said.stdout or (), 1):
             yield json.loads(line)
             if number == MOST_LINES:
@@ -231,6 +226,13 @@ def journal(cursor: str) -> Iterator[dict[str, Any]]:
                 return
     if said.returncode:
         raise subprocess.CalledProcessError(said.returncode, "journalctl")
+
+
+def newest_boot() -> str:
+    """The id that the journal has of this boot: in a container a service is shown another, of which it has nothing."""
+    how = ("--quiet", "--no-pager", "--lines=1", "--output=json", "--output-fields=MESSAGE")
+    said = subprocess.run(["journalctl", *how], check=True, stdout=subprocess.PIPE)
+    return str(json.loads(said.stdout)["_BOOT_ID"])
 
 
 def kill(application: str) -> None:
