@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lab import faults
+from lab.credentials import cluster_of
 from lab.hosts import Host
 from lab.inventory import ClusterInAws
-from lab.lab import run
+from lab.lab import refused, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,6 +124,10 @@ class Cluster:
         client, group = self.lab.client("autoscaling"), f"{self.name}-spark-workers"
         found: list[dict[str, Any]] = client.describe_scaling_activities(AutoScalingGroupName=group)["Activities"]
         return found
+
+    def refused(self) -> list[dict[str, Any]]:
+        """Which calls of its nodes were refused so far."""
+        return [one for one in refused() if cluster_of(one["role"]) == self.name]
 
     def boot_log(self, instance_id: str) -> str:
         """A boot's log as it came into the bucket; empty if it did not."""

@@ -25,6 +25,10 @@ RECORD_DELAY_SECONDS = 3.0
 """How long a change of a zone is pending before the name server knows it."""
 
 
+_noticed: set[str] = set()
+"""The instances that this process has interrupted, or recommended to replace."""
+
+
 @dataclass
 class Faults:
     """All faults at a time; by default there are none but those of a healthy AWS.
@@ -77,50 +81,65 @@ def read() -> Faults:
 
 @contextmanager
 def injected(**faults: Any) -> Iterator[None]:
-    """Add faults while the context lasts; each attribute is replaced as a whole, and put back."""
+    """Add faults while the context lasts: of each attribute those that are named, beside what others have injected."""
     known = {one.name for one in fields(Faults)}
     if not faults.keys() <= known:
         message = f"no such faults: {faults.keys() - known}"
         raise ValueError(message)
-    before: dict[str, Any] = {}
 
     def add(now: Faults) -> None:
-        for name, value in faults.items():
-            before[name] = getattr(now, name)
-            setattr(now, name, value)
+        for name, added in faults.items():
+            there = getattr(now, name)
+            if isinstance(there, dict):
+                if both := there.keys() & added.keys():
+                    message = f"{name} has been injected for {both}"
+                    raise ValueError(message)
+                there.update(added)
+            else:
+                there.extend(added)
 
-    def restore(now: Faults) -> None:
-        for name, value in before.items():
-            setattr(now, name, value)
+    def remove(now: Faults) -> None:
+        for name, added in faults.items():
+            there = getattr(now, name)
+            for one in added:
+                if isinstance(there, dict):
+                    del there[one]
+                else:
+                    there.remove(one)
 
     _change(add)
     try:
         yield
     finally:
-        _change(restore)
+        _change(remove)
 
 
 def interrupt(instance_id: str, seconds: float) -> None:
     """Give an instance notice that EC2 takes it back, so many seconds from now."""
     at = time.time() + seconds
+    _noticed.add(instance_id)
     _change(lambda now: now.interruptions.update({instance_id: at}))
 
 
 def recommend_rebalance(instance_id: str) -> None:
     """Say of an instance that it is likely to be taken back."""
     at = time.time()
+    _noticed.add(instance_id)
     _change(lambda now: now.recommendations.update({instance_id: at}))
 
 
 def forget_interruptions() -> None:
-    """Take back every notice and recommendation; what has lost its power stays without."""
+    """Take back every notice and recommendation of this process; what has lost its power stays without."""
+    if not _noticed:
+        return
 
     def forget(now: Faults) -> None:
-        now.interruptions, now.recommendations = {}, {}
+        for instance_id in _noticed:
+            now.interruptions.pop(instance_id, None)
+            now.recommendations.pop(instance_id, None)
 
-    now = read()
-    if now.interruptions or now.recommendations:
-        _change(forget)
+    _change(forget)
+    _noticed.clear()
 
 
 def _change(change: Callable[[Faults], object]) -> None:

@@ -105,9 +105,13 @@ def deployments(aws: EmulatedAws, private_key: str, tmp_path_factory: pytest.Tem
         "missing_ami": Deployment(apps / "missing_ami.py", "missing-ami", folder / "missing_ami", aws.url),
         "no_workers": Deployment(apps / "no_workers.py", "no-workers", folder / "no_workers", aws.url),
     }
-    no_workers = faults.injected(failed_launches={"no-workers": "quota"})
-    with no_workers, ThreadPoolExecutor(max_workers=AT_ONCE if PROVIDER_COPY else 1) as pool:
-        yield {name: (deployment, pool.submit(deployment.deploy)) for name, deployment in made.items()}
+
+    def deploy_first(name: str) -> Done:
+        with faults.injected(failed_launches={"no-workers": "quota"} if name == "no_workers" else {}):
+            return made[name].deploy()
+
+    with ThreadPoolExecutor(max_workers=AT_ONCE if PROVIDER_COPY else 1) as pool:
+        yield {name: (deployment, pool.submit(deploy_first, name)) for name, deployment in made.items()}
 
 
 @pytest.fixture(scope="session", autouse=True)

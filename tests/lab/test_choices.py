@@ -6,7 +6,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from lab.cluster import Cluster, ask_aws, boot_log_on
-from lab.lab import connects, refused, requests, run
+from lab.lab import connects, requests, run
 from lab.places import REGION
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def test_cluster_without_a_fleet_key_boots_and_has_none(keyless: Cluster) -> Non
 def test_boot_ends_well_with_a_wrong_clock_throttled_apis_and_permissions_and_record_a_minute_late(
     keyless: Cluster,
 ) -> None:
-    ours = [one for one in refused() if one["role"].startswith("keyless-")]
+    ours = keyless.refused()
     late = {one["instance"] for one in ours if "not in force yet" in one["message"]}
     skewed = {one["instance"] for one in ours if "time of the request" in one["message"]}
     throttled = [one for one in ours if "Throttling" in one["code"]]

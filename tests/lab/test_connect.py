@@ -17,7 +17,7 @@ import pytest
 
 from lab.cluster import until
 from lab.deployment import ROOT
-from lab.lab import refused, run
+from lab.lab import run
 from lab.places import REGION
 from spark_cluster.commands import CONNECT_PORT, Commands
 from tests.lab import connect_packages
@@ -143,14 +143,14 @@ def test_a_laptop_with_the_token_gets_right_answers_and_gives_its_cores_back(
     token: str,
     record_property: Callable[[str, object], None],
 ) -> None:
-    before = len(refused())
+    before = len(baked.refused())
     assert cores(baked) == 0, "until somebody asks for something"
     done = connect_client(QUERY + MORE, token=token)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.splitlines() == ["sum 499999500000", "twice 90", "no secret SparkNoSuchElementException"]
     assert 0 < cores(baked) <= 2
     record_property("seconds until idle cores are free:", round(until(lambda: cores(baked) == 0, IDLE_SECONDS, "free")))
-    assert refused()[before:] == []
+    assert baked.refused()[before:] == []
 
 
 @pytest.mark.usefixtures("forward")
@@ -162,11 +162,11 @@ def test_a_laptop_writes_into_the_bucket_with_the_nodes_roles(
 ) -> None:
     if lab.without_maven:
         pytest.skip(lab.without_maven)
-    before = len(refused())
+    before = len(baked.refused())
     done = connect_client(QUERY + ROWS, f"s3a://{baked.bucket()}/data/connect", token=token)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.splitlines()[-1] == "rows 100"
-    assert refused()[before:] == []
+    assert baked.refused()[before:] == []
 
 
 @pytest.mark.usefixtures("forward")

@@ -21,7 +21,7 @@ import pytest
 
 from lab import chaos, faults
 from lab.cluster import TICK_SECONDS, Cluster, start, stop, until, write
-from lab.lab import refused, run
+from lab.lab import run
 from tests.lab.apps.leaving import DRAIN_SECONDS, UNLISTED_SECONDS
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def test_a_master_that_stands_still_and_starts_again_costs_no_worker_and_no_job(
     if LONG:
         assert_nobody_leaves(four, members, UNLISTED_SECONDS + 2 * TICK_SECONDS)
     assert four.members() == members
-    assert any("cloudwatch:PutMetricData" in one["message"] for one in refused())
+    assert any("cloudwatch:PutMetricData" in one["message"] for one in four.refused())
 
 
 def assert_nobody_leaves(cluster: Cluster, members: dict[str, str], seconds: float) -> None:

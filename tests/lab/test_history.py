@@ -18,7 +18,7 @@ from lab import browser
 from lab.cluster import LIB, Cluster, ask_aws, start, until, write
 from lab.demo import outside
 from lab.deployment import ROOT, Deployment
-from lab.lab import refused, run
+from lab.lab import run
 from lab.places import RUN
 from tests.lab.conftest import begin_meanwhile
 
@@ -177,13 +177,13 @@ def ui(demo_deployment: Deployment) -> Iterator[str]:
 def test_a_killed_driver_s_stages_are_in_the_history(
     demo: Cluster, killed: str, record_property: Callable[[str, object], None]
 ) -> None:
-    before = len(refused())
+    before = len(demo.refused())
     copied = until(lambda: len(in_bucket(demo, killed)) >= 2, COPIED_SECONDS, "the log is in the bucket")
     record_property("seconds until a killed driver's log is in the bucket:", round(copied))
     assert {name.partition("_")[0] for name in in_bucket(demo, killed)} == {"appstatus", "events"}
     assert f"appstatus_{killed}.inprogress" in in_bucket(demo, killed)
     until(lambda: shown_stages(demo, killed) == [0, 1], SHOWN_SECONDS, "the history shows both stages")
-    assert refused()[before:] == []
+    assert demo.refused()[before:] == []
 
 
 def test_an_application_that_ended_is_in_the_bucket_at_once_and_in_the_history(demo: Cluster, finished: str) -> None:

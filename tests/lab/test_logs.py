@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.cluster import Cluster, ask_aws, start, until, write
-from lab.lab import refused, run
+from lab.lab import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,7 +77,7 @@ def with_executor(demo: Cluster, application: str, executor: int) -> tuple[str, 
 def test_a_killed_executor_s_log_is_in_the_bucket(
     demo: Cluster, application: str, record_property: Callable[[str, object], None]
 ) -> None:
-    before = len(refused())
+    before = len(demo.refused())
     _, host = with_executor(demo, application, 0)
     assert run(host, "pkill", "-9", "-f", f"CoarseGrainedExecutorBackend.*{application}").returncode == 0
     stored = until(lambda: "0/stderr" in demo.executors_logs(application), STORED_SECONDS, "its log is in the bucket")
@@ -86,13 +86,13 @@ def test_a_killed_executor_s_log_is_in_the_bucket(
     logs = demo.executors_logs(application)
     assert "a task says so" in logs["0/stderr"]
     assert set(logs) <= {"0/stderr", "0/stdout"}, "the next one runs"
-    assert refused()[before:] == []
+    assert demo.refused()[before:] == []
 
 
 def test_a_worker_that_auto_scaling_ends_leaves_the_logs_of_its_executor_and_of_its_daemon(
     lab: Lab, demo: Cluster, application: str
 ) -> None:
-    before = len(refused())
+    before = len(demo.refused())
     address, host = with_executor(demo, application, 1)
     (worker,) = [one["id"] for one in demo.state()["workers"] if one["host"] == address and one["state"] == "ALIVE"]
     lab.client("autoscaling").terminate_instance_in_auto_scaling_group(
@@ -103,7 +103,7 @@ def test_a_worker_that_auto_scaling_ends_leaves_the_logs_of_its_executor_and_of_
     until(lambda: demo.daemons_log(host.instance_id), STOPPED_SECONDS, "what the daemon said")
     assert f"Asked to launch executor {application}/1" in demo.daemons_log(host.instance_id)
     assert "spark-boot" not in demo.daemons_log(host.instance_id)
-    assert refused()[before:] == []
+    assert demo.refused()[before:] == []
 
     page = (
         f"http://{demo.master_address()}:8080/proxy/{worker}/logPage/?appId={application}&executorId=1&logType=stderr"

@@ -13,7 +13,7 @@ import pytest
 
 from lab import faults
 from lab.cluster import Cluster, ask_aws, start, until, write
-from lab.lab import connects, refused, requests, run
+from lab.lab import connects, requests, run
 from lab.places import AWS, MAVEN_HOST, REGION
 
 if TYPE_CHECKING:
@@ -61,12 +61,12 @@ def assert_writes_and_reads(cluster: Cluster, name: str, *, not_before: float = 
     """Write partitioned parquet and read it back; return the job's errors, of which none is of S3A's."""
     where, master = f"s3a://{cluster.bucket()}/data/{name}", cluster.master()
     write(master, "/opt/s3a.py", WRITE_AND_READ.format(where=where, not_before=not_before))
-    before = len(refused())
+    before = len(cluster.refused())
     done = run(master, "/usr/local/bin/spark-submit", "/opt/s3a.py", timeout=300)
     assert done.returncode == 0, done.stderr[-4000:]
     assert SUMS in done.stdout, done.stdout
     assert "table 7" in done.stdout
-    assert refused()[before:] == []
+    assert cluster.refused()[before:] == []
     of_executors = [run(one, "sh", "-c", EXECUTORS_SAID).stdout for one in cluster.workers().values()]
     assert all(" INFO " in said for said in of_executors)
     lines = [line for said in (done.stderr, *of_executors) for line in said.splitlines()]

@@ -81,7 +81,8 @@ def test_a_driver_elsewhere_runs_as_the_docs_set_it_up_and_is_in_the_history(bak
     (application,) = re.findall(r"(?m)^application (\S+)$", done.stdout)
     assert f"appstatus_{application}" in in_bucket(baked, application)
     until(lambda: {0, 1} <= set(shown_stages(baked, application)), SHOWN_SECONDS, "the history has it")
-    assert refused()[before:] == []
+    ours = {host.instance_id for host in (scheduler, baked.master(), *baked.workers().values())}
+    assert not [one for one in refused()[before:] if one["instance"] in ours]
 
 
 def test_one_that_is_killed_leaves_no_log_of_what_it_did_last(baked: Cluster, scheduler: Host) -> None:

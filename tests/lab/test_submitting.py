@@ -8,7 +8,7 @@ import pytest
 
 from lab import faults, pypi
 from lab.cluster import Cluster, write
-from lab.lab import connects, refused, requests, run
+from lab.lab import connects, requests, run
 from lab.places import PYPI_FILES_HOST, PYPI_HOST
 from tests.lab.documents import Clone, blocks
 
@@ -54,7 +54,7 @@ def test_a_requirements_file_is_enough_and_where_no_index_is_reached_packed_pack
     demo.wait_ready()
     clone, master = Clone.of(tmp_path, demo_deployment), demo.master()
     by_name, packed = blocks("submitting.md", "## Python packages")
-    before = len(refused())
+    before = len(demo.refused())
 
     done = clone.run(by_name)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
@@ -73,7 +73,7 @@ def test_a_requirements_file_is_enough_and_where_no_index_is_reached_packed_pack
         assert made.returncode == 0, made.stdout[-3000:] + made.stderr[-3000:]
         assert "numbers: 4950" in made.stdout
     assert len(asked_of_pypi()) == asked
-    assert refused()[before:] == []
+    assert demo.refused()[before:] == []
     size = run(master, "du", "--summarize", "--human-readable", KEPT).stdout.split()[0]
     record_property("kept on the master:", size)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from lab import faults, metadata, noticeboard
+from lab.deployment import ROOT
 from lab.faults import Faults
 from lab.noticeboard import Posted
 
@@ -66,9 +69,27 @@ def test_the_board_is_read_without_the_aws_api(server: metadata.Server) -> None:
 
 def test_faults_of_two_tests_at_once_do_not_end_each_other(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(faults.FILE_VARIABLE, str(tmp_path / "faults.json"))
-    with faults.injected(unavailable=["demo"]):
-        faults.interrupt("i-1", 60)
-        with faults.injected(throttled={"demo": 0.5}):
-            faults.forget_interruptions()
-        assert faults.read() == Faults(unavailable=["demo"])
+    one = faults.injected(unavailable=["demo"], throttled={"demo": 0.5})
+    another = faults.injected(unavailable=["other"], throttled={"other": 0.2})
+    one.__enter__()
+    with another:
+        assert faults.read() == Faults(unavailable=["demo", "other"], throttled={"demo": 0.5, "other": 0.2})
+        one.__exit__(None, None, None)
+        assert faults.read() == Faults(unavailable=["other"], throttled={"other": 0.2})
+        with (
+            pytest.raises(ValueError, match=r"throttled has been injected for \{'other'\}"),
+            faults.injected(throttled={"other": 0.9}),
+        ):
+            pass
     assert faults.read() == Faults()
+
+
+def test_a_process_takes_its_own_notices_back(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(faults.FILE_VARIABLE, str(tmp_path / "faults.json"))
+    told = "from lab import faults; faults.interrupt('i-2', 60); faults.recommend_rebalance('i-3')"
+    subprocess.run([sys.executable, "-c", told], check=True, cwd=ROOT)
+    faults.interrupt("i-1", 60)
+    faults.recommend_rebalance("i-1")
+    faults.forget_interruptions()
+    left = faults.read()
+    assert ([*left.interruptions], [*left.recommendations]) == (["i-2"], ["i-3"])
