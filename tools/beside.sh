@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # beside.sh COMMAND OTHER: both at once, where COMMAND gets what OTHER leaves of the cores, if Linux lets this user say
-# so; else one after the other. What COMMAND printed comes when both have ended. Fails if either did.
+# so; else one after the other. What COMMAND printed comes when both have ended; that it failed is said at once. Fails if
+# either did.
 set -Eeuo pipefail
 
 WEIGHT_PERCENT=10 # of that of any other session: some, since who waits for an answer gives up
@@ -15,11 +16,18 @@ main() {
   OUTPUT=$(mktemp)
   trap clean EXIT
   trap 'exit 143' TERM INT HUP
-  (echo "$BASHPID" >"$GROUP/cgroup.procs" && exec bash -c "$1") >"$OUTPUT" 2>&1 &
+  in_group "$1" &
   bash -c "$2" || status=$?
   wait $! || status=$?
   cat "$OUTPUT"
   exit "$status"
+}
+
+in_group() {
+  local status=0
+  (echo "$BASHPID" >"$GROUP/cgroup.procs" && exec bash -c "$1") >"$OUTPUT" 2>&1 || status=$?
+  ((status == 0)) || echo "beside.sh: '$1' ended with status $status; what it printed comes at the end" >&2
+  return "$status"
 }
 
 # Not `nice`, which counts within a session only. Names the folder of a control group, of version 1 or 2.
