@@ -153,7 +153,7 @@ def background(
         "choices": lab.deployment(
             APPS / "choices.py", "choices", variables, {"scheduler": "scheduler" in asked_for(request)}
         ),
-        "broken": lab.deployment(APPS / "broken.py", "broken"),
+        "broken": lab.deployment(APPS / "broken.py", "broken", {"baked_ami": ami["al2023-spark"]}),
     }
 
     def deploy_into_a_slow_aws() -> Done:
