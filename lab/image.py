@@ -92,11 +92,23 @@ def al2023_spark() -> Image:
     return _layer("al2023_spark", al2023_packages(), "al2023_spark.sh", folders=folders)
 
 
+def _with_classes(below: Callable[[], Image]) -> Callable[[], Image]:
+    """The same image of the stand-in, with Spark's classes as Java maps them into memory."""
+
+    def image() -> Image:
+        archive = SparkArchive(SPARK_VERSION)
+        archive.ensure()
+        made = _layer("classes", al2023_packages(), "classes.sh", folders={"spark": archive.path.parent})
+        return Image((made.layers[0], *below().layers))
+
+    return image
+
+
 IMAGES: Mapping[str, Callable[[], Image]] = {
-    "al2023": al2023,
+    "al2023": _with_classes(al2023),
     "debian12": debian12,
-    "al2023-packages": al2023_packages,
-    "al2023-spark": al2023_spark,
+    "al2023-packages": _with_classes(al2023_packages),
+    "al2023-spark": _with_classes(al2023_spark),
 }
 """By the name of the AMI that stands for each, after its prefix; `al2023` stands for every other AMI, too."""
 
