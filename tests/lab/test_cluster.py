@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab import calls, faults
-from lab.cluster import LIB, Cluster, ask_aws, start, stop, submit, until, write
+from lab.cluster import LIB, TICK_SECONDS, Cluster, ask_aws, start, stop, submit, until, write
 from lab.demo import EXPECTED, run_job
 from lab.lab import requests, run
 from lab.places import CALL_LOG
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lab.hosts import Host
     from lab.lab import Lab
 
-OUTAGE_SECONDS = 60
+OUTAGE_SECONDS = 2 * TICK_SECONDS
 
 COUNT = """
 from pyspark.sql import SparkSession
