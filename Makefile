@@ -94,8 +94,8 @@ lab-packages: setup ## install the Debian packages that test-lab needs
 test: lint ## linters, types, and the tests that need neither root nor Terraform
 	pytest --numprocesses=auto --dist=worksteal tests/unit tests/synth tests/userdata $(ARGS)
 
-test-all: test test-bindings checkov ## all that CI runs
-	tools/beside.sh '$(MAKE) test-deploy' '$(MAKE) test-lab'
+test-all: test ## all that CI runs
+	tools/beside.sh '$(MAKE) test-bindings checkov test-deploy' '$(MAKE) test-lab'
 
 # Those with a shebang, and those that others source and that say so.
 SHELL_FILES = $$(shfmt --find .ci userdata lab tests tools; grep -rl '^\# shellcheck shell=bash' userdata || true)
@@ -123,7 +123,7 @@ test-deploy: setup ## real deploys into an emulated AWS; needs Terraform, and it
 	APPLY_OFFLINE='$(if $(TF_OFFLINE),$(TF_OFFLINE) --cycle)' pytest tests/deploy $(ARGS)
 
 test-lab: setup ## real deploys into an AWS on this machine that boots real hosts; needs root, Debian and Terraform
-	pytest tests/lab $(ARGS)
+	pytest --numprocesses=2 tests/lab $(ARGS)
 
 test-long: setup ## all cases of those lab tests of which test-lab leaves some out
 	LONG=yes pytest tests/lab $(ARGS)

@@ -1,22 +1,25 @@
 """One lab for the whole tier, and the clusters that its tests share.
 
-All are deployed by the real `cdktf deploy`. `demo`, which is `main.py`, comes first and alone; the others while its
-tests run.
+All are deployed by the real `cdktf deploy`. `demo`, which is `main.py`, comes first; the others while its tests run,
+last the one whose workers leave, whose tests may run in a process of their own.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from lab import chaos, faults
-from lab.cluster import Cluster
+from lab.cluster import Cluster, until
 from lab.deployment import ROOT, Deployment, Done
 from lab.hosts import Host
 from lab.lab import Lab, none_before, problems, run
@@ -51,6 +54,13 @@ ORDER = [
 ]
 """The tests of one module leave its cluster to the next."""
 
+LEAVING_MAY_BEGIN = "leaving-may-begin"
+ONE_CLUSTER = {"test_health", "test_leaving"}
+"""Those of `leaving`, which nobody else looks at."""
+
+OTHERS_SECONDS = 30 * 60
+"""For which the tests of `leaving` wait until the others are as far."""
+
 JOURNAL_CHARACTERS = 6000
 """Of each host's, with a failure."""
 
@@ -63,33 +73,63 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: ORDER.index(item.path.stem) if item.path.stem in ORDER else -1)
 
 
+class ByCluster(LoadScopeScheduling):  # type: ignore[misc] # it has no types
+    """Two processes at most: one for the tests of `leaving`, one for all others."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "leaving" if Path(nodeid.partition("::")[0]).stem in ONE_CLUSTER else "others"
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByCluster:
+    """What `--numprocesses` deals the tests out by."""
+    return ByCluster(config, log)
+
+
 def asked_for(request: pytest.FixtureRequest) -> set[str]:
     """The fixtures that some test of this run wants."""
     return {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
 
 
-def begin_meanwhile(request: pytest.FixtureRequest, fixture: str) -> None:
-    """Begin what a later module waits for, if it is of this run."""
-    if fixture in asked_for(request):
-        request.getfixturevalue(fixture)
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """What all processes of a run have in common."""
+    base = tmp_path_factory.getbasetemp()
+    return base if worker_id == "master" else base.parent
 
 
 @pytest.fixture(scope="session")
-def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
-    """The lab, or a skip that says what this machine has not; CI on a machine that has the provider must not skip."""
+def lab(request: pytest.FixtureRequest, shared_folder: Path, worker_id: str) -> Iterator[Lab]:
+    """The lab, or a skip that says what this machine has not; CI on a machine that has the provider must not skip.
+
+    Of several processes that share it, the first creates it, and ends it when none uses it any more.
+    """
     if found := problems():
         reason = "; ".join(found)
         if os.environ.get("CI") == "true" and os.geteuid() == 0 and "AWS_PROVIDER_VERSION" in os.environ:
             pytest.fail(f"this machine should run the lab: {reason}")
         pytest.skip(reason)
-    with none_before():
-        if "connect_client" in asked_for(request):
-            connect_packages.fetch()  # while there is a way to the package index
-        lab = Lab.create(kept=False, versions=(SPARK_VERSION, NEXT_SPARK_VERSION, OLDER_SPARK_VERSION))
+    creation = shared_folder / "lab-creation"
+    with creation.open("a") as turn, creation.with_name("lab-users").open("w") as users, ExitStack() as end:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        fcntl.flock(turn, fcntl.LOCK_EX)
         try:
+            if creation.stat().st_size:
+                lab = Lab.running()
+                assert lab, "who created the lab has ended"
+                lab.enclosure.join_network()
+            else:
+                end.enter_context(none_before())
+                if "connect_client" in asked_for(request):
+                    connect_packages.fetch()  # while there is a way to the package index
+                lab = Lab.create(kept=False, versions=(SPARK_VERSION, NEXT_SPARK_VERSION, OLDER_SPARK_VERSION))
+                end.callback(lab.end)
+                end.callback(fcntl.flock, users, fcntl.LOCK_EX)
+                turn.write("created")
+                turn.flush()
+            fcntl.flock(turn, fcntl.LOCK_UN)
             yield lab
         finally:
-            lab.end()
+            (shared_folder / LEAVING_MAY_BEGIN).touch()  # whoever waits for tests that have ended
 
 
 @pytest.fixture(autouse=True)
@@ -219,25 +259,20 @@ def keyless(lab: Lab, choices_deployment: Deployment) -> Cluster:
 
 
 @pytest.fixture(scope="session")
-def leaving_begun(lab: Lab) -> Iterator[tuple[Deployment, Future[Done]]]:
-    """The cluster whose workers leave, and are sick, being deployed."""
+def leaving_deployment(request: pytest.FixtureRequest, lab: Lab, shared_folder: Path, worker_id: str) -> Deployment:
+    """The cluster whose workers leave, and are sick, deployed; beside other tests once these wait more than compute."""
+    if worker_id != "master" and "leaving_may_begin" in asked_for(request):
+        mark = shared_folder / LEAVING_MAY_BEGIN
+        until(lambda: mark.exists() or not lab.enclosure.alive, OTHERS_SECONDS, "the others are as far")
     deployment = chaos.deployment(lab)
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        yield deployment, pool.submit(deployment.deploy)
-
-
-@pytest.fixture(scope="session")
-def leaving_deployment(leaving_begun: tuple[Deployment, Future[Done]]) -> Deployment:
-    """It, deployed."""
-    deployment, future = leaving_begun
-    done = future.result()
+    done = deployment.deploy()
     assert done.returncode == 0, done.stdout[-4000:]
     return deployment
 
 
 @pytest.fixture(scope="session")
 def leaving(lab: Lab, leaving_deployment: Deployment) -> Cluster:
-    """The cluster whose workers leave, and are sick."""
+    """That cluster."""
     return Cluster(lab, "leaving")
 
 
@@ -252,7 +287,7 @@ class NextRelease:
 
 @pytest.fixture(scope="session")
 def next_release(demo: Cluster, demo_deployment: Deployment) -> Iterator[Future[NextRelease]]:
-    """`demo` gets the next release, from the last test that it is for itself; it takes minutes, nearly all waiting."""
+    """`demo` gets the next release; it takes minutes, nearly all waiting."""
 
     def deploy() -> NextRelease:
         before = demo.in_aws.master()["InstanceId"], set(demo.members())
@@ -283,8 +318,12 @@ def begin_shuffle() -> Iterator[Callable[..., Shuffle]]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show with a failure what the hosts of the test's clusters had to say."""
+    """Show with a failure what the hosts of the test's clusters had to say; have as text what was measured.
+
+    The report may go to another process.
+    """
     report = yield
+    report.user_properties = [(name, str(value)) for name, value in report.user_properties]
     if report.failed and isinstance(item, pytest.Function):
         for cluster in [one for one in item.funcargs.values() if isinstance(one, Cluster)]:
             report.sections.extend(_said_by_hosts(cluster))

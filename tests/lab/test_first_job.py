@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.cluster import Cluster, until
+from tests.lab.conftest import LEAVING_MAY_BEGIN
 from tests.lab.documents import Block, Clone, blocks
 
 if TYPE_CHECKING:
@@ -21,6 +22,12 @@ DEPLOY, PAGES = Block("bash", "make deploy\n"), Block("bash", "make ui\n")
 HISTORY = "http://localhost:8080/history"
 SHOWN_SECONDS = 90
 """The history server looks each minute, and reads."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def leaving_may_begin(shared_folder: Path) -> None:
+    """By now most of what else is deployed has booted."""
+    (shared_folder / LEAVING_MAY_BEGIN).touch()
 
 
 @pytest.fixture

@@ -19,12 +19,11 @@ from lab import chaos, faults
 from lab.cluster import TICK_SECONDS, Cluster, until
 from lab.deployment import ROOT
 from lab.drains import Move
-from lab.hosts import Host, all_hosts
+from lab.hosts import Host
 from lab.inventory import ClusterInAws
 from lab.lab import run
 from tests.aws_commands import AwsCommand, commands_in
 from tests.lab.apps.leaving import DRAIN_SECONDS
-from tests.lab.conftest import begin_meanwhile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,12 +50,6 @@ GONE_SECONDS = DRAIN_SECONDS + 60
 DESTROY_SECONDS = 300
 DECOMMISSIONED = "decommission"
 GROUP_NAME = "leaving-spark-workers"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def meanwhile(request: pytest.FixtureRequest) -> None:
-    """While these wait, what `test_changes` looks at."""
-    begin_meanwhile(request, "next_release")
 
 
 @pytest.fixture
@@ -448,10 +441,10 @@ def test_a_notice_during_a_boot_ends_the_boot_and_the_launch(leaving: Cluster, s
     """The boot stands still at the step until the notice has come; before it has its programs it has no watch."""
     leaving.set_size(1)
     until(lambda: len(leaving.members()) == 1, 180, "one member")
-    before = {host.instance_id for host in all_hosts()}
+    before = set(leaving.members())
     leaving.set_size(2)
-    until(lambda: bool({host.instance_id for host in all_hosts()} - before), 30, "one more host")
-    (host,) = [one for one in all_hosts() if one.instance_id not in before]
+    until(lambda: set(leaving.members()) - before, 30, "one more member")
+    (host,) = map(Host, set(leaving.members()) - before)
     end = time.monotonic() + 120
     while f" {step}\n" not in host.boot_log:
         assert time.monotonic() < end, step
