@@ -51,6 +51,12 @@ class ClusterInAws:
         reservations = self.client("ec2").describe_instances(Filters=named)["Reservations"]
         return [instance for reservation in reservations for instance in reservation["Instances"]]
 
+    def launched(self) -> set[str]:
+        """The ids of all instances of the cluster, of those that have ended, too."""
+        named = [{"Name": "tag:Name", "Values": [f"{self.name}-spark-master", f"{self.name}-spark-worker"]}]
+        reservations = self.client("ec2").describe_instances(Filters=named)["Reservations"]
+        return {instance["InstanceId"] for reservation in reservations for instance in reservation["Instances"]}
+
     def master(self) -> dict[str, Any]:
         """The instance of the master; fails if there is not exactly one."""
         (instance,) = self.instances("master")

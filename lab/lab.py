@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -13,6 +14,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import boto3
@@ -44,7 +46,6 @@ from .spark_archive import SparkArchive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
 _STATE = RUN / "state.json"
 _SERVICE_START_SECONDS = 60.0
@@ -183,6 +184,15 @@ class Lab:
             CONNECT_LOG.touch()
             self._start_service(f"{__package__}.proxy", (), (SERVICES, PROXY_PORT), {})
         return f"http://{SERVICES}:{PROXY_PORT}"
+
+    def running_hosts(self) -> set[str]:
+        """The instances whose hosts run."""
+        return {host.instance_id for host in all_hosts() if host.first_process}
+
+    def mounted_hosts(self) -> set[str]:
+        """The instances whose hosts have something mounted."""
+        mounts = Path(f"/proc/{self.enclosure.pid}/mountinfo").read_text(encoding="utf-8")
+        return set(re.findall(r"/hosts/(i-\w+)", mounts))
 
     def end(self) -> None:
         """End everything that runs, and remove what takes room; logs stay until the next lab."""

@@ -98,7 +98,7 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> P
 
 
 @pytest.fixture(scope="session")
-def lab(request: pytest.FixtureRequest, shared_folder: Path, worker_id: str) -> Iterator[Lab]:
+def lab(request: pytest.FixtureRequest, shared_folder: Path) -> Iterator[Lab]:
     """The lab, or a skip that says what this machine has not; CI on a machine that has the provider must not skip.
 
     Of several processes that share it, the first creates it, and ends it when none uses it any more.
@@ -259,9 +259,10 @@ def keyless(lab: Lab, choices_deployment: Deployment) -> Cluster:
 
 
 @pytest.fixture(scope="session")
-def leaving_deployment(request: pytest.FixtureRequest, lab: Lab, shared_folder: Path, worker_id: str) -> Deployment:
+def leaving_deployment(request: pytest.FixtureRequest, lab: Lab, shared_folder: Path) -> Deployment:
     """The cluster whose workers leave, and are sick, deployed; beside other tests once these wait more than compute."""
-    if worker_id != "master" and "leaving_may_begin" in asked_for(request):
+    others = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) - 1
+    if others and "leaving_may_begin" in asked_for(request):
         mark = shared_folder / LEAVING_MAY_BEGIN
         until(lambda: mark.exists() or not lab.enclosure.alive, OTHERS_SECONDS, "the others are as far")
     deployment = chaos.deployment(lab)

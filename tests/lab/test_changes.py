@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from lab.cluster import Cluster, start, stop, until, write
 from lab.demo import EXPECTED, run_job
-from lab.hosts import all_hosts
 from lab.inventory import ClusterInAws
 from lab.lab import run
 from tests.lab.conftest import NEXT_SPARK_VERSION, asked_for
@@ -119,34 +117,15 @@ def test_master_of_an_older_spark_comes_up_over_broken_recovery_files(demo: Clus
 def test_destroy_leaves_no_host(
     lab: Lab, demo_deployment: Deployment, background: dict[str, tuple[Deployment, Future[Done]]]
 ) -> None:
-    """Another process may still be at work with the hosts of `leaving`."""
-    assert running(lab)
-    assert mounted(lab)
+    """But those of `leaving`, with which another process may still be at work."""
+    leaving = ClusterInAws(lab, "leaving")
+    assert lab.running_hosts() - leaving.launched()
+    assert lab.mounted_hosts() - leaving.launched()
     deployments = [demo_deployment, *(deployment for deployment, _ in background.values())]
     with ThreadPoolExecutor() as pool:
         for done in pool.map(lambda deployment: deployment.destroy(), deployments):
             assert done.returncode == 0, done.stdout[-4000:]
     left = {name: ClusterInAws(lab, name).left() for name in ("demo", "debian", "baked", "keyless", "broken")}
     assert [(name, kind, found) for name, kinds in left.items() for kind, found in kinds.items() if found] == []
-    until(lambda: not running(lab), 60, "no host is left")
-    until(lambda: not mounted(lab), 30, "no host's disk is left")
-
-
-def running(lab: Lab) -> list[str]:
-    """The hosts that run."""
-    elsewhere = of_leaving(lab)
-    return [host.instance_id for host in all_hosts() if host.first_process and host.instance_id not in elsewhere]
-
-
-def mounted(lab: Lab) -> list[str]:
-    """The disks that hosts have, each with its place."""
-    mounts = Path(f"/proc/{lab.enclosure.pid}/mountinfo").read_text(encoding="utf-8").splitlines()
-    elsewhere = of_leaving(lab)
-    return [mount for mount in mounts if "/hosts/i-" in mount and not any(name in mount for name in elsewhere)]
-
-
-def of_leaving(lab: Lab) -> set[str]:
-    """The instances of `leaving`, those that have ended, too."""
-    named = [{"Name": "tag:Name", "Values": ["leaving-spark-*"]}]
-    reservations = lab.client("ec2").describe_instances(Filters=named)["Reservations"]
-    return {instance["InstanceId"] for reservation in reservations for instance in reservation["Instances"]}
+    until(lambda: not lab.running_hosts() - leaving.launched(), 60, "no host is left")
+    until(lambda: not lab.mounted_hosts() - leaving.launched(), 30, "no host's disk is left")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lab.cluster import Cluster, until
-from lab.hosts import all_hosts
+from lab.hosts import Host
 
 if TYPE_CHECKING:
     from lab.deployment import Done
@@ -20,8 +20,8 @@ def test_workers_whose_spark_never_starts_are_abandoned_and_replaced_and_the_dep
     broken = Cluster(lab, "broken")
     assert broken.state()["status"] == "ALIVE"
     assert "InService" not in broken.members().values()
-    until(lambda: len(failed_boots()) >= 2, 60, "the first has been replaced, and that one has failed, too")
-    failed = failed_boots()
+    until(lambda: len(failed_boots(broken)) >= 2, 60, "the first has been replaced, and that one has failed, too")
+    failed = failed_boots(broken)
     for name in failed:
         assert "boot failed: wait_until_ready" in broken.boot_log(name)
         assert "Failed to find Spark jars directory" in broken.daemons_log(name), "what Spark itself said"
@@ -29,7 +29,7 @@ def test_workers_whose_spark_never_starts_are_abandoned_and_replaced_and_the_dep
     until(lambda: len(set(failed) - broken.members().keys()) >= len(failed) - 1, 60, "they complete that hook, too")
 
 
-def failed_boots() -> list[str]:
+def failed_boots(cluster: Cluster) -> list[str]:
     """The hosts whose Spark did not start."""
     said = "boot failed: wait_until_ready: spark-worker.service failed"
-    return [host.instance_id for host in all_hosts() if said in host.console]
+    return [name for name in cluster.in_aws.launched() if said in Host(name).console]

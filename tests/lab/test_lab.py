@@ -102,6 +102,13 @@ def test_metadata_needs_a_token_and_tells_each_host_of_itself(demo: Cluster) -> 
     assert metadata(demo.master(), "meta-data/autoscaling/target-lifecycle-state").endswith("404")
 
 
+def test_spark_s_classes_are_mapped_from_an_archive(demo: Cluster) -> None:
+    """Java says nothing if it does not take it, and all starts take twice as long."""
+    for unit, host in (("spark-master", demo.master()), ("spark-worker", next(iter(demo.workers().values())))):
+        pid = run(host, "systemctl", "show", "--property=MainPID", "--value", unit).stdout.strip()
+        assert "/usr/share/lab-java/" in run(host, "cat", f"/proc/{pid}/maps").stdout
+
+
 def test_a_host_can_have_a_small_disk_under_a_folder_which_leaves_nothing_behind(demo: Cluster) -> None:
     (worker, *_) = demo.workers().values()
     worker.put_disk("/mnt", 20)

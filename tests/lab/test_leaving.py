@@ -520,4 +520,7 @@ def test_a_destroy_with_busy_workers_ends_within_minutes(
     record_property("seconds:", round(seconds))
     assert seconds < DESTROY_SECONDS
     assert {kind: found for kind, found in ClusterInAws(lab, "leaving").left().items() if found} == {}
-    until(lambda: not [host for host in hosts if host.first_process], 60, "no host is left")
+    launched = leaving.in_aws.launched()
+    assert {host.instance_id for host in hosts} <= launched
+    until(lambda: not lab.running_hosts() & launched, 60, "no host is left")
+    until(lambda: not lab.mounted_hosts() & launched, 30, "no host's disk is left")
