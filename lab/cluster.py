@@ -84,12 +84,20 @@ class Cluster:
 
     def state(self) -> dict[str, Any]:
         """What the master says of itself; empty if it does not answer."""
+        state: dict[str, Any] = self._read("json/") or {}
+        return state
+
+    def history_has(self, application: str) -> bool:
+        """Whether the history shows an application."""
+        return self._read(f"history/api/v1/applications/{application}") is not None
+
+    def _read(self, page: str) -> Any:
+        """The JSON of a page of the master's port; none if it does not answer."""
         try:
-            with urllib.request.urlopen(f"http://{self.master_address()}:8080/json/", timeout=5) as answer:
-                state: dict[str, Any] = json.load(answer)
-                return state
+            with urllib.request.urlopen(f"http://{self.master_address()}:8080/{page}", timeout=5) as answer:
+                return json.load(answer)
         except (OSError, ValueError):
-            return {}
+            return None
 
     def alive(self) -> set[str]:
         """Addresses of the workers that the master has."""

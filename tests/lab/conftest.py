@@ -19,7 +19,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from lab import chaos, faults
-from lab.cluster import Cluster, until
+from lab.cluster import Cluster, submit, until
 from lab.deployment import ROOT, Deployment, Done
 from lab.hosts import Host
 from lab.lab import Lab, none_before, problems, run
@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 APPS = Path(__file__).parent / "apps"
 NEXT_SPARK_VERSION = "4.2.1"
 OLDER_SPARK_VERSION = "3.5.9"
+LAST_JOB = """
+from pyspark.sql import SparkSession
+spark = SparkSession.builder.appName("last").getOrCreate()
+print(spark.range(10).count(), spark.sparkContext.applicationId)
+"""
 ORDER = [
     "test_cluster",
     "test_people",
@@ -279,10 +284,11 @@ def leaving(lab: Lab, leaving_deployment: Deployment) -> Cluster:
 
 @dataclass(frozen=True)
 class NextRelease:
-    """A deploy of `demo` with another release of Spark, and which hosts the cluster had before."""
+    """A deploy of `demo` with another release of Spark, and what the cluster had before."""
 
     old_master: str
     old_workers: set[str]
+    old_application: str
     done: Done
 
 
@@ -291,7 +297,7 @@ def next_release(demo: Cluster, demo_deployment: Deployment) -> Iterator[Future[
     """`demo` gets the next release; it takes minutes, nearly all waiting."""
 
     def deploy() -> NextRelease:
-        before = demo.in_aws.master()["InstanceId"], set(demo.members())
+        before = demo.in_aws.master()["InstanceId"], set(demo.members()), submit(demo.master(), LAST_JOB).split()[-1]
         demo_deployment.context = {**demo_deployment.context, "spark_version": NEXT_SPARK_VERSION}
         return NextRelease(*before, demo_deployment.deploy())
 

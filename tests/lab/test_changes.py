@@ -14,6 +14,7 @@ from lab.inventory import ClusterInAws
 from lab.lab import run
 from tests.lab.conftest import NEXT_SPARK_VERSION, asked_for
 from tests.lab.test_cluster import restart_over_broken_recovery_files
+from tests.lab.test_history import SHOWN_SECONDS
 from tests.lab.test_s3a import assert_writes_and_reads
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def test_new_spark_version_reaches_master_and_workers_one_after_the_other(
     change = next_release.result()
     assert change.done.returncode == 0, change.done.stdout[-4000:]
     assert demo.in_aws.master()["InstanceId"] != change.old_master
+    assert "Master: Registered app" in demo.daemons_log(change.old_master), "what its daemons said outlives it"
     group = {"AutoScalingGroupName": "demo-spark-workers"}
     client = lab.client("autoscaling")
 
@@ -105,6 +107,7 @@ def test_new_spark_version_reaches_master_and_workers_one_after_the_other(
         assert run(host, "readlink", "/opt/spark").stdout.strip() == f"/opt/spark-{NEXT_SPARK_VERSION}"
     printed = run_job(lab, demo_deployment.outputs(), demo.master())
     assert f"answer: {EXPECTED}" in printed
+    until(lambda: demo.history_has(change.old_application), SHOWN_SECONDS, "the history outlives it, too")
     if not lab.without_maven:
         assert_writes_and_reads(demo, "next")
 

@@ -298,9 +298,11 @@ def is_as_it_says(page: browser.Page) -> bool:
     return len(headings) == 1 and re.fullmatch(headings[0], page.title) is not None
 
 
+@pytest.mark.long
 def test_the_history_outlives_its_master(
     lab: Lab, demo: Cluster, demo_deployment: Deployment, killed: str, finished: str
 ) -> None:
+    """In the short form it outlives one that gets another release: `test_changes`."""
     driver, last = submitted(demo.master(), "last", 600)
     old = demo.in_aws.master()["InstanceId"]
     lab.client("ec2").terminate_instances(InstanceIds=[old])
