@@ -123,7 +123,7 @@ test-deploy: setup ## real deploys into an emulated AWS; needs Terraform, and it
 	APPLY_OFFLINE='$(if $(TF_OFFLINE),$(TF_OFFLINE) --cycle)' pytest tests/deploy $(ARGS)
 
 test-lab: setup ## real deploys into an AWS on this machine that boots real hosts; needs root, Debian and Terraform
-	pytest --numprocesses=2 tests/lab $(ARGS)
+	pytest tests/lab $(ARGS)
 
 test-long: setup ## all cases of those lab tests of which test-lab leaves some out
 	LONG=yes pytest tests/lab $(ARGS)

@@ -1,7 +1,7 @@
 """One lab for the whole tier, and the clusters that its tests share.
 
 All are deployed by the real `cdktf deploy`. `demo`, which is `main.py`, comes first; the others while its tests run,
-last the one whose workers leave, whose tests may run in a process of their own.
+last the one whose workers leave, whose tests may run in a process of their own: `--numprocesses=2`.
 """
 
 from __future__ import annotations
@@ -66,6 +66,9 @@ ONE_CLUSTER = {"test_health", "test_leaving"}
 OTHERS_SECONDS = 30 * 60
 """For which the tests of `leaving` wait until the others are as far."""
 
+OTHER_PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) - 1
+"""That run tests in the same lab."""
+
 JOURNAL_CHARACTERS = 6000
 """Of each host's, with a failure."""
 
@@ -93,6 +96,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByCluster:
 def asked_for(request: pytest.FixtureRequest) -> set[str]:
     """The fixtures that some test of this run wants."""
     return {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+
+
+def begin_meanwhile(request: pytest.FixtureRequest, fixture: str) -> None:
+    """Begin what a later module of the same process waits for, if it is of this run."""
+    if fixture in asked_for(request) and OTHER_PROCESSES == 0:
+        request.getfixturevalue(fixture)
 
 
 @pytest.fixture(scope="session")
@@ -264,14 +273,26 @@ def keyless(lab: Lab, choices_deployment: Deployment) -> Cluster:
 
 
 @pytest.fixture(scope="session")
-def leaving_deployment(request: pytest.FixtureRequest, lab: Lab, shared_folder: Path) -> Deployment:
-    """The cluster whose workers leave, and are sick, deployed; beside other tests once these wait more than compute."""
-    others = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) - 1
-    if others and "leaving_may_begin" in asked_for(request):
+def others_are_as_far(request: pytest.FixtureRequest, lab: Lab, shared_folder: Path) -> None:
+    """Where they are another process: what they deploy has booted, most of it."""
+    if OTHER_PROCESSES and "leaving_may_begin" in asked_for(request):
         mark = shared_folder / LEAVING_MAY_BEGIN
         until(lambda: mark.exists() or not lab.enclosure.alive, OTHERS_SECONDS, "the others are as far")
+
+
+@pytest.fixture(scope="session")
+def leaving_begun(lab: Lab, others_are_as_far: None) -> Iterator[tuple[Deployment, Future[Done]]]:
+    """The cluster whose workers leave, and are sick, being deployed."""
     deployment = chaos.deployment(lab)
-    done = deployment.deploy()
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        yield deployment, pool.submit(deployment.deploy)
+
+
+@pytest.fixture(scope="session")
+def leaving_deployment(leaving_begun: tuple[Deployment, Future[Done]]) -> Deployment:
+    """It, deployed."""
+    deployment, future = leaving_begun
+    done = future.result()
     assert done.returncode == 0, done.stdout[-4000:]
     return deployment
 

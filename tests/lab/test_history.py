@@ -20,6 +20,7 @@ from lab.demo import outside
 from lab.deployment import ROOT, Deployment
 from lab.lab import run
 from lab.places import RUN
+from tests.lab.conftest import begin_meanwhile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -119,6 +120,12 @@ def shown_stages(cluster: Cluster, application: str) -> list[int]:
             return sorted(stage["stageId"] for stage in json.load(answer))
     except (OSError, ValueError):
         return []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def meanwhile(request: pytest.FixtureRequest) -> None:
+    """While these wait, the cluster of `test_health`."""
+    begin_meanwhile(request, "leaving_begun")
 
 
 @pytest.fixture(scope="module")

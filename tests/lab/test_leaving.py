@@ -24,6 +24,7 @@ from lab.inventory import ClusterInAws
 from lab.lab import run
 from tests.aws_commands import AwsCommand, commands_in
 from tests.lab.apps.leaving import DRAIN_SECONDS
+from tests.lab.conftest import begin_meanwhile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,6 +51,12 @@ GONE_SECONDS = DRAIN_SECONDS + 60
 DESTROY_SECONDS = 300
 DECOMMISSIONED = "decommission"
 GROUP_NAME = "leaving-spark-workers"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def meanwhile(request: pytest.FixtureRequest) -> None:
+    """While these wait, what `test_changes` looks at."""
+    begin_meanwhile(request, "next_release")
 
 
 @pytest.fixture
