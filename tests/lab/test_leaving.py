@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from lab.shuffles import Shuffle
 
 LONG = bool(os.environ.get("LONG"))
-NOTICE_SECONDS = 120 if LONG else 40
+NOTICE_SECONDS = 120 if LONG else 60
 """Of which a drain has all but the last 10. EC2 gives 120: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html."""
-MEBIBYTES = 3600 if LONG else 300
-LEAST_BYTES = 1_000_000_000 if LONG else 80_000_000
+MEBIBYTES = 3600 if LONG else 240
+LEAST_BYTES = 1_000_000_000 if LONG else 60_000_000
 """On the disk of the worker that leaves."""
 INTERRUPTED_JOB = ("--map-tasks", "24", "--reduce-tasks", "48", "--seconds", "20" if LONG else "9")
 """A reduce stage that outlasts the notice, with a worker less, and no longer."""
@@ -102,8 +102,8 @@ def assert_moved(job: Shuffle, report: dict[str, Any]) -> None:
 
     A setting of the wrong type ends every migration, and nothing but the executor's log says so.
     """
-    assert report["shuffle_blocks"] > 0, report
-    assert report["shuffle_blocks_left"] == 0, report
+    assert report["shuffle_blocks"] > 0, f"{report}"
+    assert report["shuffle_blocks_left"] == 0, f"{report}"
     left = {f"{one['executor']}/stderr" for one in report["executors"] if one["application"] == job.application}
     assert left
     until(lambda: left <= job.cluster.executors_logs(job.application).keys(), 30, f"logs of {left}")
@@ -117,9 +117,9 @@ def assert_nothing_lost(job: Shuffle, *reports: dict[str, Any]) -> Count:
     count, drained = job.count(), len(reports)
     assert count.succeeded == {0: True}
     assert count.map_outputs == int(JOB[1])
-    assert count.map_tasks_again == count.retried_map_tasks == 0, (count, reports)
-    assert max(count.attempts.values()) <= 1 + drained, count
-    assert sum(DECOMMISSIONED in why for why in count.removed.values()) >= drained, count
+    assert count.map_tasks_again == count.retried_map_tasks == 0, f"{count} {reports}"
+    assert max(count.attempts.values()) <= 1 + drained, f"{count}"
+    assert sum(DECOMMISSIONED in why for why in count.removed.values()) >= drained, f"{count}"
     return count
 
 
@@ -235,7 +235,7 @@ def test_a_worker_that_is_terminated_is_drained_first(
         three.wait_for(host.instance_id, "", GONE_SECONDS)
         report = drain_of(three, host, "termination")
         count = assert_nothing_lost(job, report)
-        assert report["in_time"], report
+        assert report["in_time"], f"{report}"
         assert_moved(job, report)
         record(record_property, count, report)
 
@@ -318,7 +318,7 @@ def test_a_refresh_drains_one_worker_after_the_other(
     for host in old:
         three.wait_for(host.instance_id, "", 600)
     reports = [drain_of(three, host, "termination") for host in old]
-    assert all(one["in_time"] for one in reports), reports
+    assert all(one["in_time"] for one in reports), f"{reports}"
     assert_nothing_lost(job, *reports)
 
 
@@ -493,7 +493,7 @@ def test_the_only_worker_leaves_its_map_outputs_in_the_bucket(
         leave(leaving, host)
     report = drain_of(leaving, host, "spot", "termination")
     count = assert_nothing_lost(job, report)
-    assert report["in_time"], report
+    assert report["in_time"], f"{report}"
     assert report["fallback_blocks"] == report["shuffle_blocks"] == count.map_outputs
     assert report["shuffle_blocks_left"] == 0
     record(record_property, count, report)
