@@ -137,11 +137,8 @@ def cores(cluster: Cluster) -> int:
 
 
 @pytest.mark.usefixtures("forward")
-def test_a_laptop_with_the_token_gets_right_answers_and_gives_its_cores_back(
-    baked: Cluster,
-    connect_client: Callable[..., subprocess.CompletedProcess[str]],
-    token: str,
-    record_property: Callable[[str, object], None],
+def test_a_laptop_with_the_token_gets_right_answers(
+    baked: Cluster, connect_client: Callable[..., subprocess.CompletedProcess[str]], token: str
 ) -> None:
     before = len(baked.refused())
     assert cores(baked) == 0, "until somebody asks for something"
@@ -149,7 +146,6 @@ def test_a_laptop_with_the_token_gets_right_answers_and_gives_its_cores_back(
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.splitlines() == ["sum 499999500000", "twice 90", "no secret SparkNoSuchElementException"]
     assert 0 < cores(baked) <= 2
-    record_property("seconds until idle cores are free:", round(until(lambda: cores(baked) == 0, IDLE_SECONDS, "free")))
     assert baked.refused()[before:] == []
 
 
@@ -223,6 +219,10 @@ def test_the_server_may_do_what_drivers_may_and_no_more(baked: Cluster) -> None:
     assert sorted(shown) == ["MemoryMax=2147483648", "Slice=spark-drivers.slice", "User=spark-driver"]
     inside = ("nsenter", f"--target={pid}", "--mount", "--", "touch", "/usr/x")
     assert "Read-only file system" in run(master, *inside).stderr
+
+
+def test_cores_are_given_back_once_nobody_asks_for_anything(baked: Cluster) -> None:
+    until(lambda: cores(baked) == 0, IDLE_SECONDS, "no core is taken")
 
 
 def test_a_server_that_crashes_is_started_again(baked: Cluster) -> None:
