@@ -125,8 +125,8 @@ test-deploy: setup ## real deploys into an emulated AWS; needs Terraform, and it
 test-lab: setup ## real deploys into an AWS on this machine that boots real hosts; needs root, Debian and Terraform
 	pytest tests/lab $(ARGS)
 
-test-long: setup ## all cases of those lab tests of which test-lab leaves some out
-	LONG=yes pytest tests/lab $(ARGS)
+test-long: setup ## all cases of test-deploy and test-lab, which leave some out
+	APPLY_OFFLINE='$(if $(TF_OFFLINE),$(TF_OFFLINE) --cycle)' LONG=yes pytest tests/deploy tests/lab $(ARGS)
 
 .PHONY: chaos
 chaos: setup ## interrupt twenty workers in a row under jobs that never pause, in the lab, within some twenty minutes

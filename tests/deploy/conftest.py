@@ -13,6 +13,7 @@ import pytest
 from lab import faults
 from lab.deployment import PROVIDER_COPY, ROOT, Deployment, Done, missing
 from lab.serving import EmulatedAws, emulated_aws
+from tests.conftest import asked_for
 from tests.deploy import renames as renaming
 
 if TYPE_CHECKING:
@@ -54,7 +55,9 @@ def private_key(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
-def deployments(aws: EmulatedAws, private_key: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployments]:
+def deployments(
+    request: pytest.FixtureRequest, aws: EmulatedAws, private_key: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Deployments]:
     """All apps, being deployed side by side, some at once: nearly all of a deploy is waiting."""
     folder = tmp_path_factory.mktemp("deploy")
     sydney = aws.client("ec2", "ap-southeast-2").describe_subnets()["Subnets"][0]
@@ -106,6 +109,9 @@ def deployments(aws: EmulatedAws, private_key: str, tmp_path_factory: pytest.Tem
         "no_workers": Deployment(apps / "no_workers.py", "no-workers", folder / "no_workers", aws.url),
     }
 
+    if "renames" not in asked_for(request):
+        del made["renamed"]
+
     def deploy_first(name: str) -> Done:
         with faults.injected(failed_launches={"no-workers": "quota"} if name == "no_workers" else {}):
             return made[name].deploy()
@@ -114,8 +120,15 @@ def deployments(aws: EmulatedAws, private_key: str, tmp_path_factory: pytest.Tem
         yield {name: (deployment, pool.submit(deploy_first, name)) for name, deployment in made.items()}
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def renames(aws: EmulatedAws, deployments: Deployments) -> Iterator[Future[renaming.Renames]]:
-    """What `test_other_names.py` looks at: begun at once, since it takes as long as all other tests together."""
+    """What `test_other_names.py` looks at."""
     with ThreadPoolExecutor(max_workers=1) as pool:
         yield pool.submit(lambda: renaming.play(aws, finished(deployments, "renamed")))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def renames_begun(request: pytest.FixtureRequest) -> None:
+    """At once, since they take as long as all other tests together."""
+    if "renames" in asked_for(request):
+        request.getfixturevalue("renames")

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from tests.deploy.renames import Renames
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def seen(renames: Future[Renames]) -> Renames:

@@ -25,6 +25,7 @@ from lab.hosts import Host
 from lab.lab import Lab, none_before, problems, run
 from lab.places import SPARK_VERSION
 from lab.shuffles import Shuffle
+from tests.conftest import asked_for
 from tests.lab import connect_packages
 
 if TYPE_CHECKING:
@@ -73,11 +74,8 @@ JOURNAL_CHARACTERS = 6000
 """Of each host's, with a failure."""
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put the modules into their order; leave out what `make test-long` alone runs."""
-    long = [] if os.environ.get("LONG") else [item for item in items if item.get_closest_marker("long")]
-    config.hook.pytest_deselected(items=long)
-    items[:] = [item for item in items if item not in long]
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the modules into their order."""
     items.sort(key=lambda item: ORDER.index(item.path.stem) if item.path.stem in ORDER else -1)
 
 
@@ -91,11 +89,6 @@ class ByCluster(LoadScopeScheduling):  # type: ignore[misc] # it has no types
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByCluster:
     """What `--numprocesses` deals the tests out by."""
     return ByCluster(config, log)
-
-
-def asked_for(request: pytest.FixtureRequest) -> set[str]:
-    """The fixtures that some test of this run wants."""
-    return {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
 
 
 def begin_meanwhile(request: pytest.FixtureRequest, fixture: str) -> None:

@@ -12,7 +12,8 @@ from lab.cluster import Cluster, start, stop, until, write
 from lab.demo import EXPECTED, run_job
 from lab.inventory import ClusterInAws
 from lab.lab import run
-from tests.lab.conftest import NEXT_SPARK_VERSION, asked_for
+from tests.conftest import asked_for
+from tests.lab.conftest import NEXT_SPARK_VERSION
 from tests.lab.test_cluster import restart_over_broken_recovery_files
 from tests.lab.test_history import SHOWN_SECONDS
 from tests.lab.test_s3a import assert_writes_and_reads

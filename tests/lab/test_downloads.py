@@ -126,6 +126,7 @@ def test_jars_that_people_put_into_the_bucket_are_taken_where_maven_is_not_reach
     assert keyless.state()["status"] == "ALIVE"
 
 
+@pytest.mark.long
 def test_wrong_checksum_of_a_jar_fails_the_boot_by_its_name(without_jars: Again) -> None:
     with faults.injected(downloads={f"https://{MAVEN_HOST}/maven2/org/apache/hadoop": "corrupt"}):
         assert not without_jars.boot()

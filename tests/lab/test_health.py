@@ -119,6 +119,7 @@ def alive(cluster: Cluster) -> set[str]:
 # --- a trouble of the master's own, or of AWS's ------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_a_master_that_stands_still_and_starts_again_costs_no_worker_and_no_job(
     four: Cluster, begin: Begin, record_property: Record
 ) -> None:

@@ -213,7 +213,7 @@ def test_the_master_alone_writes_event_logs(demo: Cluster) -> None:
     assert "AccessDenied" not in ask_aws(demo.master(), call)
 
 
-@pytest.mark.usefixtures("choices_deployment", "older")
+@pytest.mark.usefixtures("choices_deployment")
 @pytest.mark.parametrize("name", ["demo", "debian", "baked"])
 def test_the_front_and_the_history_server_may_do_little(request: pytest.FixtureRequest, name: str) -> None:
     master = request.getfixturevalue(name).master()
@@ -287,6 +287,7 @@ def test_every_link_of_every_page_leads_where_it_says_through_the_one_port(
     assert all("Executor" in page.text for page in output), "what an executor said is shown"
 
 
+@pytest.mark.long
 def test_an_older_spark_s_history_server_reads_the_bucket(debian: Cluster, older: str) -> None:
     until(lambda: shown_stages(debian, older) == [0, 1], COPIED_SECONDS + SHOWN_SECONDS, "both stages")
 

@@ -46,7 +46,7 @@ time.sleep(600)
 """
 
 
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("end", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
 def test_program_that_crashes_leaves_no_process_and_no_namespace(lab: Lab, tmp_path: Path, end: signal.Signals) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", CRASH, str(tmp_path / "log")],
@@ -255,6 +255,7 @@ def let_in(client: Any, count: int) -> set[str]:
     return waiting
 
 
+@pytest.mark.long
 def test_interrupted_host_has_notice_and_loses_its_power_whatever_its_hook_says(held: Any) -> None:
     leaving, staying = sorted(let_in(held, 2))
     host = Host(leaving)

@@ -476,7 +476,8 @@ def by_an_operator(cluster: Cluster, host: Host) -> None:
     cluster.wait_for(host.instance_id, "", GONE_SECONDS)
 
 
-@pytest.mark.parametrize("leave", [pytest.param(by_an_interruption, marks=pytest.mark.long), by_an_operator])
+@pytest.mark.long
+@pytest.mark.parametrize("leave", [by_an_interruption, by_an_operator])
 def test_the_only_worker_leaves_its_map_outputs_in_the_bucket(
     lab: Lab,
     leaving: Cluster,

@@ -158,6 +158,7 @@ def test_spark_submit_works_without_a_terminal_too(master: Host) -> None:
     assert "counted 10" in done.stdout
 
 
+@pytest.mark.long
 def test_a_script_and_its_modules_may_lie_where_only_the_person_reads(master: Host) -> None:
     put(master, "helper.py", "WORD = 'helped'\n")
     put(
@@ -172,6 +173,7 @@ def test_a_script_and_its_modules_may_lie_where_only_the_person_reads(master: Ho
         assert "helped 10" in done.stdout, done.stdout[-3000:]
 
 
+@pytest.mark.long
 def test_two_people_use_sql_at_once(master: Host) -> None:
     statements = "show databases; select concat('x is ', max(id)) from range(2)"
     sql = ("spark-sql", "--conf", "spark.cores.max=1", "-e", statements)
@@ -271,6 +273,7 @@ def test_a_job_from_outside_gets_its_arguments_as_they_are_and_its_status_is_tha
     assert "Error 3" in done.stderr, "the job's own status, as make tells it"
 
 
+@pytest.mark.long
 def test_a_job_from_outside_may_outlast_its_session(
     demo_deployment: Deployment, master: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

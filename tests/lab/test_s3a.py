@@ -154,6 +154,7 @@ def test_the_rights_of_each_prefix(demo: Cluster) -> None:
         assert ("AccessDenied" in ask_aws(worker, begin)) != (is_allowed or prefix.startswith("boot-logs"))
 
 
+@pytest.mark.long
 def test_an_older_spark_on_debian_goes_through_the_proxy_and_uses_the_key_of_the_bucket(debian: Cluster) -> None:
     before = len(connects())
     assert_writes_and_reads(debian, "older")

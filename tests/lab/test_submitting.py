@@ -89,6 +89,7 @@ def test_what_is_wrong_with_a_package_is_in_the_job_s_output_and_its_status(demo
     assert "SparkContext" not in done.stdout, "Spark has not begun"
 
 
+@pytest.mark.long
 def test_packages_come_through_the_cluster_s_proxy_which_the_driver_does_not_get(debian: Cluster) -> None:
     master = debian.master()
     debian.wait_ready()
