@@ -26,6 +26,11 @@ from typing import TYPE_CHECKING, Any
 from botocore.client import BaseClient
 from botocore.config import Config
 
+from spark_cluster import lazy_provider
+
+lazy_provider.import_lazily()
+
+# ruff: noqa: E402 - the provider comes first
 from lab.deployment import CREDENTIALS, ROOT
 from lab.serving import emulated_aws
 from tests.userdata.node import USERDATA, node_settings

@@ -9,8 +9,6 @@ import re
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from spark_cluster import userdata
-
 
 class Aws(Protocol):
     """An emulated AWS, whichever server plays it."""
@@ -83,7 +81,7 @@ class ClusterInAws:
     def settings(self, role: str) -> dict[str, Any]:
         """The settings in a role's user data."""
         text = gzip.decompress(self.user_data(role)).decode()
-        found = re.search(rf"cat >{re.escape(userdata.SETTINGS_FILE)} <<'END-OF-FILE'\n(.*)\nEND-OF-FILE", text)
+        found = re.search(r"cat >\S+/settings\.json <<'END-OF-FILE'\n(.*)\nEND-OF-FILE", text)
         assert found is not None
         settings: dict[str, Any] = json.loads(found[1])
         return settings

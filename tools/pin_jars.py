@@ -14,6 +14,11 @@ import tempfile
 import urllib.request
 from pathlib import Path
 
+from spark_cluster import lazy_provider
+
+lazy_provider.import_lazily()
+
+# ruff: noqa: E402 - the provider comes first
 from lab.maven import Jar
 from spark_cluster import s3a, userdata
 
