@@ -149,6 +149,19 @@ def test_a_laptop_with_the_token_gets_right_answers(
     assert baked.refused()[before:] == []
 
 
+@pytest.mark.long
+@pytest.mark.usefixtures("forward")
+def test_idle_cores_are_given_back(
+    baked: Cluster,
+    connect_client: Callable[..., subprocess.CompletedProcess[str]],
+    token: str,
+    record_property: Callable[[str, object], None],
+) -> None:
+    assert connect_client(QUERY, token=token).returncode == 0
+    assert cores(baked) > 0
+    record_property("seconds until idle cores are free:", round(until(lambda: cores(baked) == 0, IDLE_SECONDS, "free")))
+
+
 @pytest.mark.usefixtures("forward")
 def test_a_laptop_writes_into_the_bucket_with_the_nodes_roles(
     lab: Lab,
@@ -219,10 +232,6 @@ def test_the_server_may_do_what_drivers_may_and_no_more(baked: Cluster) -> None:
     assert sorted(shown) == ["MemoryMax=2147483648", "Slice=spark-drivers.slice", "User=spark-driver"]
     inside = ("nsenter", f"--target={pid}", "--mount", "--", "touch", "/usr/x")
     assert "Read-only file system" in run(master, *inside).stderr
-
-
-def test_cores_are_given_back_once_nobody_asks_for_anything(baked: Cluster) -> None:
-    until(lambda: cores(baked) == 0, IDLE_SECONDS, "no core is taken")
 
 
 def test_a_server_that_crashes_is_started_again(baked: Cluster) -> None:
