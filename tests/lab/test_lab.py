@@ -147,7 +147,7 @@ def test_name_that_was_asked_for_too_early_stays_unknown(lab: Lab, demo: Cluster
 
     assert run(master, "getent", "hosts", "early.demo-spark").returncode != 0
     change("CREATE")
-    time.sleep(faults.RECORD_DELAY_SECONDS + 4)
+    time.sleep(faults.RECORD_DELAY_SECONDS + 10)
     try:
         assert run(master, "getent", "hosts", "late.demo-spark").stdout.startswith("10.0.0.9")
         assert run(master, "getent", "hosts", "early.demo-spark").returncode != 0
