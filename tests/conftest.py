@@ -13,11 +13,6 @@ if TYPE_CHECKING:
 lazy_provider.import_lazily()
 
 
-def asked_for(request: pytest.FixtureRequest) -> set[str]:
-    """The fixtures that some test of this run wants."""
-    return {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what `make test-long` alone runs."""
     long = [] if os.environ.get("LONG") else [item for item in items if item.get_closest_marker("long")]

@@ -13,13 +13,15 @@ import pytest
 from lab import faults
 from lab.deployment import PROVIDER_COPY, ROOT, Deployment, Done, missing
 from lab.serving import EmulatedAws, emulated_aws
-from tests.conftest import asked_for
 from tests.deploy import renames as renaming
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+LONG = bool(os.environ.get("LONG"))
+LONG_TESTS_ALONE = {"renamed", "existing_stack", "two_clusters", "ported_module"}
+"""Look at these apps."""
 AT_ONCE = 4
 """Terraform gives its provider a minute to start: of ten at once on a busy machine some take longer."""
 Deployments: TypeAlias = dict[str, tuple[Deployment, Future[Done]]]
@@ -55,9 +57,7 @@ def private_key(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
-def deployments(
-    request: pytest.FixtureRequest, aws: EmulatedAws, private_key: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Deployments]:
+def deployments(aws: EmulatedAws, private_key: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployments]:
     """All apps, being deployed side by side, some at once: nearly all of a deploy is waiting."""
     folder = tmp_path_factory.mktemp("deploy")
     sydney = aws.client("ec2", "ap-southeast-2").describe_subnets()["Subnets"][0]
@@ -109,8 +109,8 @@ def deployments(
         "no_workers": Deployment(apps / "no_workers.py", "no-workers", folder / "no_workers", aws.url),
     }
 
-    if "renames" not in asked_for(request):
-        del made["renamed"]
+    if not LONG:
+        made = {name: deployment for name, deployment in made.items() if name not in LONG_TESTS_ALONE}
 
     def deploy_first(name: str) -> Done:
         with faults.injected(failed_launches={"no-workers": "quota"} if name == "no_workers" else {}):
@@ -130,5 +130,5 @@ def renames(aws: EmulatedAws, deployments: Deployments) -> Iterator[Future[renam
 @pytest.fixture(scope="session", autouse=True)
 def renames_begun(request: pytest.FixtureRequest) -> None:
     """At once, since they take as long as all other tests together."""
-    if "renames" in asked_for(request):
+    if LONG:
         request.getfixturevalue("renames")

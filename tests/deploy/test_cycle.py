@@ -19,13 +19,12 @@ import pytest
 
 CHECKOUT = Path(__file__).parents[2]
 APPS = [CHECKOUT / "main.py", *sorted((CHECKOUT / "examples").glob("*.py"))]
-LONG = {"ported_module", "two_clusters"}
 APPLY_OFFLINE = os.environ.get("APPLY_OFFLINE", "")
 
 
 @pytest.mark.skipif(not APPLY_OFFLINE, reason="APPLY_OFFLINE names no program that applies a stack without AWS")
 @pytest.mark.parametrize(
-    "app", [pytest.param(app, id=app.stem, marks=pytest.mark.long if app.stem in LONG else ()) for app in APPS]
+    "app", [pytest.param(app, id=app.stem, marks=() if app == APPS[0] else pytest.mark.long) for app in APPS]
 )
 def test_a_second_plan_changes_nothing(app: Path, tmp_path: Path) -> None:
     synthesis = {**os.environ, "CDKTF_OUTDIR": str(tmp_path)}

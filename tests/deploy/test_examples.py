@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from lab.serving import EmulatedAws
     from tests.deploy.conftest import Deployments
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def company(deployments: Deployments) -> Deployment:

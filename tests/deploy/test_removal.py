@@ -5,7 +5,6 @@ By then Terraform has made each call that it makes here: the last test asks whet
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ import pytest
 from lab import calls
 from lab.deployment import PROVIDER_COPY, Done
 from lab.inventory import ClusterInAws
-from tests.deploy.conftest import finished
+from tests.deploy.conftest import LONG, finished
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +33,7 @@ CLUSTERS = {
 }
 EMPTIED = ("existing_stack", "two_clusters", "ported_module")
 """Stacks that keep a bucket with objects in it: it is emptied first. The others delete theirs, objects included."""
-REMOVED = [stack for stack in CLUSTERS if stack not in EMPTIED or os.environ.get("LONG")]
+REMOVED = [stack for stack in CLUSTERS if stack not in EMPTIED or LONG]
 
 
 def clusters(aws: EmulatedAws, stack: str) -> list[ClusterInAws]:

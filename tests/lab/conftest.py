@@ -25,7 +25,6 @@ from lab.hosts import Host
 from lab.lab import Lab, none_before, problems, run
 from lab.places import SPARK_VERSION
 from lab.shuffles import Shuffle
-from tests.conftest import asked_for
 from tests.lab import connect_packages
 
 if TYPE_CHECKING:
@@ -89,6 +88,11 @@ class ByCluster(LoadScopeScheduling):  # type: ignore[misc] # it has no types
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByCluster:
     """What `--numprocesses` deals the tests out by."""
     return ByCluster(config, log)
+
+
+def asked_for(request: pytest.FixtureRequest) -> set[str]:
+    """The fixtures that some test of this run wants."""
+    return {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
 
 
 def begin_meanwhile(request: pytest.FixtureRequest, fixture: str) -> None:
@@ -196,10 +200,10 @@ def background(
         "proxy": lab.proxy(),
         "bucket_key": lab.client("kms").create_key()["KeyMetadata"]["Arn"],
     }
+    asked = asked_for(request)
+    context = {name: name in asked for name in ("debian", "scheduler")}
     deployments = {
-        "choices": lab.deployment(
-            APPS / "choices.py", "choices", variables, {"scheduler": "scheduler" in asked_for(request)}
-        ),
+        "choices": lab.deployment(APPS / "choices.py", "choices", variables, context),
         "broken": lab.deployment(APPS / "broken.py", "broken", {"baked_ami": ami["al2023-spark"]}),
     }
 
@@ -225,13 +229,13 @@ def background(
         yield {
             name: (deployments[name], pool.submit(deploy))
             for name, deploy in deploys.items()
-            if f"{name}_deployment" in asked_for(request)
+            if f"{name}_deployment" in asked
         }
 
 
 @pytest.fixture(scope="session")
 def choices_deployment(background: dict[str, tuple[Deployment, Future[Done]]]) -> Deployment:
-    """The stack of three clusters, deployed."""
+    """The stack of several clusters, deployed."""
     deployment, future = background["choices"]
     done = future.result()
     assert done.returncode == 0, done.stdout[-4000:]

@@ -12,8 +12,7 @@ from lab.cluster import Cluster, start, stop, until, write
 from lab.demo import EXPECTED, run_job
 from lab.inventory import ClusterInAws
 from lab.lab import run
-from tests.conftest import asked_for
-from tests.lab.conftest import NEXT_SPARK_VERSION
+from tests.lab.conftest import NEXT_SPARK_VERSION, asked_for
 from tests.lab.test_cluster import restart_over_broken_recovery_files
 from tests.lab.test_history import SHOWN_SECONDS
 from tests.lab.test_s3a import assert_writes_and_reads
@@ -43,12 +42,10 @@ def meanwhile(request: pytest.FixtureRequest) -> None:
         request.getfixturevalue("next_release")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "is_lost",
-    [
-        pytest.param(False, id="whose host shuts down", marks=pytest.mark.long),
-        pytest.param(True, id="whose host is lost in silence"),
-    ],
+    [pytest.param(False, id="whose host shuts down"), pytest.param(True, id="whose host is lost in silence")],
 )
 def test_replaced_master_is_found_by_its_workers_and_a_driver_elsewhere_ends_with_an_error(
     keyless: Cluster,
@@ -66,7 +63,7 @@ def test_replaced_master_is_found_by_its_workers_and_a_driver_elsewhere_ends_wit
         if is_lost:
             keyless.master().unplug()
         lost = time.monotonic()
-        choices_deployment.context = {"keyless_master_moved": not was_moved}
+        choices_deployment.context = {**choices_deployment.context, "keyless_master_moved": not was_moved}
         done = choices_deployment.deploy()
         assert done.returncode == 0, done.stdout[-4000:]
         after = keyless.in_aws.master()

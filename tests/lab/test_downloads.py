@@ -68,6 +68,7 @@ def test_cdn_that_is_down_is_replaced_by_the_archive(again: Again) -> None:
     assert again.asked(ORIGIN)
 
 
+@pytest.mark.long
 def test_release_that_only_the_archive_has_is_taken_and_verified_from_there(again: Again) -> None:
     with faults.injected(downloads={CDN: "404", ORIGIN: "404"}):
         assert again.boot(), again.log

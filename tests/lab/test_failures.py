@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from lab.cluster import Cluster, until
 from lab.hosts import Host
 
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from lab.lab import Lab
 
 
+@pytest.mark.long
 def test_workers_whose_spark_never_starts_are_abandoned_and_replaced_and_the_deploy_fails(
     lab: Lab, broken_deployment: Done
 ) -> None:

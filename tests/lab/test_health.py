@@ -1,14 +1,13 @@
 """Workers that compute stay, sick ones leave, and a trouble of the master's own or of AWS's costs nobody.
 
 The cluster is the one that `test_leaving` has afterwards. Its master calls a worker sick that it has not listed for a
-minute; AWS refuses its metrics all the time. In `make test-long` each fault comes alone, once with the real ten
-minutes, and troubles of the master's own last five.
+minute, once after the real ten; AWS refuses its metrics all the time. All of it takes more than half an hour, and runs
+in `make test-long` alone.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
 import threading
@@ -36,9 +35,10 @@ if TYPE_CHECKING:
     Record = Callable[[str, object], None]
     Fault = Callable[[Cluster, Host], None]
 
-LONG = bool(os.environ.get("LONG"))
+pytestmark = pytest.mark.long
+
 WORKERS = 4
-TROUBLE_SECONDS = 300 if LONG else UNLISTED_SECONDS + 15
+TROUBLE_SECONDS = 300
 """For which a master or AWS is away."""
 REAL_UNLISTED_SECONDS, MOST_SECONDS = 600, 15 * 60
 """The argument's default, and by when a successor is to be in service then."""
@@ -119,7 +119,6 @@ def alive(cluster: Cluster) -> set[str]:
 # --- a trouble of the master's own, or of AWS's ------------------------------------------------------------------
 
 
-@pytest.mark.long
 def test_a_master_that_stands_still_and_starts_again_costs_no_worker_and_no_job(
     four: Cluster, begin: Begin, record_property: Record
 ) -> None:
@@ -134,8 +133,7 @@ def test_a_master_that_stands_still_and_starts_again_costs_no_worker_and_no_job(
     seconds = until(lambda: four.alive() == set(four.workers()), 120, "all workers are back")
     record_property("seconds until all workers were back:", round(seconds))
     job.wait()
-    if LONG:
-        assert_nobody_leaves(four, members, UNLISTED_SECONDS + 2 * TICK_SECONDS)
+    assert_nobody_leaves(four, members, UNLISTED_SECONDS + 2 * TICK_SECONDS)
     assert four.members() == members
     assert any("cloudwatch:PutMetricData" in one["message"] for one in four.refused())
 
@@ -150,7 +148,6 @@ def assert_nobody_leaves(cluster: Cluster, members: dict[str, str], seconds: flo
         time.sleep(2)
 
 
-@pytest.mark.long
 def test_a_master_that_is_replaced_costs_no_worker(
     lab: Lab, four: Cluster, leaving_deployment: Deployment, record_property: Record
 ) -> None:
@@ -164,7 +161,6 @@ def test_a_master_that_is_replaced_costs_no_worker(
     assert_nobody_leaves(four, members, UNLISTED_SECONDS + 2 * TICK_SECONDS)
 
 
-@pytest.mark.long
 def test_while_aws_is_away_nobody_is_replaced_and_a_sick_worker_is_afterwards(
     four: Cluster, begin: Begin, record_property: Record
 ) -> None:
@@ -265,11 +261,10 @@ FAULTS = {
     "a full disk and hung": (full_disk, hung),
     "hung, cut off, no local-dirs": (hung, cut_off, no_local_dirs),
 }
-IN_CI = "a full disk and hung"
 SLOW = (hung, cut_off)
 
 
-@pytest.mark.parametrize("name", [pytest.param(one, marks=() if one == IN_CI else pytest.mark.long) for one in FAULTS])
+@pytest.mark.parametrize("name", FAULTS)
 def test_sick_workers_are_replaced_under_a_job_that_succeeds_however_often_the_tick_is_killed(
     four: Cluster, begin: Begin, record_property: Record, name: str
 ) -> None:
@@ -345,7 +340,6 @@ def killed_again_and_again(host: Host, unit: str) -> Iterator[list[float]]:
         killer.join()
 
 
-@pytest.mark.long
 def test_with_the_real_figures_a_successor_is_in_service_within_a_quarter_of_an_hour(
     four: Cluster, begin: Begin, record_property: Record
 ) -> None:
@@ -414,7 +408,6 @@ def test_scale_in_takes_idle_workers_and_waits_for_those_that_compute(
 # --- what cannot live ends ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.long
 def test_an_application_whose_executors_die_at_their_start_is_ended_and_status_says_why(
     four: Cluster, record_property: Record
 ) -> None:

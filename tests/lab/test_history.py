@@ -214,7 +214,7 @@ def test_the_master_alone_writes_event_logs(demo: Cluster) -> None:
 
 
 @pytest.mark.usefixtures("choices_deployment")
-@pytest.mark.parametrize("name", ["demo", "debian", "baked"])
+@pytest.mark.parametrize("name", ["demo", pytest.param("debian", marks=pytest.mark.long), "baked"])
 def test_the_front_and_the_history_server_may_do_little(request: pytest.FixtureRequest, name: str) -> None:
     master = request.getfixturevalue(name).master()
     for unit in ("spark-front", "spark-history"):

@@ -89,6 +89,7 @@ def test_a_killed_executor_s_log_is_in_the_bucket(
     assert demo.refused()[before:] == []
 
 
+@pytest.mark.long
 def test_a_worker_that_auto_scaling_ends_leaves_the_logs_of_its_executor_and_of_its_daemon(
     lab: Lab, demo: Cluster, application: str
 ) -> None:

@@ -150,6 +150,7 @@ def test_spark_s_own_shells_work_at_once(
     assert "Exception" not in done.stdout.rpartition(answer)[0]
 
 
+@pytest.mark.long
 def test_spark_submit_works_without_a_terminal_too(master: Host) -> None:
     write(master, "/opt/count.py", SAY)
     done = as_person(master, "spark-submit", "--conf", "spark.note=a b", "/opt/count.py", "x y")
@@ -259,6 +260,7 @@ def from_outside(deployment: Deployment, *make: str) -> subprocess.CompletedProc
     return subprocess.run(["make", *make], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.long
 def test_a_job_from_outside_gets_its_arguments_as_they_are_and_its_status_is_that_of_make(
     demo_deployment: Deployment, master: Host, tmp_path: Path
 ) -> None:

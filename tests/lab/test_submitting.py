@@ -48,6 +48,7 @@ def knows_msgpack(host: Host) -> bool:
     return run(host, "python3.11", "-c", "import msgpack").returncode == 0
 
 
+@pytest.mark.long
 def test_a_requirements_file_is_enough_and_where_no_index_is_reached_packed_packages_are(
     demo: Cluster, demo_deployment: Deployment, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:

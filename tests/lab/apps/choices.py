@@ -1,7 +1,7 @@
-"""Three small clusters in one VPC: other AMIs, other answers to where the fleet key lives, and an AWS that is slow.
+"""Small clusters in one VPC: other AMIs, other answers to where the fleet key lives, and an AWS that is slow.
 
-The one on Debian has an older Spark, a proxy and a key for its bucket; the one on a pre-baked image Spark Connect, and
-if the context says so a scheduler, on an instance of its own, that may submit.
+The one on a pre-baked image has Spark Connect, and if the context says so a scheduler, on an instance of its own, that
+may submit. If it says so there is one on Debian, with an older Spark, a proxy and a key for its bucket.
 """
 
 from __future__ import annotations
@@ -50,6 +50,8 @@ def build(app: App) -> TerraformStack:
             "master": Master(subnet_id=variables["other_subnet" if moved else "subnet"]),
         },
     }
+    if not app.node.try_get_context("debian"):
+        del answers["debian"]
     for name, arguments in answers.items():
         cluster = SparkCluster(
             stack,
