@@ -126,7 +126,7 @@ test-lab: setup ## real deploys into an AWS on this machine that boots real host
 	pytest tests/lab $(ARGS)
 
 test-long: setup ## all cases of test-deploy and test-lab, which leave some out
-	APPLY_OFFLINE='$(if $(TF_OFFLINE),$(TF_OFFLINE) --cycle)' LONG=yes pytest tests/deploy tests/lab $(ARGS)
+	LONG=yes $(MAKE) test-deploy test-lab
 
 .PHONY: chaos
 chaos: setup ## interrupt twenty workers in a row under jobs that never pause, in the lab, within some twenty minutes

@@ -58,7 +58,7 @@ def private_key(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="session")
 def deployments(aws: EmulatedAws, private_key: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployments]:
-    """All apps, being deployed side by side, some at once: nearly all of a deploy is waiting."""
+    """The apps, being deployed side by side, some at once: nearly all of a deploy is waiting."""
     folder = tmp_path_factory.mktemp("deploy")
     sydney = aws.client("ec2", "ap-southeast-2").describe_subnets()["Subnets"][0]
     oregon = aws.client("ec2", "us-west-2")
@@ -128,7 +128,6 @@ def renames(aws: EmulatedAws, deployments: Deployments) -> Iterator[Future[renam
 
 
 @pytest.fixture(scope="session", autouse=True)
-def renames_begun(request: pytest.FixtureRequest) -> None:
-    """At once, since they take as long as all other tests together."""
-    if LONG:
-        request.getfixturevalue("renames")
+def begun(request: pytest.FixtureRequest) -> None:
+    """At once: what is deployed, and the renames, which take as long as all other tests together."""
+    request.getfixturevalue("renames" if LONG else "deployments")

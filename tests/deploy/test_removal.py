@@ -14,7 +14,7 @@ import pytest
 from lab import calls
 from lab.deployment import PROVIDER_COPY, Done
 from lab.inventory import ClusterInAws
-from tests.deploy.conftest import LONG, finished
+from tests.deploy.conftest import LONG, LONG_TESTS_ALONE, finished
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ CLUSTERS = {
 }
 EMPTIED = ("existing_stack", "two_clusters", "ported_module")
 """Stacks that keep a bucket with objects in it: it is emptied first. The others delete theirs, objects included."""
-REMOVED = [stack for stack in CLUSTERS if stack not in EMPTIED or LONG]
+REMOVED = [stack for stack in CLUSTERS if LONG or stack not in LONG_TESTS_ALONE]
 
 
 def clusters(aws: EmulatedAws, stack: str) -> list[ClusterInAws]:

@@ -22,6 +22,7 @@ from lab import chaos, faults
 from lab.cluster import Cluster, submit, until
 from lab.deployment import ROOT, Deployment, Done
 from lab.hosts import Host
+from lab.image import IMAGES
 from lab.lab import Lab, none_before, problems, run
 from lab.places import SPARK_VERSION
 from lab.shuffles import Shuffle
@@ -132,7 +133,13 @@ def lab(request: pytest.FixtureRequest, shared_folder: Path) -> Iterator[Lab]:
                 end.enter_context(none_before())
                 if "connect_client" in asked_for(request):
                     connect_packages.fetch()  # while there is a way to the package index
-                lab = Lab.create(kept=False, versions=(SPARK_VERSION, NEXT_SPARK_VERSION, OLDER_SPARK_VERSION))
+                # What takes minutes to make, for those who want it.
+                of_debian = "debian" in asked_for(request)
+                lab = Lab.create(
+                    kept=False,
+                    versions=(SPARK_VERSION, NEXT_SPARK_VERSION, *([OLDER_SPARK_VERSION] if of_debian else [])),
+                    images=[name for name in IMAGES if of_debian or name != "debian12"],
+                )
                 end.callback(lab.end)
                 end.callback(fcntl.flock, users, fcntl.LOCK_EX)
                 turn.write("created")

@@ -37,7 +37,7 @@ print("long job is done", flush=True)
 
 @pytest.fixture(scope="module", autouse=True)
 def meanwhile(request: pytest.FixtureRequest) -> None:
-    """While `keyless` gets another master, `demo` gets the next release, or has it; not beside failing downloads."""
+    """`demo` gets the next release, or has it; not beside failing downloads."""
     if "next_release" in asked_for(request):
         request.getfixturevalue("next_release")
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 START_SECONDS = 120
 """A server's start, on a machine that is busy."""
 IDLE_SECONDS = 150
-"""Spark's 60 s until an idle executor goes, and its going."""
+"""What the app gives idle executors, and their going."""
 
 QUERY = """
 import sys

@@ -124,7 +124,7 @@ def shown_stages(cluster: Cluster, application: str) -> list[int]:
 
 @pytest.fixture(scope="module", autouse=True)
 def meanwhile(request: pytest.FixtureRequest) -> None:
-    """While these wait, the cluster of `test_health`."""
+    """While these wait, the cluster of `test_leaving`."""
     begin_meanwhile(request, "leaving_begun")
 
 
@@ -213,10 +213,17 @@ def test_the_master_alone_writes_event_logs(demo: Cluster) -> None:
     assert "AccessDenied" not in ask_aws(demo.master(), call)
 
 
-@pytest.mark.usefixtures("choices_deployment")
-@pytest.mark.parametrize("name", ["demo", pytest.param("debian", marks=pytest.mark.long), "baked"])
-def test_the_front_and_the_history_server_may_do_little(request: pytest.FixtureRequest, name: str) -> None:
-    master = request.getfixturevalue(name).master()
+def test_the_front_and_the_history_server_may_do_little(demo: Cluster, baked: Cluster) -> None:
+    for cluster in (demo, baked):
+        assert_they_may_do_little(cluster.master())
+
+
+@pytest.mark.long
+def test_they_may_do_little_on_debian_either(debian: Cluster) -> None:
+    assert_they_may_do_little(debian.master())
+
+
+def assert_they_may_do_little(master: Host) -> None:
     for unit in ("spark-front", "spark-history"):
         assert run(master, "systemctl", "is-active", unit).stdout == "active\n"
         pid = run(master, "systemctl", "show", "--property=MainPID", "--value", unit).stdout.strip()

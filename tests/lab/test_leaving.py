@@ -1,8 +1,8 @@
 """Workers that leave, in every way, in the middle of a job: what the job then runs again.
 
-All leave one cluster, which `test_health` has before, and which is destroyed at the end. What takes its time and has
-a sibling here runs in `make test-long` alone, as does the real notice of 120 s with more than a gigabyte on the worker
-that leaves.
+All leave one cluster, which is destroyed at the end; `test_health` has it before, if it runs. What takes its time and
+has a sibling here runs in `make test-long` alone, as does the real notice of 120 s with more than a gigabyte on the
+worker that leaves.
 """
 
 from __future__ import annotations
@@ -40,8 +40,11 @@ NOTICE_SECONDS = 120 if LONG else 60
 MEBIBYTES = 3600 if LONG else 240
 LEAST_BYTES = 1_000_000_000 if LONG else 60_000_000
 """On the disk of the worker that leaves."""
-INTERRUPTED_JOB = ("--map-tasks", "24", "--reduce-tasks", "48", "--seconds", "20" if LONG else "9")
-"""A reduce stage that outlasts the notice, with a worker less, and no longer."""
+INTERRUPTED_JOB = (
+    *("--map-tasks", "24", "--reduce-tasks", str(24 * (os.cpu_count() or 2))),
+    *("--seconds", "20" if LONG else "9"),
+)
+"""A reduce stage that outlasts the notice, with a worker less, and no longer; a host has the cores of this machine."""
 JOB = ("--map-tasks", "24", "--reduce-tasks", "48" if LONG else "24", "--seconds", "9")
 """In the long form it outlasts a rebalance, which first has another worker in service, and a master that restarts."""
 JOB_MEBIBYTES = 240
@@ -513,8 +516,7 @@ def test_a_destroy_with_busy_workers_ends_within_minutes(
     record_property: Callable[[str, object], None],
 ) -> None:
     """All of them are protected from scale-in; in the long form there is no master any more that would lift that."""
-    if LONG:
-        chaos.settled(leaving, 3)
+    chaos.settled(leaving, 3)
     hosts = [*leaving.workers().values(), leaving.master()]
     begin(leaving, JOB_MEBIBYTES, *JOB[:-1], "1", "--sleeping", "24", "--sleep-seconds", "900", first=0)
     until(lambda: leaving.protected() == set(leaving.members()), 2 * TICK_SECONDS, "all are protected")

@@ -43,7 +43,10 @@ def build(app: App) -> TerraformStack:
             "ami_id": variables["baked_ami"],
             "fleet_key": fleet_key.SsmParameter("/team/spark-key"),
             "spark_connect": SparkConnect(cores_max=2),
-            "spark_defaults": {"spark.dynamicAllocation.executorIdleTimeout": "15s"},
+            "spark_defaults": {
+                "spark.dynamicAllocation.executorIdleTimeout": "15s",
+                "spark.dynamicAllocation.shuffleTracking.timeout": "15s",
+            },
         },
         "keyless": {
             "fleet_key": fleet_key.NoKey(),
