@@ -286,8 +286,12 @@ def others_are_as_far(request: pytest.FixtureRequest, lab: Lab, shared_folder: P
 
 @pytest.fixture(scope="session")
 def leaving_begun(lab: Lab, others_are_as_far: None) -> Iterator[tuple[Deployment, Future[Done]]]:
-    """The cluster whose workers leave, and are sick, being deployed."""
+    """The cluster whose workers leave, and are sick, being deployed.
+
+    Only in the long form it has S3A, and so the fallback: opening that may take the whole of a short notice.
+    """
     deployment = chaos.deployment(lab)
+    deployment.context = {"s3a": bool(os.environ.get("LONG"))}
     with ThreadPoolExecutor(max_workers=1) as pool:
         yield deployment, pool.submit(deployment.deploy)
 
