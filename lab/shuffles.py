@@ -93,7 +93,7 @@ class Shuffle:
         """Whether its driver has."""
         return self.driver.poll() is not None
 
-    def wait_until_reduced(self, tasks: int, seconds: float = 180) -> None:
+    def wait_until_reduced(self, tasks: int, seconds: float = 300) -> None:
         """Wait until the reduce stage runs and so many of its tasks have ended."""
         until(lambda: self.reduced >= tasks or self.has_ended, seconds, f"{tasks} reduce tasks: {self.last_words()}")
         assert not self.has_ended, self.last_words()
