@@ -330,7 +330,7 @@ def test_one_after_the_other_is_interrupted_under_jobs_that_never_pause(
 ) -> None:
     """The short form of `make chaos`, whose table counts the map tasks that ran again."""
     jobs = chaos.Chaos(three)
-    outcomes = jobs.run(3, 300)
+    outcomes = jobs.run(3, 600)
     record_property("chaos:", f"{len(jobs.interrupted)} interruptions\n{chaos.table(outcomes)}")
     assert len(jobs.interrupted) == 3
     assert [one for one in outcomes if one.is_lost or one.is_wrong] == []
