@@ -1,12 +1,11 @@
 """A host that reboots, or loses its power, while it boots: the boot goes on where it was.
 
-One runs always; the rest if the environment variable LONG is set (`make test-long`).
+One runs always; the rest in `make test-long`.
 """
 
 from __future__ import annotations
 
 import base64
-import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +79,7 @@ def master(lab: Lab, demo: Cluster) -> Iterator[Host]:
     ec2.terminate_instances(InstanceIds=[instance_id])
 
 
-SHORT = {("worker", installs, power_cut)}
+IN_CI = ("worker", installs, power_cut)
 ALL = {
     (role, moment, end)
     for role in ("worker", "master")
@@ -88,8 +87,12 @@ ALL = {
     for end in (reboot, power_cut)
 }
 CASES = [
-    pytest.param(*case, id=f"{case[0]} {case[1].__name__}, {case[2].__name__}")
-    for case in sorted(ALL if os.environ.get("LONG") else SHORT, key=str)
+    pytest.param(
+        *case,
+        id=f"{case[0]} {case[1].__name__}, {case[2].__name__}",
+        marks=() if case == IN_CI else pytest.mark.long,
+    )
+    for case in sorted(ALL, key=str)
 ]
 
 
