@@ -18,7 +18,7 @@ from cdktf import (
     TerraformSelf,
     Token,
 )
-from cdktf_cdktf_provider_aws.data_aws_subnet import DataAwsSubnet
+from cdktf_cdktf_provider_aws.data_aws_subnets import DataAwsSubnets, DataAwsSubnetsFilter
 from cdktf_cdktf_provider_aws.data_aws_vpc import DataAwsVpc
 from cdktf_cdktf_provider_aws.route53_record import Route53Record
 from cdktf_cdktf_provider_aws.route53_zone import Route53Zone, Route53ZoneVpc
@@ -106,8 +106,7 @@ class ClusterNetwork(Construct):
             id: its id.
             name: the cluster's name: the zone is `<name>-spark`.
             vpc_id: the VPC; both its DNS attributes must be on, which a postcondition checks.
-            subnet_ids: the workers' subnets; a postcondition checks that they lie in the VPC (of a list that only
-                Terraform knows, the first).
+            subnet_ids: the workers' subnets; a postcondition checks that they lie in the VPC.
             security_group_ids: the caller's own groups, added to every node.
             private_zone: where the master's name goes. `None`: into a zone of the cluster's own.
             allow_all_egress: whether nodes may reach every address. Off, they reach only each other, and the caller's
@@ -120,11 +119,12 @@ class ClusterNetwork(Construct):
         # Only looked at: what is made names what the caller gave. A data source is read late if what it depends on is
         # to change, and what names it would be made anew.
         self._vpc_id = vpc_id
-        self._looked_at: list[TerraformDataSource] = [self._vpc_with_dns(vpc_id)]
+        self._looked_at: list[TerraformDataSource] = [
+            self._vpc_with_dns(vpc_id),
+            self._subnets_inside("subnets", subnet_ids, "subnet_ids must name subnets"),
+        ]
         known = checks.is_known(subnet_ids)
         self.first_subnet_id = subnet_ids[0] if known else str(Fn.element(list(subnet_ids), 0))
-        for index, subnet_id in enumerate(subnet_ids if known else [self.first_subnet_id]):
-            self._looked_at.append(self._check_subnet(f"subnet_{index}", subnet_id, "subnet_ids must name subnets"))
         named = {**tags, "Name": f"{name}-spark"}
         self.security_group = SecurityGroup(
             self,
@@ -180,12 +180,14 @@ class ClusterNetwork(Construct):
             comment=f"Nodes of the Spark cluster {name}",
             vpc=[Route53ZoneVpc(vpc_id=vpc_id)],
             tags=dict(islice(tags.items(), limits.TAGS_OF_A_HOSTED_ZONE)),
+            # Somebody else may have more VPCs find the master: without this the next deploy would take them away.
+            lifecycle=TerraformResourceLifecycle(ignore_changes=["vpc"]),
         )
         self._zone_id = self.zone.zone_id
 
-    def check_master_subnet(self, subnet_id: str) -> DataAwsSubnet:
+    def check_master_subnet(self, subnet_id: str) -> DataAwsSubnets:
         """Have the plan refuse a master's subnet that is not in the VPC."""
-        return self._check_subnet("master_subnet", subnet_id, "master.subnet_id must name a subnet")
+        return self._subnets_inside("master_subnet", [subnet_id], "master.subnet_id must name a subnet")
 
     def point_master_host_at(self, private_ip: str) -> Route53Record:
         """Make the record of the master's name."""
@@ -210,12 +212,24 @@ class ClusterNetwork(Construct):
         )
         return DataAwsVpc(self, "vpc", id=vpc_id, lifecycle=TerraformResourceLifecycle(postcondition=[both]))
 
-    def _check_subnet(self, id: str, subnet_id: str, rule: str) -> DataAwsSubnet:
+    def _subnets_inside(self, id: str, subnet_ids: Sequence[str], rule: str) -> DataAwsSubnets:
+        """Look for them all in the VPC: one that is gone is then missing, and no error that ends a destroy, too."""
+        missing = Fn.setsubtract(list(subnet_ids), Token.as_list(TerraformSelf.get_any("ids")))
         inside = Postcondition(
-            condition=Op.eq(TerraformSelf.get_any("vpc_id"), references.operand(self._vpc_id)),
-            error_message=f"{rule} of the VPC that vpc_id names",
+            condition=Op.lt(Fn.length_of(missing), 1),
+            error_message=(
+                f"{rule} of the VPC that vpc_id names; it does not have {Fn.join(', ', Token.as_list(missing))}"
+            ),
         )
-        return DataAwsSubnet(self, id, id=subnet_id, lifecycle=TerraformResourceLifecycle(postcondition=[inside]))
+        return DataAwsSubnets(
+            self,
+            id,
+            filter=[
+                DataAwsSubnetsFilter(name="vpc-id", values=[self._vpc_id]),
+                DataAwsSubnetsFilter(name="subnet-id", values=list(subnet_ids)),
+            ],
+            lifecycle=TerraformResourceLifecycle(postcondition=[inside]),
+        )
 
     def _egress_everywhere(self, id: str, **cidr: str) -> VpcSecurityGroupEgressRule:
         return VpcSecurityGroupEgressRule(
