@@ -79,7 +79,10 @@ class Grants:
         """
         self.give(grantee, "spark_secret", *secret.allow_read())
         former_id = grantee.node.id if isinstance(grantee, CallerRole) else None
-        rules.open_to(security_group_id, scope=self._scope_of(rules, grantee), former_id=former_id)
+        # A group that is there already is in the cluster's region, and any role may be behind it: where its rules are
+        # does not depend on which was first.
+        scope = rules.scope if checks.is_known(security_group_id) else self._scope_of(rules, grantee)
+        rules.open_to(security_group_id, scope=scope, former_id=former_id)
 
     def _named(self, grantee: IamRole | DataAwsIamRole | CallerRole | str) -> CallerRole | IamRole | DataAwsIamRole:
         if isinstance(grantee, (CallerRole, IamRole, DataAwsIamRole)):

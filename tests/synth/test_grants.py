@@ -388,10 +388,25 @@ def test_in_a_later_stack_the_roles_provider_makes_the_rules_too(tmp_path: Path)
     later = TerraformStack(app, "later")
     elsewhere = AwsProvider(later, "elsewhere", alias="elsewhere", region="us-east-1")
     role = IamRole(later, "job", assume_role_policy=TRUST, provider=elsewhere)
-    cluster.grant_submit(role, security_group_id="sg-9")
+    cluster.grant_submit(role, security_group_id=SecurityGroup(later, "jobs", provider=elsewhere).id)
     resources = synth(app, tmp_path)["later"]["resource"]
     for kind in (POLICY, INGRESS, EGRESS):
         assert {body["provider"] for body in resources[kind].values()} == {"aws.elsewhere"}
+
+
+@pytest.mark.parametrize("first", ["named", "later", "latest"])
+def test_the_rules_of_a_group_that_is_there_are_in_the_clusters_stack(tmp_path: Path, first: str) -> None:
+    """Whichever role is the first behind it: a rule that changed its stack would be made while it is there."""
+    app = App(outdir=str(tmp_path))
+    cluster = SparkCluster(new_stack(app, "platform"), "spark", **REQUIRED)
+    roles: dict[str, CallerRole | str] = {"named": "named"}
+    for name in ("later", "latest"):
+        roles[name] = CallerRole(new_stack(app, name), "job", role_name=name)
+    for name in sorted(roles, key=lambda name: name != first):
+        cluster.grant_submit(roles[name], security_group_id="sg-9")
+    found = synth(app, tmp_path)
+    assert len(found["platform"]["resource"][INGRESS]) == 5
+    assert not {INGRESS, EGRESS} & (found["later"]["resource"].keys() | found["latest"]["resource"].keys())
 
 
 def test_a_provider_makes_all_of_a_callers_role_and_of_an_existing_cluster(stack: TerraformStack) -> None:
