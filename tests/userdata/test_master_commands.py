@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -844,21 +845,50 @@ def test_something_is_said_each_minute_whatever_does_not_answer(
     assert said.count("1 of 2 workers are ready") >= 3
 
 
-def test_a_folder_that_takes_long_to_remove_is_left_to_the_next_time(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scratch = root / "var/lib/spark-driver/etl-1"
-    scratch.mkdir(parents=True)
-    os.utime(scratch, (0, 0))
+@pytest.fixture
+def slow_rm(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Three folders of drivers that have ended, and a `rm` first on PATH that takes for ever; the folders' parent."""
+    scratch = root / "var/lib/spark-driver"
+    for name in ("etl-1", "etl-2", "etl-3"):
+        (scratch / name).mkdir(parents=True)
+        os.utime(scratch / name, (0, 0))
     (tmp_path / "slow").mkdir()
     (tmp_path / "slow/rm").write_text("#!/bin/sh\nexec sleep 60\n")
     (tmp_path / "slow/rm").chmod(0o755)
     monkeypatch.setattr(drivers, "known", list)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'slow'}:{os.environ['PATH']}")
+    return scratch
+
+
+def test_a_folder_that_takes_long_to_remove_is_left_to_the_next_time(
+    slow_rm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(drivers, "REMOVING_SECONDS", 0.1)
-    with monkeypatch.context() as slow:
-        slow.setenv("PATH", f"{tmp_path / 'slow'}:{os.environ['PATH']}")
-        with pytest.raises(subprocess.TimeoutExpired):
+    said = []
+    for _ in range(2):
+        with pytest.raises(TimeoutError, match=f"{slow_rm}/etl-[123] is not removed after 0.1 s") as trouble:
             drivers.clean()
+        said.append(str(trouble.value))
+    assert said[0] == said[1], "or the journal would have it at each tick"
+    monkeypatch.setenv("PATH", os.environ["PATH"].partition(":")[2])
     monkeypatch.setattr(drivers, "REMOVING_SECONDS", 60)
     drivers.clean()
-    assert not scratch.exists()
+    assert list(slow_rm.iterdir()) == []
+
+
+def test_all_folders_together_have_the_time_of_one(slow_rm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of many may take nearly as long as is given, and end within it."""
+    now, given = [0.0], []
+
+    def remove(name: str, seconds: float) -> None:
+        given.append(seconds)
+        if seconds <= 2:
+            raise subprocess.TimeoutExpired("rm", seconds)
+        now[0] += 2
+
+    monkeypatch.setattr(drivers, "time", SimpleNamespace(time=time.time, monotonic=lambda: now[0]))
+    monkeypatch.setattr(drivers, "REMOVING_SECONDS", 5)
+    monkeypatch.setattr(drivers, "remove_folder", remove)
+    with pytest.raises(TimeoutError):
+        drivers.clean()
+    assert given == [5, 3, 1]

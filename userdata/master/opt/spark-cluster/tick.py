@@ -105,7 +105,7 @@ KEEPERS: tuple[Callable[[Observation], Iterator[Step]], ...] = (
     protection.keep_protection,
     health.keep_health,
     failed_starts.end_applications,
-    clean_up,  # it may take a minute
+    clean_up,  # it may take seconds
     metrics.keep_metrics,  # the last, since nothing is to wait for it
 )
 WITHOUT_GROUP = (failed_starts.end_applications, clean_up)
