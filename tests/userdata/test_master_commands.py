@@ -12,6 +12,7 @@ import re
 import secrets
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -94,6 +95,36 @@ def test_the_name_comes_back_when_etc_hosts_was_written_anew(master: Node) -> No
     own_name(master)
     master.write("etc/hosts", "127.0.0.1 localhost ip-10-0-0-7\n")
     assert own_name(master) == ["127.0.0.1 localhost ip-10-0-0-7", "10.0.0.7 master.demo-spark"]
+
+
+def test_a_write_that_fails_leaves_the_file_as_it_was(master: Node) -> None:
+    """Such as on a full disk: here no file may have a byte."""
+    kept = "127.0.0.1 localhost\n10.1.2.3 warehouse\n"
+    master.write("etc/hosts", kept)
+    program = USERDATA / "master" / LIB / "own-name"
+    names = {"MASTER_HOST": "master.demo-spark", "PRIVATE_IP": "10.0.0.7", "HOSTNAME": "ip-10-0-0-7"}
+    assert master.run("bash", "-c", f"ulimit -f 0; exec bash {program}", **names).returncode != 0
+    assert master.read("etc/hosts") == kept
+
+
+def test_the_file_is_replaced_in_one_step_once_its_text_is_on_the_disk_and_keeps_its_mode(master: Node) -> None:
+    file = master.write("etc/hosts", "127.0.0.1 localhost\n", mode=0o640)
+    master.mock("mv", f'grep -q "^sync " "$CALLS" && exec {shutil.which("mv")} "$@"')
+    with file.open() as before:
+        own_name(master)
+        assert before.read() == "127.0.0.1 localhost\n", "whoever reads it has the old one or the new one"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+    assert [path.name for path in file.parent.glob("hosts*")] == ["hosts"]
+
+
+def test_a_file_that_is_mounted_cannot_be_replaced_and_is_written_in_place(master: Node) -> None:
+    """As a container's: `mv: cannot move 'hosts.new' to 'hosts': Device or resource busy`."""
+    file = master.write("etc/hosts", "127.0.0.1 localhost\n")
+    inode = file.stat().st_ino
+    master.mock("mv", "exit 1")
+    assert own_name(master) == ["127.0.0.1 localhost", "10.0.0.7 master.demo-spark ip-10-0-0-7"]
+    assert file.stat().st_ino == inode
+    assert [path.name for path in file.parent.glob("hosts*")] == ["hosts"]
 
 
 # drivers: Spark's own commands, and spark-job
