@@ -34,11 +34,16 @@ def configured() -> dict[str, str]:
         return properties(file.read())
 
 
+def folder() -> str:
+    """Where Spark keeps its state."""
+    place: str = settings.path(configured()["spark.deploy.recoveryDirectory"])
+    return place
+
+
 def lost_applications() -> dict[str, float]:
     """Applications whose file was set aside, by this program or by Spark, and when: epoch seconds."""
-    folder = settings.path(configured()["spark.deploy.recoveryDirectory"])
     found = {}
-    for place in (folder, f"{folder}-broken"):
+    for place in (folder(), f"{folder()}-broken"):
         for name in os.listdir(place) if os.path.isdir(place) else ():
             said = SET_ASIDE.fullmatch(name)
             if said:  # the time of the change that a new name is: Spark puts none into it
@@ -60,14 +65,14 @@ def broken(file: str, *, is_plain: bool) -> str:
     return ""
 
 
-def set_aside(folder: str, *, is_plain: bool) -> None:
+def set_aside(place: str, *, is_plain: bool) -> None:
     """Move broken files to a folder beside, of which the newest are kept."""
-    aside = f"{folder}-broken"
-    for name in sorted(os.listdir(folder)):
-        reason = broken(os.path.join(folder, name), is_plain=is_plain)
+    aside = f"{place}-broken"
+    for name in sorted(os.listdir(place)):
+        reason = broken(os.path.join(place, name), is_plain=is_plain)
         if reason:
             os.makedirs(aside, mode=0o700, exist_ok=True)
-            os.replace(os.path.join(folder, name), os.path.join(aside, f"{time.time():.0f}-{name}"))
+            os.replace(os.path.join(place, name), os.path.join(aside, f"{time.time():.0f}-{name}"))
             print(f"recovery: set aside {name}: {reason}", file=sys.stderr)
     for name in sorted(os.listdir(aside))[:-KEPT] if os.path.isdir(aside) else ():
         os.remove(os.path.join(aside, name))
@@ -76,14 +81,13 @@ def set_aside(folder: str, *, is_plain: bool) -> None:
 def main() -> None:
     if release_line(settings.load()["spark_version"]) >= HEALS_ITSELF:
         return
-    known = configured()
-    folder = settings.path(known["spark.deploy.recoveryDirectory"])
+    known, place = configured(), folder()
     is_plain = (
         known.get("spark.deploy.recoverySerializer", "JAVA").upper() == "JAVA"
         and "spark.deploy.recoveryCompressionCodec" not in known
     )
-    if known["spark.deploy.recoveryMode"] == "FILESYSTEM" and os.path.isdir(folder):
-        set_aside(folder, is_plain=is_plain)
+    if known["spark.deploy.recoveryMode"] == "FILESYSTEM" and os.path.isdir(place):
+        set_aside(place, is_plain=is_plain)
 
 
 if __name__ == "__main__":
