@@ -210,6 +210,14 @@ def test_state_may_be_kept_in_a_bucket(tmp_path: Path) -> None:
 # What is wrong in the context is named, with what was probably meant.
 
 IN_CONTEXT = "cdktf.json's context: "
+BUCKET_RULE = (
+    "state_bucket must be the name of a bucket, 3 to 63 lower-case letters, digits, hyphens and single dots, with a "
+    "letter or digit at either end"
+)
+BUCKET_KEPT = (
+    "state_bucket must not begin with xn--, sthree-, amzn-s3-demo- or end with -s3alias, --ol-s3, .mrap, --x-s3, "
+    "--table-s3, which S3 keeps for itself"
+)
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "unknown": ({"max_sise": 10}, "max_sise is unknown, did you mean max_size?"),
     "camel case": ({"minSize": 1}, "minSize is unknown, did you mean min_size?"),
@@ -247,10 +255,13 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no profile": ({"profile": ""}, "profile must be a string that is not empty, got ''"),
     "numeric version": ({"spark_version": 4.3}, "spark_version must be a string that is not empty, got 4.3"),
     "word for a switch": ({"s3a": "off"}, "s3a must be a literal True or False, got 'off'"),
-    "address of a bucket": (
-        {"state_bucket": "s3://company-state"},
-        "state_bucket must be the name of a bucket, not an address of one, got 's3://company-state'",
-    ),
+    "address of a bucket": ({"state_bucket": "s3://company-state"}, f"{BUCKET_RULE}, got 's3://company-state'"),
+    "bucket with two dots": ({"state_bucket": "my..bucket"}, f"{BUCKET_RULE}, got 'my..bucket'"),
+    "bucket with a blank": ({"state_bucket": "company-state "}, f"{BUCKET_RULE}, got 'company-state '"),
+    "short bucket": ({"state_bucket": "ab"}, f"{BUCKET_RULE}, got 'ab'"),
+    "IP address": ({"state_bucket": "192.168.1.1"}, "state_bucket must not be an IP address, got '192.168.1.1'"),
+    "start that S3 keeps": ({"state_bucket": "xn--state"}, f"{BUCKET_KEPT}, got 'xn--state'"),
+    "end that S3 keeps": ({"state_bucket": "state--use1-az4--x-s3"}, f"{BUCKET_KEPT}, got 'state--use1-az4--x-s3'"),
     "master's types": (
         {"master_instance_type": ["m6i.large"]},
         "master_instance_type must be a string that is not empty, got ['m6i.large']",
@@ -287,8 +298,9 @@ def test_what_is_wrong_in_the_context_is_named(tmp_path: Path, context: dict[str
         {"profile": None, "desired_size": None},
         {"region": "eu-north-9"},
         {"min_size": 1.0},
+        {"state_bucket": "1.2.3"},
     ],
-    ids=["cdktf's own", "with an at sign", "of an older init", "null", "a region to come", "whole"],
+    ids=["cdktf's own", "with an at sign", "of an older init", "null", "a region to come", "whole", "dots"],
 )
 def test_what_is_right_in_the_context_is_taken(tmp_path: Path, context: dict[str, Any]) -> None:
     assert main.build(new_app(tmp_path, **context))
