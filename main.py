@@ -250,15 +250,24 @@ def _nearest(given: str, known: Iterable[str]) -> str:
     return f", did you mean {found[0]}?" if found else ""
 
 
+def _text(argument: str, value: object) -> None:
+    """Text that is meant as it stands: of a template Terraform would make something else, or nothing."""
+    checks.line(argument, value)
+    if re.search("[$%]{", str(value)):
+        raise checks.fail(argument, "hold no ${ or %{, since nothing takes their place", value)
+    if str(value).strip() != value:
+        raise checks.fail(argument, "have no blank at either end", value)
+
+
 def _region(argument: str, value: object) -> None:
-    checks.text(argument, value)
+    _text(argument, value)
     if not _REGION.fullmatch(str(value)):
         raise ValueError(f"{argument} must be a region such as us-east-1, got {value!r}{_nearest(str(value), REGIONS)}")
 
 
 def _bucket(argument: str, value: object) -> None:
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
-    checks.text(argument, value)
+    _text(argument, value)
     name = str(value)
     if not _BUCKET.fullmatch(name):
         rule = "3 to 63 lower-case letters, digits, hyphens and single dots, with a letter or digit at either end"
@@ -270,11 +279,16 @@ def _bucket(argument: str, value: object) -> None:
         raise checks.fail(argument, f"not begin with {starts} or end with {ends}, which S3 keeps for itself", value)
 
 
+def _type(argument: str, value: object) -> None:
+    _text(argument, value)
+    checks.instance_type(argument, value)
+
+
 def _types(argument: str, value: object) -> None:
     if not isinstance(value, list):
         raise checks.fail(argument, "be a list such as ['m6i.xlarge']", value)
     for index, one in enumerate(value):
-        checks.instance_type(f"{argument}[{index}]", one)
+        _type(f"{argument}[{index}]", one)
 
 
 def _size(argument: str, value: object) -> None:
@@ -284,13 +298,13 @@ def _size(argument: str, value: object) -> None:
 _CHECKS = {
     "name": checks.name,
     "region": _region,
-    "profile": checks.text,
-    "spark_version": checks.text,
+    "profile": _text,
+    "spark_version": _text,
     "s3a": checks.literal_flag,
     "spark_connect": checks.literal_flag,
     "metrics": checks.literal_flag,
     "state_bucket": _bucket,
-    "master_instance_type": checks.instance_type,
+    "master_instance_type": _type,
     "worker_instance_types": _types,
     "min_size": _size,
     "max_size": _size,
