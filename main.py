@@ -12,6 +12,7 @@ import_lazily()  # Before anything else imports the provider: a tenth of the tim
 # ruff: noqa: E402
 import difflib
 import json
+import math
 import os
 import re
 import sys
@@ -43,7 +44,7 @@ from cdktf_cdktf_provider_aws.provider import AwsProvider
 from spark_cluster import Master, SparkCluster, SparkConnect, Workers, checks, s3a
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 DEFAULTS: dict[str, Any] = {
     "name": "demo",
@@ -84,6 +85,14 @@ _BUCKET = re.compile(r"(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _IP_ADDRESS = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}")
 _BUCKET_STARTS_OF_S3 = ("xn--", "sthree-", "amzn-s3-demo-")
 _BUCKET_ENDS_OF_S3 = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
+# fmt: off
+_CDKTF_KEYS = [
+    "app", "codeMakerOutput", "context", "language", "output", "projectId", "sendCrashReports", "terraformModules",
+    "terraformProviders", "watchPattern",
+]
+# fmt: on
+"""Of `cdktf.json`: https://developer.hashicorp.com/terraform/cdktf/create-and-deploy/configuration-file."""
+_EXAMPLE = {"context": {"name": "nightly"}}
 _FORMER_STATE = Path("terraform.spark-cluster.tfstate")
 
 
@@ -245,8 +254,8 @@ def _is_of_cdktf(key: str) -> bool:
     return key.startswith(("cdktf", "@cdktf/")) or key in {"excludeStackIdFromLogicalIds", "allowSepCharsInLogicalIds"}
 
 
-def _nearest(given: str, known: Iterable[str]) -> str:
-    found = difflib.get_close_matches(given.lower(), known, n=1)
+def _nearest(given: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    found = difflib.get_close_matches(given.lower(), known, n=1, cutoff=cutoff)
     return f", did you mean {found[0]}?" if found else ""
 
 
@@ -331,18 +340,51 @@ def context_of(file: Path) -> dict[str, Any]:
     """The context of a `cdktf.json`, as the command line hands it to an app.
 
     Raises:
-        ValueError: there is no such file, its context is no object, or a setting stands outside of it, where nothing
-            reads it.
+        ValueError: the file is not there or no JSON, its context is no object, a setting stands outside of it, where
+            nothing reads it, or a key is almost one that cdktf or this app reads; others cdktf ignores.
     """
     if not file.exists():
         raise ValueError(f"there is no {file.name} in {file.absolute().parent}: call main.py where it is")
-    document = json.loads(file.read_text(encoding="utf-8"))
-    context: dict[str, Any] = document.get("context") or {}
-    if not isinstance(context, dict):
-        raise checks.fail(f"{file.name}'s context", 'be an object such as {"name": "nightly"}', context)
+    document = _object(file.name, _json(file.name, lambda: file.read_text(encoding="utf-8")), _EXAMPLE)
     if misplaced := sorted(DEFAULTS.keys() & document.keys()):
         raise ValueError(f"{file.name}: {', '.join(misplaced)} must stand in its context")
-    return context
+    for key in document:
+        near = _nearest(key, [*_CDKTF_KEYS, *DEFAULTS], cutoff=0.8)
+        # A mark before its name makes a key that is kept as a comment.
+        if near and key not in _CDKTF_KEYS and key[0].isalpha():
+            raise ValueError(f"{file.name}: {key} is unknown{near}")
+    context = document.get("context")
+    return {} if context is None else _object(f"{file.name}'s context", context, _EXAMPLE["context"])
+
+
+def _object(what: str, value: object, example: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise checks.fail(what, f"be an object such as {json.dumps(example)}", value)
+    return value
+
+
+def _json(what: str, read: Callable[[], str]) -> object:
+    try:
+        return json.loads(read(), object_pairs_hook=_once, parse_float=_finite, parse_constant=_finite)
+    except OSError as error:
+        raise ValueError(f"{what} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError(f"{what} must be JSON in UTF-8: {error}") from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys are different: of two alike the first would be lost."""
+    keys = [key for key, _ in pairs]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise ValueError(f"{key} is in it twice")
+    return dict(pairs)
+
+
+def _finite(number: str) -> float:
+    if not math.isfinite(float(number)):
+        raise ValueError(f"{number} is no number of JSON's")
+    return float(number)
 
 
 def build(app: App) -> SparkStack:
@@ -354,8 +396,10 @@ def main() -> None:
     """Write the stack, or end with what is wrong with a setting."""
     try:
         context = context_of(Path("cdktf.json"))
-        # The command line hands the context on by itself; App reads it there.
-        app = App(context={} if "CDKTF_CONTEXT_JSON" in os.environ else context)
+        # The command line hands it on, and App reads that by itself; what is wrong with it Node would say, at length.
+        if handed := os.environ.get("CDKTF_CONTEXT_JSON"):
+            context = _object("CDKTF_CONTEXT_JSON", _json("CDKTF_CONTEXT_JSON", lambda: handed), _EXAMPLE["context"])
+        app = App(context=context)
         build(app)
     except ValueError as error:
         sys.exit(f"main.py: {error}")

@@ -364,6 +364,7 @@ def test_make_looks_for_the_stack_where_the_app_puts_it(tmp_path: Path) -> None:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where a `cdktf.json` is."""
     monkeypatch.delenv("CDKTF_CONTEXT_JSON", raising=False)
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "cdktf.json").write_text(json.dumps({"context": {"max_size": 7, "name": "nightly"}}))
     return tmp_path
 
@@ -377,6 +378,13 @@ def program(folder: Path, **environment: str) -> subprocess.CompletedProcess[str
         text=True,
         check=False,
     )
+
+
+def last_words() -> str:
+    """Of the program, as of one that Python runs: what `sys.exit` is given goes to stderr, with status 1."""
+    with pytest.raises(SystemExit) as end:
+        main.main()
+    return str(end.value.code)
 
 
 def max_size(folder: Path) -> int:
@@ -397,23 +405,120 @@ def test_what_the_command_line_hands_on_is_all_of_the_context(folder: Path) -> N
     assert [path.name for path in (folder / "cdktf.out/stacks").iterdir()] == ["spark-cluster-demo-us-east-1"]
 
 
+def test_a_context_of_no_words_is_as_good_as_none_handed_on(folder: Path) -> None:
+    """cdktf's App reads it so, too."""
+    assert program(folder, CDKTF_CONTEXT_JSON="").returncode == 0
+    assert max_size(folder) == 7
+
+
+OBJECT = 'cdktf.json must be an object such as {"context": {"name": "nightly"}}'
+CONTEXT = 'cdktf.json\'s context must be an object such as {"name": "nightly"}'
+WRONG_FILES: dict[str, tuple[str | bytes, str]] = {
+    "unknown key": ('{"context": {"max_sise": 7}}', f"{IN_CONTEXT}max_sise is unknown, did you mean max_size?"),
+    "beside the context": (
+        '{"region": "eu-west-1", "max_size": 7}',
+        "cdktf.json: max_size, region must stand in its context",
+    ),
+    "mistyped beside the context": ('{"max_sise": 7}', "cdktf.json: max_sise is unknown, did you mean max_size?"),
+    "mistyped context": ('{"contxt": {"name": "b"}}', "cdktf.json: contxt is unknown, did you mean context?"),
+    "context and Context": (
+        '{"context": {}, "Context": {"name": "b"}}',
+        "cdktf.json: Context is unknown, did you mean context?",
+    ),
+    "mistyped key of cdktf's": (
+        '{"context": {}, "terraformModule": []}',
+        "cdktf.json: terraformModule is unknown, did you mean terraformModules?",
+    ),
+    "list for the context": ('{"context": ["max_size"]}', f"{CONTEXT}, got ['max_size']"),
+    "empty list for the context": ('{"context": []}', f"{CONTEXT}, got []"),
+    "empty text for the context": ('{"context": ""}', f"{CONTEXT}, got ''"),
+    "list": ("[]", f"{OBJECT}, got []"),
+    "null": ("null", f"{OBJECT}, got None"),
+    "empty": ("", "cdktf.json must be JSON in UTF-8: Expecting value: line 1 column 1 (char 0)"),
+    "no comma": (
+        '{"context": {} "app": ""}',
+        "cdktf.json must be JSON in UTF-8: Expecting ',' delimiter: line 1 column 16 (char 15)",
+    ),
+    "key twice": ('{"context": {"name": "a", "name": "b"}}', "cdktf.json must be JSON in UTF-8: name is in it twice"),
+    "context twice": (
+        '{"context": {"name": "a"}, "context": {}}',
+        "cdktf.json must be JSON in UTF-8: context is in it twice",
+    ),
+    "no number": ('{"context": {"max_size": NaN}}', "cdktf.json must be JSON in UTF-8: NaN is no number of JSON's"),
+    "endless number": (
+        '{"context": {"max_size": 1e400}}',
+        "cdktf.json must be JSON in UTF-8: 1e400 is no number of JSON's",
+    ),
+    "byte order mark": (
+        "\ufeff{}",
+        "cdktf.json must be JSON in UTF-8: Unexpected UTF-8 BOM (decode using utf-8-sig): line 1 column 1 (char 0)",
+    ),
+    "UTF-16": (
+        "{}".encode("utf-16"),
+        "cdktf.json must be JSON in UTF-8: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte",
+    ),
+    "what the construct refuses": (
+        '{"context": {"min_size": 9}}',
+        "workers.min_size must be at most workers.max_size, got 9 > 4",
+    ),
+}
+
+
+@pytest.mark.parametrize(("content", "says"), WRONG_FILES.values(), ids=WRONG_FILES)
+def test_the_program_says_in_one_line_what_is_wrong(folder: Path, content: str | bytes, says: str) -> None:
+    (folder / "cdktf.json").write_bytes(content.encode() if isinstance(content, str) else content)
+    assert last_words() == f"main.py: {says}"
+
+
+OF_CDKTF: dict[str, Any] = {
+    "language": "python",
+    "app": "python main.py",
+    "codeMakerOutput": "imports",
+    "output": "cdktf.out",
+    "projectId": "1",
+    "sendCrashReports": "false",
+    "terraformProviders": [],
+    "terraformModules": [],
+    "watchPattern": ["main.py"],
+    "context": None,
+}
+
+
 @pytest.mark.parametrize(
-    ("text", "says"),
+    "text",
     [
-        ('{"context": {"max_sise": 7}}', f"main.py: {IN_CONTEXT}max_sise is unknown, did you mean max_size?\n"),
-        ('{"region": "eu-west-1", "max_size": 7}', "main.py: cdktf.json: max_size, region must stand in its context\n"),
-        (
-            '{"context": ["max_size"]}',
-            'main.py: cdktf.json\'s context must be an object such as {"name": "nightly"}, got [\'max_size\']\n',
-        ),
-        ('{"context": {"min_size": 9}}', "main.py: workers.min_size must be at most workers.max_size, got 9 > 4\n"),
+        json.dumps(OF_CDKTF),
+        '{"owner": "team", "$schema": "https://example.com", "//context": {"name": "other"}}',
+        '{\r\n  "context": {}\r\n}\r\n',
     ],
-    ids=["unknown key", "beside the context", "no object", "what the construct refuses"],
+    ids=["cdktf's own", "others", "lines of Windows"],
 )
-def test_the_program_says_in_one_line_what_is_wrong(folder: Path, text: str, says: str) -> None:
-    (folder / "cdktf.json").write_text(text)
-    done = program(folder)
-    assert (done.returncode, done.stderr) == (1, says)
+def test_the_program_takes_what_else_may_be_in_cdktf_json(tmp_path: Path, text: str) -> None:
+    (tmp_path / "cdktf.json").write_bytes(text.encode())
+    assert main.context_of(tmp_path / "cdktf.json") == {}
+
+
+def test_the_program_says_why_cdktf_json_cannot_be_read(folder: Path) -> None:
+    (folder / "cdktf.json").unlink()
+    (folder / "cdktf.json").mkdir()
+    assert last_words() == "main.py: cdktf.json cannot be read: Is a directory"
+
+
+@pytest.mark.parametrize(
+    ("handed", "says"),
+    [
+        ("{", "must be JSON in UTF-8: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
+        ("null", 'must be an object such as {"name": "nightly"}, got None'),
+        ('["name"]', 'must be an object such as {"name": "nightly"}, got [\'name\']'),
+    ],
+    ids=["broken", "null", "list"],
+)
+@pytest.mark.usefixtures("folder")
+def test_the_program_says_what_is_wrong_with_what_was_handed_on(
+    monkeypatch: pytest.MonkeyPatch, handed: str, says: str
+) -> None:
+    monkeypatch.setenv("CDKTF_CONTEXT_JSON", handed)
+    assert last_words() == f"main.py: CDKTF_CONTEXT_JSON {says}"
 
 
 def test_the_program_wants_the_folder_of_cdktf_json(folder: Path) -> None:
