@@ -325,15 +325,35 @@ _CHECKS = {
 
 def _refuse_former_state() -> None:
     """Until 0.1.0 one file had the state of whatever cluster: not to be left behind with a cluster in it."""
-    if not _FORMER_STATE.exists():
+    file = _FORMER_STATE
+    if not file.exists():
         return
-    state = json.loads(_FORMER_STATE.read_text(encoding="utf-8"))
-    if not state["resources"]:
-        return
-    outputs = {name: output["value"] for name, output in state["outputs"].items()}
-    name = outputs.get("group_name", "NAME").removesuffix("-spark-workers")
-    now = f"terraform.spark-cluster-{name}-{outputs.get('region', 'REGION')}.tfstate"
-    raise ValueError(f"{_FORMER_STATE} keeps the cluster of an earlier version: it must be renamed to {now}")
+    remedy = (
+        f"if it keeps a cluster of an earlier version, it, or a good copy such as {file}.backup, must be renamed to "
+        f"{_new_state()}, else it must be moved away"
+    )
+    try:
+        state = _json(str(file), lambda: file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{error}: {remedy}") from error
+    match state:
+        case {"resources": []}:
+            return
+        case {"resources": [*_], "outputs": {"group_name": {"value": str(group)}, "region": {"value": str(region)}}}:
+            now = _new_state(group.removesuffix("-spark-workers"), region)
+        case {"resources": [*_]}:
+            now = _new_state()
+        case None:
+            raise ValueError(f"{file} is empty: {remedy}")
+        case {"encrypted_data": _}:
+            raise ValueError(f"{file} is encrypted: {remedy}")
+        case _:
+            raise ValueError(f"{file} must be a state of version 4, with its resources: {remedy}")
+    raise ValueError(f"{file} keeps the cluster of an earlier version: it must be renamed to {now}")
+
+
+def _new_state(name: str = "NAME", region: str = "REGION") -> str:
+    return f"terraform.spark-cluster-{name}-{region}.tfstate"
 
 
 def context_of(file: Path) -> dict[str, Any]:
@@ -364,8 +384,9 @@ def _object(what: str, value: object, example: object) -> dict[str, Any]:
 
 
 def _json(what: str, read: Callable[[], str]) -> object:
+    """What a JSON text says, which is nothing if it is empty."""
     try:
-        return json.loads(read(), object_pairs_hook=_once, parse_float=_finite, parse_constant=_finite)
+        return json.loads(read() or "null", object_pairs_hook=_once, parse_float=_finite, parse_constant=_finite)
     except OSError as error:
         raise ValueError(f"{what} cannot be read: {error.strerror}") from error
     except ValueError as error:

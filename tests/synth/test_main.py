@@ -434,7 +434,7 @@ WRONG_FILES: dict[str, tuple[str | bytes, str]] = {
     "empty text for the context": ('{"context": ""}', f"{CONTEXT}, got ''"),
     "list": ("[]", f"{OBJECT}, got []"),
     "null": ("null", f"{OBJECT}, got None"),
-    "empty": ("", "cdktf.json must be JSON in UTF-8: Expecting value: line 1 column 1 (char 0)"),
+    "empty": ("", f"{OBJECT}, got None"),
     "no comma": (
         '{"context": {} "app": ""}',
         "cdktf.json must be JSON in UTF-8: Expecting ',' delimiter: line 1 column 16 (char 15)",
@@ -565,6 +565,51 @@ def test_a_cluster_in_the_former_state_file_is_not_left_behind(
     says = f"terraform.spark-cluster.tfstate keeps the cluster of an earlier version: it must be renamed to {now}"
     with pytest.raises(ValueError, match=f"^{re.escape(says)}$"):
         main.build(new_app(tmp_path))
+
+
+STATE = "terraform.spark-cluster.tfstate"
+WRONG_STATES: dict[str, tuple[str | bytes, str]] = {
+    "empty": ("", "is empty"),
+    "cut off": ('{"version": 4, "resources": [', "must be JSON in UTF-8: Expecting value: line 1 column 30 (char 29)"),
+    "not UTF-8": (
+        b"\xff",
+        "must be JSON in UTF-8: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte",
+    ),
+    "without resources": ('{"version": 4}', "must be a state of version 4, with its resources"),
+    "of version 3": ('{"version": 3, "modules": []}', "must be a state of version 4, with its resources"),
+    "list": ("[]", "must be a state of version 4, with its resources"),
+    "encrypted": (
+        '{"serial": 1, "lineage": "x", "meta": {}, "encrypted_data": "x", "encryption_version": "v0"}',
+        "is encrypted",
+    ),
+}
+REMEDY = (
+    f"if it keeps a cluster of an earlier version, it, or a good copy such as {STATE}.backup, must be renamed to "
+    "terraform.spark-cluster-NAME-REGION.tfstate, else it must be moved away"
+)
+
+
+def refusal_of_the_former_state(folder: Path) -> str:
+    with pytest.raises(ValueError, match=f"^{re.escape(STATE)} ") as error:
+        main.build(new_app(folder))
+    return str(error.value)
+
+
+@pytest.mark.parametrize(("content", "wrong"), WRONG_STATES.values(), ids=WRONG_STATES)
+def test_a_former_state_file_that_does_not_tell_whether_it_keeps_a_cluster_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | bytes, wrong: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = content.encode() if isinstance(content, str) else content
+    Path(STATE).write_bytes(data)
+    assert refusal_of_the_former_state(tmp_path) == f"{STATE} {wrong}: {REMEDY}"
+    assert Path(STATE).read_bytes() == data
+
+
+def test_a_former_state_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(STATE).mkdir()
+    assert refusal_of_the_former_state(tmp_path) == f"{STATE} cannot be read: Is a directory: {REMEDY}"
 
 
 def test_the_former_state_file_does_not_matter_where_nothing_is_in_it(
