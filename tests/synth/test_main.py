@@ -64,7 +64,7 @@ def test_the_subnet_is_a_default_one_in_a_zone_that_offers_every_type(default_ap
     assert {body["location_type"] for body in offers.values()} == {"availability-zone"}
     listed = ", ".join(f"data.aws_ec2_instance_type_offerings.offers_{index}.locations" for index in range(5))
     zones, types = f"setintersection({listed})", "m6i.large, m6i.xlarge, m6a.xlarge, m5.xlarge, m5a.xlarge"
-    subnets = default_app.the("data.aws_subnets")
+    subnets = default_app.the("data.aws_subnets", "subnets")
     assert subnets["filter"] == [
         {"name": "vpc-id", "values": ["${element(data.aws_vpcs.default_vpc.ids, 0)}"]},
         {"name": "default-for-az", "values": ["true"]},
