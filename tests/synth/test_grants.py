@@ -500,6 +500,26 @@ def test_refuses_an_existing_cluster_of_wrong_words(
             (["s3:GetObject"], ["*"], ["StringEquals"]),
             "conditions must be a mapping of operators such as 'StringEquals', got ['StringEquals']",
         ),
+        (
+            (["s3:GetObject"], ["*"], {"StringEqual": {"aws:SourceVpc": ["vpc-1"]}}),
+            "conditions must have operators that IAM knows, such as 'StringEquals', got 'StringEqual'",
+        ),
+        (
+            (["s3:GetObject"], ["*"], {"ForAllValue:bool": {"aws:TagKeys": ["true"]}}),
+            "conditions must have operators that IAM knows, such as 'ForAllValues:Bool', got 'ForAllValue:bool'",
+        ),
+        (
+            (["s3:GetObject"], ["*"], {"NullIfExists": {"aws:TokenIssueTime": ["true"]}}),
+            "conditions must have operators that IAM knows, such as 'ArnEqualsIfExists', got 'NullIfExists'",
+        ),
+        (
+            (["s3:GetObject"], ["*"], {"Bool": {}}),
+            "conditions['Bool'] must be a mapping of condition keys such as 'aws:SourceVpc', of one at least, got {}",
+        ),
+        (
+            (["s3:GetObject"], ["*"], {"Bool": {"SourceVpc": ["vpc-1"]}}),
+            "conditions['Bool'] must have condition keys such as 'aws:SourceVpc', with a prefix, got 'SourceVpc'",
+        ),
     ],
 )
 def test_refuses_a_statement_that_iam_would_not_take(arguments: tuple[Any, ...], message: str) -> None:
@@ -508,9 +528,23 @@ def test_refuses_a_statement_that_iam_would_not_take(arguments: tuple[Any, ...],
     assert str(error.value) == message
 
 
-@pytest.mark.parametrize("action", ["*", "s3:*", "s3:Get*", "ssm:GetParameter?", "execute-api:Invoke"])
+@pytest.mark.parametrize(
+    "action", ["*", "*:*", "s3:*", "s3:Get*", "ssm:GetParameter?", "execute-api:Invoke", "S3:GetObject", "IAM:getrole"]
+)
 def test_takes_the_actions_that_iam_takes(action: str) -> None:
     assert Allow([action], ["arn:aws-cn:s3:::bucket"]).to_dict()["Action"] == [action]
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [
+        *("StringEquals", "StringLikeIfExists", "ForAnyValue:StringLike", "ForAllValues:ArnNotLikeIfExists", "Null"),
+        *("Bool", "BinaryEquals", "NotIpAddress", "NumericLessThanEquals", "DateGreaterThan", "stringequals"),
+    ],
+)
+def test_takes_the_operators_that_iam_takes(operator: str) -> None:
+    conditions = {operator: {"aws:SourceVpc": ["vpc-1"]}}
+    assert Allow(["s3:GetObject"], ["*"], conditions).to_dict()["Condition"] == conditions
 
 
 def test_takes_resources_that_only_terraform_knows(stack: TerraformStack, cluster: SparkCluster) -> None:
@@ -526,8 +560,20 @@ def test_takes_resources_that_only_terraform_knows(stack: TerraformStack, cluste
         ("${aws:username}", "$${aws:username}"),
         ("${aws:PrincipalTag/team, 'all'}", "$${aws:PrincipalTag/team, 'all'}"),
         ("$${aws:username}", "$${aws:username}"),
+        ("${aws:PrincipalTag/cost center:1}", "$${aws:PrincipalTag/cost center:1}"),
+        ("${cognito-identity.amazonaws.com:sub}", "$${cognito-identity.amazonaws.com:sub}"),
+        ("${www.amazon.com:user_id}", "$${www.amazon.com:user_id}"),
+        ("${graph.facebook.com:id}", "$${graph.facebook.com:id}"),
+        ("${accounts.google.com:sub, 'none'}", "$${accounts.google.com:sub, 'none'}"),
+        ("${oidc.eks.eu-west-1.amazonaws.com/id/1_A:sub}", "$${oidc.eks.eu-west-1.amazonaws.com/id/1_A:sub}"),
         ("a${*}b${?}c${$}", "a$${*}b$${?}c$${$}"),
         ("${var.home}", "${var.home}"),
+        ("${var.other?var.home:var.name}", "${var.other?var.home:var.name}"),
+        ("${var.other == 'x' ? var.home : var.name}", "${var.other == 'x' ? var.home : var.name}"),
+        ("${data.aws_x.y['a:b']}", "${data.aws_x.y['a:b']}"),
+        ("${join(':', var.names)}", "${join(':', var.names)}"),
+        ("${{a:1}.a}", "${{a:1}.a}"),
+        ("${[for k,v in var.x:v][0]}", "${[for k,v in var.x:v][0]}"),
         ("${provider::aws::trim_iam_role_path(var.home)}", "${provider::aws::trim_iam_role_path(var.home)}"),
     ],
 )
