@@ -6,23 +6,23 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from cdktf import TerraformProvider, TerraformResource, TerraformResourceLifecycle
+from cdktf import TerraformProvider, TerraformResource, TerraformResourceLifecycle, TerraformStack
 from cdktf_cdktf_provider_aws.iam_instance_profile import IamInstanceProfile
 from cdktf_cdktf_provider_aws.iam_role import IamRole
 from cdktf_cdktf_provider_aws.iam_role_policy import IamRolePolicy
 from constructs import Construct
 
-from spark_cluster import checks, policies, references
+from spark_cluster import checks, limits, policies, references
 from spark_cluster.location import Location
-
-_NEW_FIRST = TerraformResourceLifecycle(create_before_destroy=True)
-"""A policy that gets another name takes nothing away in between."""
-
 
 _POLICY_NAME = re.compile(r"[\w+=,.@-]{1,100}", re.ASCII)
 """As IAM has it, with room for Terraform's 26 characters behind a prefix: its limit is 128.
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html"""
+
+_taken: WeakKeyDictionary[TerraformStack, dict[str, int]] = WeakKeyDictionary()
+"""How many characters the inline policies of each role have in a stack, whatever grants them, as far as is known."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,9 @@ class CallerRole(Construct):
         """
         if id not in self._moved and self.node.try_find_child(id) is None:
             self._moved.add(id)
+            # It gets another name: the new one is made first, so that nothing is taken away in between. Terraform then
+            # does the same with all that it refers to, so no other policy has this: not all may be there twice.
+            policy.lifecycle = TerraformResourceLifecycle(create_before_destroy=True)
             policy.move_from_id(references.address_of_child(self, policy.terraform_resource_type, id))
 
 
@@ -204,7 +207,7 @@ def add_policy(
     name_prefix: str | None,
     statements: Sequence[Allow],
     *,
-    new_first: bool = False,
+    argument: str = "statements",
 ) -> IamRolePolicy | None:
     """An inline policy; `None` if it is there already.
 
@@ -215,11 +218,10 @@ def add_policy(
         name_prefix: of its name, which no other policy of the role then has, wherever it is made. `None`: the id is
             the name.
         statements: what it says.
-        new_first: whether one with another name is made before this one goes. Terraform then does the same with all
-            that the statements refer to, which must bear two of a kind: a group of a fixed name does not.
+        argument: what a caller gave that a policy too many is blamed on.
 
     Raises:
-        ValueError: there is no statement, or another policy of that id.
+        ValueError: there is no statement, or another policy of that id, or no room for it.
     """
     check_policy_id(id)
     if not statements or not all(isinstance(statement, Allow) for statement in statements):
@@ -228,11 +230,24 @@ def add_policy(
     policy = policies.document([statement.to_dict() for statement in statements])
     there = scope.node.try_find_child(id)
     if there is None:
+        _take_room(scope, role_name, policy, argument)
         if name_prefix is None:
             return IamRolePolicy(scope, id, name=id, role=role_name, policy=policy)
-        lifecycle = _NEW_FIRST if new_first else None
-        return IamRolePolicy(scope, id, name_prefix=name_prefix, role=role_name, policy=policy, lifecycle=lifecycle)
+        return IamRolePolicy(scope, id, name_prefix=name_prefix, role=role_name, policy=policy)
     written = there.policy_input if isinstance(there, IamRolePolicy) else None
     if written is None or references.resolved(scope, written) != references.resolved(scope, policy):
         raise checks.fail("id", "be new: the role has another policy of that id", id)
     return None
+
+
+def _take_room(scope: Construct, role_name: str, policy: str, argument: str) -> None:
+    of_stack = _taken.setdefault(TerraformStack.of(scope), {})
+    role = role_name if checks.is_known(role_name) else scope.node.path
+    length = of_stack.get(role, 0) + policies.known_length(policy)
+    if length > limits.ROLE_POLICY_CHARACTERS:
+        rule = (
+            f"keep the role's inline policies within IAM's {limits.ROLE_POLICY_CHARACTERS} characters in all "
+            "(use wildcards, make some managed policies, or use another role)"
+        )
+        raise checks.fail(argument, rule, length)
+    of_stack[role] = length

@@ -60,10 +60,19 @@ a colon. No expression of Terraform's has a colon so early but after `?`, a brac
 it is a function. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html and
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html#condition-keys-wif"""
 
+_UNCOUNTED = re.compile(r"\s|(?<!\$)\$\{[^{}]*\}")
+_ESCAPED = re.compile(r"\\u[0-9a-f]{4}")
+
 
 def document(statements: Sequence[Mapping[str, Any]]) -> str:
     """A policy as JSON; Terraform leaves IAM's own variables in it alone."""
     return _VARIABLE.sub("$${", json.dumps({"Version": VERSION, "Statement": statements}))
+
+
+def known_length(document: str) -> int:
+    """How many characters a policy has at least: white space does not count, nor what only Terraform knows."""
+    known = _UNCOUNTED.sub("", document).replace("$${", "${")
+    return len(_ESCAPED.sub("?", known))
 
 
 def actions(argument: str, values: object) -> None:

@@ -30,7 +30,7 @@ from cdktf_cdktf_provider_aws.s3_bucket_server_side_encryption_configuration imp
 from cdktf_cdktf_provider_aws.s3_bucket_versioning import S3BucketVersioningA, S3BucketVersioningVersioningConfiguration
 from constructs import Construct
 
-from spark_cluster import checks, plan_checks, policies, references
+from spark_cluster import checks, limits, plan_checks, policies, references
 from spark_cluster.grants import Grantee, Grants
 from spark_cluster.identity import Allow, NodeRole
 from spark_cluster.location import Location
@@ -274,8 +274,13 @@ class ClusterStorage(Construct):
                 if self._resolved(known) == self._resolved(added):
                     return
                 raise checks.fail("statement['Sid']", "be one that no other statement of the bucket has", added["Sid"])
+        policy = policies.document([*self._statements, added])
+        length = policies.known_length(policy)
+        if length > limits.BUCKET_POLICY_BYTES:
+            rule = f"keep the bucket's policy within S3's {limits.BUCKET_POLICY_BYTES} bytes (use wildcards)"
+            raise checks.fail("statement", rule, length)
         self._statements.append(added)
-        self._policy.policy = policies.document(self._statements)
+        self._policy.policy = policy
 
     def _resolved(self, statement: Mapping[str, Any]) -> str:
         return references.resolved(self, policies.document([statement]))

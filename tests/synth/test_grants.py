@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cdktf import App, TerraformStack, TerraformVariable
+from cdktf import App, TerraformIterator, TerraformStack, TerraformVariable
 from cdktf_cdktf_provider_aws.data_aws_iam_role import DataAwsIamRole
 from cdktf_cdktf_provider_aws.iam_role import IamRole
 from cdktf_cdktf_provider_aws.provider import AwsProvider
@@ -168,6 +168,71 @@ def test_refuses_what_is_no_roles_name(stack: TerraformStack, role_name: Any, me
     assert str(error.value) == message
 
 
+@pytest.mark.parametrize(
+    ("names", "addresses"),
+    [
+        (["svc.reader", "svcreader"], 2),
+        (["svcreader", "svc.reader", "svc@reader"], 3),
+        (["+"], 1),
+        (["a+", "+a", "+", "@"], 4),
+    ],
+)
+def test_names_of_roles_may_differ_in_any_character(
+    stack: TerraformStack, cluster: SparkCluster, names: list[str], addresses: int
+) -> None:
+    for name in [*names, *names]:
+        cluster.storage.grant_read_data(name)
+    found = Synthesized(stack)
+    assert len([one for one in found.addresses() if one.startswith(f"{POLICY}.spark_grantees_")]) == addresses
+    assert {body["role"] for body in found.json["resource"][POLICY].values()} >= set(names)
+
+
+def test_the_policies_of_a_name_have_the_addresses_that_they_always_had(
+    stack: TerraformStack, cluster: SparkCluster
+) -> None:
+    cluster.storage.grant_read_data("svc.reader")
+    [found] = [name for name in Synthesized(stack).json["resource"][POLICY] if "_grantees_" in name]
+    assert found == "spark_grantees_svcreader_demo_read_data_51025e68_4F2ACA7C"
+
+
+@pytest.mark.parametrize("kind", [IamRole, DataAwsIamRole])
+@pytest.mark.parametrize("how", ["count", "for_each"])
+def test_refuses_a_role_that_stands_for_several_and_says_how_one_is_named(
+    stack: TerraformStack, cluster: SparkCluster, kind: type, how: str
+) -> None:
+    several: Any = {"count": 2} if how == "count" else {"for_each": TerraformIterator.from_list(["a", "b"])}
+    required = {"assume_role_policy": TRUST} if kind is IamRole else {"name": "job-role"}
+    role = kind(stack, "job", **required, **several)
+    message = r"^grantee must be one role, without count and for_each \(name one: CallerRole\(scope, id, role_name=f'"
+    with pytest.raises(ValueError, match=message):
+        cluster.storage.grant_read_data(role)
+
+
+def test_one_of_several_roles_is_named(stack: TerraformStack, cluster: SparkCluster) -> None:
+    role = IamRole(stack, "job", assume_role_policy=TRUST, count=2)
+    cluster.storage.grant_read_data(CallerRole(stack, "first", role_name=f"${{{role.fqn}[0].name}}"))
+    assert policies_of(Synthesized(stack), "${aws_iam_role.job[0].name}")
+
+
+@pytest.mark.parametrize("kind", ["master", "worker"])
+def test_refuses_to_let_the_clusters_own_nodes_submit_before_anything_is_made(
+    stack: TerraformStack, cluster: SparkCluster, kind: str
+) -> None:
+    before = Synthesized(stack).addresses()
+    with pytest.raises(ValueError, match=r"^grantee must be a role outside the cluster, whose "):
+        cluster.grant_submit(getattr(cluster, f"{kind}_role"), security_group_id="sg-9")
+    assert Synthesized(stack).addresses() == before
+
+
+@pytest.mark.parametrize("kind", ["master", "worker"])
+def test_the_clusters_own_nodes_may_be_granted_the_data_that_they_use_already(
+    stack: TerraformStack, cluster: SparkCluster, kind: str
+) -> None:
+    before = Synthesized(stack).addresses()
+    cluster.storage.grant_read_write_data(getattr(cluster, f"{kind}_role"))
+    assert Synthesized(stack).addresses() == before
+
+
 # --- how often, and under which names ----------------------------------------------------------------------------
 
 
@@ -202,8 +267,7 @@ def test_no_two_policies_of_a_role_have_one_name_whatever_makes_them(tmp_path: P
         assert len(found) == 3
         # To a prefix Terraform adds what no other name has.
         assert not [body for body in found if "name" in body]
-        new_first = {body["name_prefix"]: body.get("lifecycle") for body in found}
-        assert new_first == {"demo-spark-read_data-": {"create_before_destroy": True}, "queue-": None}
+        assert {body["name_prefix"] for body in found} == {"demo-spark-read_data-", "queue-"}
 
 
 def test_one_callers_role_may_use_any_number_of_clusters(stack: TerraformStack) -> None:
@@ -238,6 +302,24 @@ def test_the_policies_of_an_earlier_state_are_moved(stack: TerraformStack, clust
     # As `CallerRole(stack, "job").allow("read_data")` had it.
     assert move["from"] == "aws_iam_role_policy.job_read_data_3C471261"
     assert plain(move["to"]).startswith("aws_iam_role_policy.job_demo_read_data_")
+
+
+def test_only_a_policy_that_gets_another_name_is_made_before_it_goes(
+    stack: TerraformStack, cluster: SparkCluster
+) -> None:
+    """Terraform does the same with what it refers to: a role of a fixed name, or a parameter, is not there twice."""
+    role = IamRole(stack, "fixed", name="fixed", assume_role_policy=TRUST)
+    for grantee in (CallerRole(stack, "job", role_name="job-role"), role, "other-role"):
+        cluster.storage.grant_read_data(grantee)
+        cluster.grant_submit(grantee, security_group_id="sg-9")
+    found = Synthesized(stack)
+    first = [body for body in found.all(POLICY).values() if body.get("lifecycle") == {"create_before_destroy": True}]
+    moved = [one["to"] for one in found.json["moved"] if one["to"].startswith(POLICY)]
+    assert {(body["role"], body["name_prefix"]) for body in first} == {
+        ("job-role", "demo-spark-read_data-"),
+        ("job-role", "demo-spark-spark_secret-"),
+    }
+    assert len(moved) == len(first)
 
 
 # --- drivers outside the cluster ---------------------------------------------------------------------------------
@@ -618,3 +700,47 @@ def test_refuses_a_policy_that_iam_would_not_take(
     with pytest.raises(ValueError) as error:  # noqa: PT011 - compared below
         cluster.master_role.allow(*arguments)
     assert str(error.value).startswith(message)
+
+
+# --- room in a role ----------------------------------------------------------------------------------------------
+
+QUOTA = (
+    "keep the role's inline policies within IAM's 10240 characters in all (use wildcards, make some managed policies, "
+)
+
+
+def big(count: int) -> Allow:
+    return Allow(["s3:GetObject"], [f"arn:aws:s3:::bucket-of-somebody-{index:04}/*" for index in range(count)])
+
+
+@pytest.mark.parametrize("whose", ["a node's role", "a caller's role"])
+def test_refuses_policies_for_which_a_role_has_no_room(
+    stack: TerraformStack, cluster: SparkCluster, whose: str
+) -> None:
+    role = cluster.worker_role if whose == "a node's role" else CallerRole(stack, "job", role_name="job-role")
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - compared below
+        role.allow("big", big(300))
+    assert str(error.value).startswith(f"statements must {QUOTA}")
+    for id in ("one", "again", "one"):
+        role.allow(id, big(60))
+    with pytest.raises(ValueError, match=r"^statements must keep the role's inline policies within IAM's 10240 "):
+        role.allow("more", big(150))
+
+
+def test_refuses_a_grant_for_which_a_role_has_no_room_whoever_took_it(stack: TerraformStack) -> None:
+    """Whether the role is given by its name, or as a construct of one."""
+    one, other = (SparkCluster(stack, name, **{**REQUIRED, "name": name}) for name in ("one", "other"))
+    caller = CallerRole(stack, "job", role_name="job-role")
+    one.storage.grant_read_data("job-role")
+    caller.allow("big", big(238))
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - compared below
+        other.storage.grant_read_data("job-role")
+    assert str(error.value).startswith(f"grantee must {QUOTA}")
+    other.storage.grant_read_data("another-role")
+
+
+def test_what_only_terraform_knows_is_not_counted(stack: TerraformStack, cluster: SparkCluster) -> None:
+    arns = [TerraformVariable(stack, f"arn_{index}", type="string").string_value for index in range(200)]
+    cluster.worker_role.allow("many", Allow(["s3:GetObject"], arns))
+    written = [f"arn:aws:s3:::${{var.name_of_the_bucket_of_a_team_{index}}}/*" for index in range(250)]
+    cluster.worker_role.allow("written", Allow(["s3:GetObject"], written))

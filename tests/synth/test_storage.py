@@ -373,6 +373,13 @@ def test_refuses_a_statement(storage: ClusterStorage, statement: Any, message: s
     assert str(error.value).startswith(message)
 
 
+def test_refuses_a_policy_that_is_larger_than_s3_takes(storage: ClusterStorage) -> None:
+    keys = [f"arn:aws:s3:::bucket/data/of-somebody-{index:04}/*" for index in range(470)]
+    with pytest.raises(ValueError, match=r"^statement must keep the bucket's policy within S3's 20480 bytes "):
+        storage.add_policy_statement({**SHARE, "Resource": keys})
+    storage.add_policy_statement(SHARE)
+
+
 def test_another_key_does_not_take_the_buckets_rule_away(synthesize: Synthesize) -> None:
     """Objects that nodes run are made before the old ones go, and Terraform does the same with what they wait for."""
     key = "arn:aws:kms:us-east-1:123456789012:key/a"
