@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +14,7 @@ from cdktf_cdktf_provider_aws.iam_role import IamRole
 from cdktf_cdktf_provider_aws.provider import AwsProvider
 from cdktf_cdktf_provider_aws.security_group import SecurityGroup
 
-from spark_cluster import Allow, CallerRole, ExistingCluster, SparkCluster
+from spark_cluster import Allow, CallerRole, ExistingCluster, SparkCluster, limits
 from tests.synth import policies
 from tests.synth.conftest import REQUIRED
 from tests.synth.policies import allow, bucket_arn, read_data, read_write_data
@@ -20,7 +22,6 @@ from tests.synth.synthesized import Synthesized, plain, reached
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from constructs import Construct
 
@@ -744,3 +745,33 @@ def test_what_only_terraform_knows_is_not_counted(stack: TerraformStack, cluster
     cluster.worker_role.allow("many", Allow(["s3:GetObject"], arns))
     written = [f"arn:aws:s3:::${{var.name_of_the_bucket_of_a_team_{index}}}/*" for index in range(250)]
     cluster.worker_role.allow("written", Allow(["s3:GetObject"], written))
+
+
+REALISTIC = {
+    r"aws_s3_bucket\.\w+\.arn": "arn:aws:s3:::{name}-spark-20260131123456789000000001",
+    r"aws_ssm_parameter\.\w+\.arn": "arn:aws:ssm:eu-central-1:111122223333:parameter/spark-cluster/{name}/spark-secret",
+    r"data\.aws_region\.\w+\.(region|name|id)": "eu-central-1",
+    r"data\.aws_partition\.\w+\.dns_suffix": "amazonaws.com",
+}
+LONG_KEY = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
+
+def length(policy: str, name: str) -> int:
+    for expression, value in REALISTIC.items():
+        policy = re.sub(rf"\$\{{{expression}\}}", value.format(name=name), policy)
+    assert "${" not in policy
+    return len(re.sub(r"\s", "", policy))
+
+
+@pytest.mark.parametrize("keys", [{}, {"bucket_kms_key_arn": LONG_KEY, "parameter_kms_key_arn": LONG_KEY}])
+def test_the_docs_say_how_many_clusters_a_role_has_room_for(stack: TerraformStack, keys: dict[str, str]) -> None:
+    name = "analytics"
+    cluster = SparkCluster(stack, "spark", **{**REQUIRED, "name": name, **keys})
+    cluster.storage.grant_read_write_data("job-role")
+    cluster.grant_submit("job-role", security_group_id="sg-9")
+    found = Synthesized(stack)
+    taken = sum(length(body["policy"], name) for body in policies_of(found, "job-role"))
+    said = " ".join(Path("docs/stacks.md").read_text(encoding="utf-8").split())
+    room = limits.ROLE_POLICY_CHARACTERS // taken
+    assert f"{taken:,} characters{' with' if keys else ''}" in said
+    assert f"for {room} {'with keys' if keys else 'clusters'}" in said
