@@ -98,8 +98,7 @@ class Grants:
             raise checks.fail("grantee", rule, grantee)
         checks.role_name("grantee", grantee)
         # Names that differ in what addresses leave out have addresses of their own: cdktf's hash is of the whole name.
-        roles = self._cluster.node.try_find_child("grantees") or Construct(self._cluster, "grantees")
-        return cast("Construct", roles.node.try_find_child(grantee) or Construct(roles, grantee)), grantee
+        return _child(_child(self._cluster, "grantees"), grantee), grantee
 
     def _scope_of(self, rules: SubmitRules, grantee: Grantee) -> Construct:
         """Where a role's rules are made: in its own stack, which may come after the cluster's."""
@@ -114,6 +113,10 @@ class Grants:
         made = Construct(stack, id)
         references.provide(made, _provider_of(grantee))
         return made
+
+
+def _child(scope: Construct, id: str) -> Construct:
+    return cast("Construct", scope.node.try_find_child(id) or Construct(scope, id))
 
 
 def _provider_of(grantee: Grantee) -> TerraformProvider | None:
