@@ -106,6 +106,13 @@ https://docs.aws.amazon.com/IAM/latest/APIReference/API_Tag.html"""
 ROLE_NAME_CHARACTERS = 64
 """https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html (RoleName)"""
 
+ROLE_POLICY_CHARACTERS = 10_240
+"""Of the inline policies of a role together; white space does not count.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
+
+BUCKET_POLICY_BYTES = 20_480
+"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-policies.html"""
+
 PARAMETER_NAME_CHARACTERS = 1_011
 PARAMETER_LEVELS = 15
 """https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html"""
