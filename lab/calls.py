@@ -86,7 +86,8 @@ BESIDES = {
     "iam:CreateRole": ("iam:TagRole",),
     "route53:CreateHostedZone": ("ec2:DescribeVpcs",),
     "ssm:PutParameter": ("ssm:AddTagsToResource",),
-    "cloudwatch:PutMetricAlarm": ("cloudwatch:TagResource",),
+    # With an action of EC2's: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
+    "cloudwatch:PutMetricAlarm": ("cloudwatch:TagResource", "iam:CreateServiceLinkedRole"),
     "autoscaling:PutScalingPolicy": (),
 }
 """Actions that AWS asks for besides a call's own; for launch templates with a parameter for the AMI see
@@ -95,13 +96,12 @@ https://docs.aws.amazon.com/autoscaling/ec2/userguide/using-systems-manager-para
 
 
 CHANGES = {
-    *("autoscaling:CancelInstanceRefresh", "autoscaling:CreateOrUpdateTags", "autoscaling:DeleteTags"),
-    *("autoscaling:DescribeInstanceRefreshes", "autoscaling:ResumeProcesses", "cloudwatch:UntagResource"),
-    *("ec2:DeleteTags", "ec2:ModifyInstanceMetadataOptions", "ec2:ModifyVolume", "ec2:DescribeVolumesModifications"),
-    *("ec2:StartInstances", "ec2:StopInstances", "iam:UntagInstanceProfile", "iam:UntagRole"),
+    *("autoscaling:CancelInstanceRefresh", "autoscaling:DeleteTags", "autoscaling:DescribeInstanceRefreshes"),
+    *("autoscaling:ResumeProcesses", "cloudwatch:UntagResource", "ec2:DeleteTags", "ec2:ModifyInstanceMetadataOptions"),
+    *("iam:DeleteRolePermissionsBoundary", "iam:UntagInstanceProfile", "iam:UntagRole"),
     *("s3:DeleteObjectTagging", "s3:PutObjectTagging", "ssm:RemoveTagsFromResource"),
 }
-"""What a deploy needs that changes tags, types or sizes of a cluster that runs: no test here does all of it."""
+"""What changes of a cluster that runs need, too, most where something is taken away: no test does it."""
 
 NEWER_PROVIDER = {"s3:ListTagsForResource", "s3:TagResource", "s3:UntagResource"}
 """What the provider asks for from 6.23 on, and does without if it may not: calls.json was made with 5.100.

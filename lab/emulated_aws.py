@@ -17,7 +17,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from moto.autoscaling.exceptions import ValidationError
-from moto.autoscaling.models import FakeAutoScalingGroup, LifecycleHook
+from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup, LifecycleHook
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult, EmptyResult
 from moto.core.types import Base64EncodedString
@@ -73,7 +73,7 @@ class _GroupActions:
         self._log = log
 
     def install(self) -> None:
-        """Add the three calls to moto."""
+        """Add to moto what it has not."""
         actions = self
 
         @replaces(AutoScalingResponse, "complete_lifecycle_action")
@@ -98,6 +98,19 @@ class _GroupActions:
                 "StartInstanceRefresh", response._get_param("AutoScalingGroupName"), preferences=preferences
             )
             return ActionResult({"InstanceRefreshId": "08b91cf7-8fa6-48af-b6a6-d227f40f1b9b"})
+
+        @replaces(AutoScalingBackend, "set_instance_protection")
+        def protect(
+            set_protection: Any, backend: AutoScalingBackend, group_name: str, *args: Any, **kwargs: Any
+        ) -> None:
+            """A group that is too large only for its protected members becomes smaller once they are not.
+
+            https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-instance-protection.html
+            """
+            set_protection(backend, group_name, *args, **kwargs)
+            group = backend.autoscaling_groups[group_name]
+            if len(group.active_instances()) > (group.desired_capacity or 0):
+                group.set_desired_capacity(group.desired_capacity)
 
     def _record(self, response: AutoScalingResponse, action: str, **values: str) -> None:
         group = response._get_param("AutoScalingGroupName")

@@ -122,8 +122,9 @@ def of_models() -> str:
 def of_deployer() -> str:
     """The policy of IAM that whoever deploys needs."""
     conditions = {
-        "iam:PassRole": {"iam:PassedToService": "ec2.amazonaws.com"},
-        "iam:CreateServiceLinkedRole": {"iam:AWSServiceName": "autoscaling.amazonaws.com"},
+        "iam:PassRole": {"iam:PassedToService": ["ec2.amazonaws.com", "ec2.amazonaws.com.cn"]},
+        # CloudWatch's, with which an alarm reboots an instance, is that of the service Events.
+        "iam:CreateServiceLinkedRole": {"iam:AWSServiceName": ["autoscaling.amazonaws.com", "events.amazonaws.com"]},
     }
     free = [action for action in calls.deployers_actions() if action not in conditions]
     statements: list[dict[str, Any]] = [{"Effect": "Allow", "Action": free, "Resource": "*"}]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -62,6 +63,12 @@ def deployments(aws: EmulatedAws, private_key: str, tmp_path_factory: pytest.Tem
     folder = tmp_path_factory.mktemp("deploy")
     sydney = aws.client("ec2", "ap-southeast-2").describe_subnets()["Subnets"][0]
     oregon = aws.client("ec2", "us-west-2")
+    [default_vpc] = oregon.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
+    in_default = [{"Name": "vpc-id", "Values": [default_vpc["VpcId"]]}]
+    subnet_ids = [subnet["SubnetId"] for subnet in oregon.describe_subnets(Filters=in_default)["Subnets"]]
+    boundary = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    iam = aws.client("iam")
+    first_boundary = iam.create_policy(PolicyName="first", PolicyDocument=json.dumps(boundary))["Policy"]["Arn"]
     other_vpc = oregon.create_vpc(CidrBlock="10.99.0.0/16")["Vpc"]["VpcId"]
     other_subnet = oregon.create_subnet(VpcId=other_vpc, CidrBlock="10.99.0.0/24")["Subnet"]["SubnetId"]
     ported = {
@@ -97,13 +104,21 @@ def deployments(aws: EmulatedAws, private_key: str, tmp_path_factory: pytest.Tem
             ROOT / "examples/ported_module.py", "ported-module", folder / "ported_module", aws.url, ported
         ),
         "kept_bucket": Deployment(
-            apps / "kept_bucket.py", "kept-bucket", folder / "kept_bucket", aws.url, {"ami_id": own_ami_id}
+            apps / "kept_bucket.py",
+            "kept-bucket",
+            folder / "kept_bucket",
+            aws.url,
+            {"ami_id": own_ami_id, "subnet_ids": json.dumps(subnet_ids)},
         ),
         "wrong_subnet": Deployment(
             apps / "wrong_subnet.py", "wrong-subnet", folder / "wrong_subnet", aws.url, {"subnet_id": other_subnet}
         ),
         "unasked": Deployment(
-            apps / "unasked.py", "unasked", folder / "unasked", aws.url, {"source_ami_id": source_ami_id}
+            apps / "unasked.py",
+            "unasked",
+            folder / "unasked",
+            aws.url,
+            {"source_ami_id": source_ami_id, "permissions_boundary_arn": first_boundary},
         ),
         "missing_ami": Deployment(apps / "missing_ami.py", "missing-ami", folder / "missing_ami", aws.url),
         "no_workers": Deployment(apps / "no_workers.py", "no-workers", folder / "no_workers", aws.url),

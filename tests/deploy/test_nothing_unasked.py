@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import json
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -124,3 +125,50 @@ def test_an_ami_that_is_gone_is_no_obstacle_to_a_plan(aws: EmulatedAws, deployme
     ec2.deregister_image(ImageId=deployment.variables["ami_id"])
     assert not ec2.describe_images(Filters=[{"Name": "image-id", "Values": [deployment.variables["ami_id"]]}])["Images"]
     assert changes(deployment) == before
+
+
+def test_a_subnet_that_is_gone_is_named_by_the_plan(aws: EmulatedAws, deployments: Deployments) -> None:
+    """And no obstacle to a destroy: tests/deploy/test_removal.py."""
+    deployment = finished(deployments, "kept_bucket")
+    ec2 = aws.client("ec2", "us-west-2")
+    *_, gone = json.loads(deployment.variables["subnet_ids"])
+    ec2.delete_subnet(SubnetId=gone)
+    said = f"subnet_ids must name subnets of the VPC that vpc_id names; it does not have {gone}"
+    assert said in deployment.reason()
+
+
+def test_a_vpc_that_somebody_let_use_the_private_zone_stays(
+    aws: EmulatedAws, deployed: Deployment, noise: dict[str, list[str]]
+) -> None:
+    route53, vpcs = aws.client("route53", REGION), aws.client("ec2", REGION).describe_vpcs()["Vpcs"]
+    [zone] = [one for one in route53.list_hosted_zones()["HostedZones"] if one["Name"] == "unasked-spark."]
+    other = next(one["VpcId"] for one in vpcs if one["IsDefault"])
+    route53.associate_vpc_with_hosted_zone(HostedZoneId=zone["Id"], VPC={"VPCRegion": REGION, "VPCId": other})
+    assert len(route53.get_hosted_zone(Id=zone["Id"])["VPCs"]) == 2
+    assert changes(deployed) == noise
+
+
+def test_what_is_changed_in_place_leaves_the_master_and_its_volume(aws: EmulatedAws, deployed: Deployment) -> None:
+    """All of it at once; the calls that it takes are in the policy of whoever deploys."""
+    cluster, iam, ec2 = ClusterInAws(aws, "unasked", REGION), aws.client("iam"), aws.client("ec2", REGION)
+    before = cluster.master()
+    own = ec2.create_security_group(GroupName="own", Description="own", VpcId=before["VpcId"])["GroupId"]
+    document = iam.get_policy_version(PolicyArn=deployed.variables["permissions_boundary_arn"], VersionId="v1")
+    text = json.dumps(document["PolicyVersion"]["Document"])
+    boundary = iam.create_policy(PolicyName="second", PolicyDocument=text)["Policy"]["Arn"]
+    asked = {
+        "owner": "second",
+        "security_group_ids": json.dumps([own]),
+        "permissions_boundary_arn": boundary,
+        "master_instance_type": "t3.xlarge",
+        "master_volume_gib": "40",
+    }
+    done = replace(deployed, variables={**deployed.variables, **asked}).deploy()
+    assert done.returncode == 0, done.stdout[-4000:]
+    after = cluster.master()
+    assert after["InstanceId"] == before["InstanceId"]
+    assert after["InstanceType"] == "t3.xlarge"
+    assert own in {group["GroupId"] for group in after["NetworkInterfaces"][0]["Groups"]}
+    [volume] = ec2.describe_volumes(VolumeIds=[after["BlockDeviceMappings"][0]["Ebs"]["VolumeId"]])["Volumes"]
+    assert volume["Size"] == 40
+    assert {"Key": "owner", "Value": "second"} in after["Tags"]

@@ -28,7 +28,7 @@ CLUSTERS = {
     "two_clusters": [("reports", "us-east-1"), ("backfill", "us-east-1")],
     "ported_module": [("platform", "ap-southeast-2")],
     "unasked": [("unasked", "eu-central-1")],
-    # Its AMI is gone by now.
+    # Its AMI and one of its subnets are gone by now.
     "kept_bucket": [("kept-bucket", "us-west-2")],
 }
 EMPTIED = ("existing_stack", "two_clusters", "ported_module")
@@ -52,6 +52,15 @@ def empty(cluster: ClusterInAws) -> None:
     s3.delete_objects(Bucket=name, Delete={"Objects": named})
 
 
+def protect(cluster: ClusterInAws) -> None:
+    """As the master does with a worker that computes."""
+    group = cluster.group()
+    names = [member["InstanceId"] for member in group["Instances"]]
+    cluster.client("autoscaling").set_instance_protection(
+        AutoScalingGroupName=group["AutoScalingGroupName"], InstanceIds=names, ProtectedFromScaleIn=True
+    )
+
+
 @pytest.fixture(scope="module")
 def removals(aws: EmulatedAws, deployments: Deployments) -> Iterator[dict[str, tuple[str, Future[Done]]]]:
     """All of them side by side, since nearly all of a destroy is waiting; each with the bucket that it began with."""
@@ -68,6 +77,8 @@ def removals(aws: EmulatedAws, deployments: Deployments) -> Iterator[dict[str, t
                 empty(cluster)
             if stack not in EMPTIED:
                 first.run_for_a_while(name)
+            if stack == "unasked":
+                protect(first)
             begun[stack] = name, pool.submit(deployment.destroy)
         yield begun
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
 from lab import calls, rules, service_models
+from tools import tables
 
 CHECKOUT = Path(__file__).parents[2]
 KNOWN = calls.read()
@@ -56,6 +58,16 @@ def test_the_deployer_may_do_what_aws_asks_for_besides_the_calls_themselves() ->
     actions = set(calls.deployers_actions())
     assert {"iam:CreateServiceLinkedRole", "ssm:GetParameters", "iam:PassRole", "ec2:RunInstances"} <= actions
     assert not actions & calls.EXAMPLES_OWN
+
+
+def test_the_deployer_may_have_each_service_make_its_role() -> None:
+    """An alarm that reboots the master needs one of CloudWatch's, which has the name of Events."""
+    statements = json.loads(tables.of_deployer().strip("`json\n"))["Statement"]
+    conditions = {one["Action"]: one["Condition"]["StringEquals"] for one in statements if "Condition" in one}
+    assert conditions == {
+        "iam:PassRole": {"iam:PassedToService": ["ec2.amazonaws.com", "ec2.amazonaws.com.cn"]},
+        "iam:CreateServiceLinkedRole": {"iam:AWSServiceName": ["autoscaling.amazonaws.com", "events.amazonaws.com"]},
+    }
 
 
 def test_the_deployers_policy_is_no_larger_than_a_managed_policy_may_be() -> None:

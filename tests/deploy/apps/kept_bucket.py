@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from cdktf import App, TerraformOutput, TerraformStack, TerraformVariable
-from cdktf_cdktf_provider_aws.data_aws_subnets import DataAwsSubnets
 from cdktf_cdktf_provider_aws.data_aws_vpc import DataAwsVpc
 from cdktf_cdktf_provider_aws.provider import AwsProvider
 
@@ -16,7 +15,7 @@ def build(app: App) -> TerraformStack:
     stack = TerraformStack(app, "kept-bucket")
     AwsProvider(stack, "aws", region="us-west-2")
     vpc = DataAwsVpc(stack, "default_vpc", default=True)
-    subnet_ids = DataAwsSubnets(stack, "subnets").ids
+    subnet_ids = TerraformVariable(stack, "subnet_ids", type="list(string)").list_value
     cluster = SparkCluster(
         stack,
         "spark",

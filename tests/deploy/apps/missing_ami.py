@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cdktf import App, TerraformStack
-from cdktf_cdktf_provider_aws.data_aws_subnets import DataAwsSubnets
+from cdktf_cdktf_provider_aws.data_aws_subnets import DataAwsSubnets, DataAwsSubnetsFilter
 from cdktf_cdktf_provider_aws.data_aws_vpc import DataAwsVpc
 from cdktf_cdktf_provider_aws.provider import AwsProvider
 
@@ -15,7 +15,8 @@ def build(app: App) -> TerraformStack:
     stack = TerraformStack(app, "missing-ami")
     AwsProvider(stack, "aws", region="us-west-2")
     vpc = DataAwsVpc(stack, "default_vpc", default=True)
-    subnet_ids = DataAwsSubnets(stack, "subnets").ids
+    of_the_vpc = DataAwsSubnetsFilter(name="vpc-id", values=[vpc.id])
+    subnet_ids = DataAwsSubnets(stack, "subnets", filter=[of_the_vpc]).ids
     SparkCluster(
         stack, "spark", name="missing-ami", vpc_id=vpc.id, subnet_ids=subnet_ids, ami_id="ami-0123456789abcdef0"
     )
