@@ -416,10 +416,9 @@ def spark_defaults(argument: str, values: Mapping[str, str]) -> None:
             rule = "hold no secret, because user data and Terraform's state are readable; let a setup_script fetch it"
             raise fail(argument, rule, key)
         _spark_property(f"{argument}[{key!r}]", key, value)
-    known = {key: value for key, value in values.items() if is_known(value)}
-    if found := spark_properties.clash(known):
+    if found := spark_properties.clash({key: value if is_known(value) else None for key, value in values.items()}):
         key, rule = found
-        raise fail(f"{argument}[{key!r}]", rule, known[key])
+        raise fail(f"{argument}[{key!r}]", rule, values[key])
 
 
 def _spark_property(argument: str, key: str, value: object) -> None:
@@ -442,7 +441,7 @@ def _spark_property(argument: str, key: str, value: object) -> None:
         kept, why = spark_properties.KEPT[key]
         if value.lower() != kept.lower():
             raise fail(argument, f"be {kept!r} or left out, {why}", value)
-    form = spark_properties.FORMS.get(key)
+    form = spark_properties.form(key)
     if form is not None and not form.fits(value):
         raise fail(argument, form.rule, value)
 
