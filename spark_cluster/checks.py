@@ -33,7 +33,11 @@ _HOST = r"([A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:(?P<po
 _PROXY = re.compile(rf"https?://{_HOST}/?")
 _KEY_ARN = re.compile(r"arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+")
 _BOUNDARY_ARN = re.compile(r"arn:[a-z-]+:iam::([0-9]{12}|aws):policy/[\w+=,.@/-]+", re.ASCII)
-_INTERPRETER = re.compile(r"#![ \t]*/[^\r\n]+(\n|$)")
+_INTERPRETER = re.compile(r"#![ \t]*/[\t -~]+(\n|$)")
+# What is known to take all that follows for one argument; Perl, for one, reads the line itself.
+_SEVERAL_ARGUMENTS = re.compile(
+    r"#![ \t]*/(\S*/)?(env(?![ \t]+(-[a-z]*S|--split-string))|(ba|da|k|z)?sh|python[0-9.]*)([ \t]+\S+){2}"
+)
 _SPARK_KEY = re.compile(r"""spark\.[^\x00-\x20\x7f-\U0010ffff=:\\$%{}"']+""")
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?"
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
@@ -459,6 +463,18 @@ def script(argument: str, value: object) -> None:
     if not _INTERPRETER.match(mended):
         rule = "name its interpreter by a whole path in its first line, such as '#!/bin/bash', and end that line"
         raise fail(argument, rule, str(value)[:40])
+    first = mended.partition("\n")[0]
+    if not is_known(first):
+        return
+    if len(first) > limits.INTERPRETER_LINE_BYTES:
+        rule = f"have at most {limits.INTERPRETER_LINE_BYTES} bytes in its first line, of which Linux reads no more"
+        raise fail(argument, rule, first)
+    if _SEVERAL_ARGUMENTS.match(first):
+        rule = (
+            "give the interpreter in its first line one argument at most, since Linux hands over all of them as one: "
+            "put `set -eu -o pipefail` on a line of its own, or begin with '#!/usr/bin/env -S'"
+        )
+        raise fail(argument, rule, first)
 
 
 def unix_lines(script: str) -> str:

@@ -425,6 +425,54 @@ def test_script_refuses_an_interpreter_that_no_kernel_finds(value: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "#!/bin/bash -eu",
+        "#! /bin/bash -eu \t",
+        "#!/usr/bin/env bash",
+        "#!/usr/bin/env -S bash -eu -o pipefail",
+        "#!/usr/bin/env -vS bash -eu",
+        "#!/usr/bin/env --split-string=bash -eu",
+        "#!/usr/bin/perl -w -T",
+        f"#!/bin{'/' * 245}bash",
+        f"#!/bin/bash -{STRING} {STRING}",
+    ],
+)
+def test_script_takes_what_linux_runs(line: str) -> None:
+    checks.script("argument", f"{line}\necho\n")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "#!/bin/bash -eu -o pipefail",
+        "#!/bin/sh -x # why",
+        "#!/bin/bash -o\tpipefail",
+        "#!/usr/bin/python3.11 -u -B",
+        "#!/usr/bin/env bash -eu",
+        "#!/usr/bin/env FOO=1 bash",
+    ],
+)
+def test_script_refuses_two_arguments_which_linux_hands_over_as_one(line: str) -> None:
+    """What each of them ended with, on Linux 6.18: bash with `- : invalid option`, env with 127, or never."""
+    assert refusal(checks.script, f"{line}\necho\n") == (
+        "argument must give the interpreter in its first line one argument at most, since Linux hands over all of them "
+        f"as one: put `set -eu -o pipefail` on a line of its own, or begin with '#!/usr/bin/env -S', got {line!r}"
+    )
+
+
+def test_script_refuses_a_first_line_that_linux_cuts_off() -> None:
+    assert refusal(checks.script, f"#!/bin{'/' * 246}bash\necho\n").startswith(
+        "argument must have at most 255 bytes in its first line, of which Linux reads no more, got "
+    )
+
+
+@pytest.mark.parametrize("line", ["#!/bin/bash\xa0", "#!/bin/bash\x0b", "#!/opt/bäsh"])
+def test_script_refuses_an_interpreter_with_a_mark_that_is_no_blank_to_linux(line: str) -> None:
+    assert refusal(checks.script, f"{line}\n").startswith("argument must name its interpreter by a whole path in its")
+
+
 @pytest.mark.parametrize("value", ["#!/bin/sh\n\0", "#!/bin/sh\n\ud800"])
 def test_script_refuses_what_no_file_of_text_has(value: str) -> None:
     assert "hold no NUL character and no half of a surrogate pair" in refusal(checks.script, value)
