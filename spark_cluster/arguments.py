@@ -18,6 +18,7 @@ from spark_cluster.master import Master
 from spark_cluster.network import PrivateZone
 from spark_cluster.s3a import S3a
 from spark_cluster.scaling import Scaling
+from spark_cluster.spark_release import check_amazon_linux_has
 from spark_cluster.workers import Workers
 
 
@@ -32,6 +33,7 @@ def check(
     fleet_key: FleetKey,
     s3a: S3a | None,
     spark_version: str,
+    python_version: str,
     spark_connect: SparkConnect | None,
     spark_defaults: Mapping[str, str],
     setup_script: str | None,
@@ -58,7 +60,7 @@ def check(
     tags: Mapping[str, str],
     provider: TerraformProvider | None,
 ) -> None:
-    """Check what SparkCluster was given, but for what makes its SparkDistribution.
+    """Check what SparkCluster was given, but for what its SparkDistribution has checked.
 
     Raises:
         ValueError: an argument is wrong; the message names it, the rule and the value.
@@ -99,6 +101,8 @@ def check(
     checks.key_name("key_name", key_name)
     if ami_id is not None:
         checks.prefixed("ami_id", ami_id, "ami-")
+    else:
+        check_amazon_linux_has(python_version)
     checks.account_id("account_id", account_id)
     checks.boundary_arn("permissions_boundary_arn", permissions_boundary_arn)
     checks.key_arn("bucket_kms_key_arn", bucket_kms_key_arn)
