@@ -10,10 +10,9 @@ from collections.abc import Mapping, Sequence
 
 from cdktf import TerraformProvider
 
-from spark_cluster import checks, connect, limits
+from spark_cluster import checks, connect, instance_types, limits
 from spark_cluster.connect import SparkConnect
 from spark_cluster.fleet_key import FleetKey
-from spark_cluster.instance_types import check_one_architecture
 from spark_cluster.master import Master
 from spark_cluster.network import PrivateZone
 from spark_cluster.s3a import S3a
@@ -69,7 +68,7 @@ def check(
     checks.tags("tags", tags)
     checks.instance("master", master, Master, "Master(instance_type='m6i.large')")
     checks.instance("workers", workers, Workers, "Workers(min_size=1, max_size=4)")
-    check_one_architecture(master.instance_type, workers.instance_types)
+    instance_types.check(master.instance_type, workers.instance_types, ebs_optimized=ebs_optimized)
     checks.answer("scaling", scaling, ("attach",), "scaling.Cpu()")
     for part in ("prepare", "leaves_zero"):
         if not hasattr(scaling, part):

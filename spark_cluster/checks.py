@@ -346,15 +346,19 @@ def instance_type(argument: str, value: object) -> None:
     """An EC2 instance type with room for Spark, such as `m6i.xlarge`.
 
     A worker leaves 1 GiB to the system, and an executor needs half of one. Those that are smaller are the sizes `nano`
-    and `micro` of every family: https://docs.aws.amazon.com/ec2/latest/instancetypes/gp.html.
+    and `micro` of every family (https://docs.aws.amazon.com/ec2/latest/instancetypes/gp.html) and two of the first
+    types, with 1.7 GiB (https://docs.aws.amazon.com/ec2/latest/instancetypes/pg.html). Macs run on Dedicated Hosts
+    alone (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-mac-instances.html).
     """
     text(argument, value)
     if not is_known(value):
         return
     if not _INSTANCE_TYPE.fullmatch(str(value)):
         raise fail(argument, "be an EC2 instance type such as 'm6i.xlarge'", value)
-    if str(value).endswith((".nano", ".micro")):
+    if str(value).endswith((".nano", ".micro")) or value in ("m1.small", "c1.medium"):
         raise fail(argument, "be an EC2 instance type with 2 GiB of memory or more, which Spark needs", value)
+    if re.match(r"mac[0-9-]", str(value)):
+        raise fail(argument, "be an EC2 instance type that runs without a Dedicated Host, unlike all Macs", value)
 
 
 def price(argument: str, value: object) -> None:

@@ -8,6 +8,7 @@ import pytest
 import spark_conf
 from cdktf import App, Fn, TerraformStack, Token
 from constructs import Construct
+from moto.ec2.models.instance_types import INSTANCE_TYPES
 
 from spark_cluster import checks, limits, spark_properties
 
@@ -201,11 +202,29 @@ def test_instance_type_refuses(value: str) -> None:
     )
 
 
-@pytest.mark.parametrize("value", ["t3.nano", "t2.micro", "t4g.micro"])
+@pytest.mark.parametrize("value", ["t3.nano", "t2.micro", "t4g.micro", "m1.small", "c1.medium"])
 def test_instance_type_refuses_those_without_room_for_spark(value: str) -> None:
     assert refusal(checks.instance_type, value) == (
         f"argument must be an EC2 instance type with 2 GiB of memory or more, which Spark needs, got {value!r}"
     )
+
+
+@pytest.mark.parametrize("value", ["mac1.metal", "mac2-m2pro.metal", "mac-m4.metal"])
+def test_instance_type_refuses_those_of_dedicated_hosts(value: str) -> None:
+    assert refusal(checks.instance_type, value) == (
+        f"argument must be an EC2 instance type that runs without a Dedicated Host, unlike all Macs, got {value!r}"
+    )
+
+
+def test_instance_type_refuses_the_same_as_ec2_describes() -> None:
+    """By what DescribeInstanceTypes said when moto noted it."""
+    for name, kind in INSTANCE_TYPES.items():
+        is_small = kind["MemoryInfo"]["SizeInMiB"] < 2048
+        is_mac = any("mac" in one for one in kind["ProcessorInfo"]["SupportedArchitectures"])
+        if is_small or is_mac:
+            assert refusal(checks.instance_type, name)
+        else:
+            checks.instance_type("argument", name)
 
 
 @pytest.mark.parametrize("value", ["team/key", "/", "/team/", "//a", "/a b", "arn:aws:ssm:us-east-1:1:parameter/a"])
