@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 
 from cdktf import TerraformProvider
 
-from spark_cluster import checks, connect, limits
+from spark_cluster import checks, connect, instance_types, limits
 from spark_cluster.connect import SparkConnect
 from spark_cluster.fleet_key import FleetKey
-from spark_cluster.instance_types import check_one_architecture
 from spark_cluster.master import Master
 from spark_cluster.network import PrivateZone
 from spark_cluster.s3a import S3a
 from spark_cluster.scaling import Scaling
+from spark_cluster.spark_release import check_amazon_linux_has
 from spark_cluster.workers import Workers
 
 
@@ -32,6 +32,7 @@ def check(
     fleet_key: FleetKey,
     s3a: S3a | None,
     spark_version: str,
+    python_version: str,
     spark_connect: SparkConnect | None,
     spark_defaults: Mapping[str, str],
     setup_script: str | None,
@@ -58,7 +59,7 @@ def check(
     tags: Mapping[str, str],
     provider: TerraformProvider | None,
 ) -> None:
-    """Check what SparkCluster was given, but for what makes its SparkDistribution.
+    """Check what SparkCluster was given, but for what its SparkDistribution has checked.
 
     Raises:
         ValueError: an argument is wrong; the message names it, the rule and the value.
@@ -67,7 +68,7 @@ def check(
     checks.tags("tags", tags)
     checks.instance("master", master, Master, "Master(instance_type='m6i.large')")
     checks.instance("workers", workers, Workers, "Workers(min_size=1, max_size=4)")
-    check_one_architecture(master.instance_type, workers.instance_types)
+    instance_types.check(master.instance_type, workers.instance_types, ebs_optimized=ebs_optimized)
     checks.answer("scaling", scaling, ("attach",), "scaling.Cpu()")
     for part in ("prepare", "leaves_zero"):
         if not hasattr(scaling, part):
@@ -99,6 +100,8 @@ def check(
     checks.key_name("key_name", key_name)
     if ami_id is not None:
         checks.prefixed("ami_id", ami_id, "ami-")
+    else:
+        check_amazon_linux_has(python_version)
     checks.account_id("account_id", account_id)
     checks.boundary_arn("permissions_boundary_arn", permissions_boundary_arn)
     checks.key_arn("bucket_kms_key_arn", bucket_kms_key_arn)

@@ -33,7 +33,11 @@ _HOST = r"([A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:(?P<po
 _PROXY = re.compile(rf"https?://{_HOST}/?")
 _KEY_ARN = re.compile(r"arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+")
 _BOUNDARY_ARN = re.compile(r"arn:[a-z-]+:iam::([0-9]{12}|aws):policy/[\w+=,.@/-]+", re.ASCII)
-_INTERPRETER = re.compile(r"#![ \t]*/[^\r\n]+(\n|$)")
+_INTERPRETER = re.compile(r"#![ \t]*/[\t -~]+(\n|$)")
+# What is known to take all that follows for one argument; Perl, for one, reads the line itself.
+_SEVERAL_ARGUMENTS = re.compile(
+    r"#![ \t]*/(\S*/)?(env(?![ \t]+(-[a-z]*S|--split-string))|(ba|da|k|z)?sh|python[0-9.]*)([ \t]+\S+){2}"
+)
 _SPARK_KEY = re.compile(r"""spark\.[^\x00-\x20\x7f-\U0010ffff=:\\$%{}"']+""")
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?"
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
@@ -342,15 +346,19 @@ def instance_type(argument: str, value: object) -> None:
     """An EC2 instance type with room for Spark, such as `m6i.xlarge`.
 
     A worker leaves 1 GiB to the system, and an executor needs half of one. Those that are smaller are the sizes `nano`
-    and `micro` of every family: https://docs.aws.amazon.com/ec2/latest/instancetypes/gp.html.
+    and `micro` of every family (https://docs.aws.amazon.com/ec2/latest/instancetypes/gp.html) and two of the first
+    types, with 1.7 GiB (https://docs.aws.amazon.com/ec2/latest/instancetypes/pg.html). Macs run on Dedicated Hosts
+    alone (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-mac-instances.html).
     """
     text(argument, value)
     if not is_known(value):
         return
     if not _INSTANCE_TYPE.fullmatch(str(value)):
         raise fail(argument, "be an EC2 instance type such as 'm6i.xlarge'", value)
-    if str(value).endswith((".nano", ".micro")):
+    if str(value).endswith((".nano", ".micro")) or value in ("m1.small", "c1.medium"):
         raise fail(argument, "be an EC2 instance type with 2 GiB of memory or more, which Spark needs", value)
+    if re.match(r"mac[0-9-]", str(value)):
+        raise fail(argument, "be an EC2 instance type that runs without a Dedicated Host, unlike all Macs", value)
 
 
 def price(argument: str, value: object) -> None:
@@ -416,10 +424,9 @@ def spark_defaults(argument: str, values: Mapping[str, str]) -> None:
             rule = "hold no secret, because user data and Terraform's state are readable; let a setup_script fetch it"
             raise fail(argument, rule, key)
         _spark_property(f"{argument}[{key!r}]", key, value)
-    known = {key: value for key, value in values.items() if is_known(value)}
-    if found := spark_properties.clash(known):
+    if found := spark_properties.clash({key: value if is_known(value) else None for key, value in values.items()}):
         key, rule = found
-        raise fail(f"{argument}[{key!r}]", rule, known[key])
+        raise fail(f"{argument}[{key!r}]", rule, values[key])
 
 
 def _spark_property(argument: str, key: str, value: object) -> None:
@@ -442,7 +449,7 @@ def _spark_property(argument: str, key: str, value: object) -> None:
         kept, why = spark_properties.KEPT[key]
         if value.lower() != kept.lower():
             raise fail(argument, f"be {kept!r} or left out, {why}", value)
-    form = spark_properties.FORMS.get(key)
+    form = spark_properties.form(key)
     if form is not None and not form.fits(value):
         raise fail(argument, form.rule, value)
 
@@ -460,6 +467,18 @@ def script(argument: str, value: object) -> None:
     if not _INTERPRETER.match(mended):
         rule = "name its interpreter by a whole path in its first line, such as '#!/bin/bash', and end that line"
         raise fail(argument, rule, str(value)[:40])
+    first = mended.partition("\n")[0]
+    if not is_known(first):
+        return
+    if len(first) > limits.INTERPRETER_LINE_BYTES:
+        rule = f"have at most {limits.INTERPRETER_LINE_BYTES} bytes in its first line, of which Linux reads no more"
+        raise fail(argument, rule, first)
+    if _SEVERAL_ARGUMENTS.match(first):
+        rule = (
+            "give the interpreter in its first line one argument at most, since Linux hands over all of them as one: "
+            "put `set -eu -o pipefail` on a line of its own, or begin with '#!/usr/bin/env -S'"
+        )
+        raise fail(argument, rule, first)
 
 
 def unix_lines(script: str) -> str:

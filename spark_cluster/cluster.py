@@ -153,7 +153,8 @@ class SparkCluster(Construct):
             spark_defaults: Spark properties that win over the cluster's (docs/spark-defaults.md lists those, and the
                 few that would open or break the cluster and are refused).
                 Default: none. Changing it: replaces the master and refreshes the workers.
-            python_version: the Python of drivers and executors; the AMI's packages must have it.
+            python_version: the Python of drivers and executors; the AMI's packages must have it. Amazon Linux 2023 has
+                3.9, 3.11, 3.12, 3.13 and 3.14, Debian 12 has 3.11.
                 Changing it: replaces the master and refreshes the workers.
             setup_script: a script with its `#!` line, run as root on every node, once Spark is installed and configured
                 in /opt/spark and before it starts; if it fails the boot fails. It is run again if a reboot cut the boot
@@ -226,6 +227,7 @@ class SparkCluster(Construct):
             fleet_key=fleet_key,
             s3a=s3a,
             spark_version=distribution.version,
+            python_version=distribution.python_version,
             spark_connect=spark_connect,
             spark_defaults=defaults,
             setup_script=setup_script,

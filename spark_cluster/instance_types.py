@@ -7,6 +7,12 @@ from collections.abc import Sequence
 
 from spark_cluster import checks
 
+# `EbsOptimizedSupport` is `unsupported` in what DescribeInstanceTypes says of them; their successors have it always.
+# https://docs.aws.amazon.com/ebs/latest/userguide/ebs-optimized.html
+_WITHOUT_EBS_OPTIMIZATION = re.compile(
+    r"t[12]\..*|c1\.medium|c3\.(large|8xlarge)|i2\.8xlarge|m1\.(small|medium)|m2\.xlarge|m3\.(medium|large)"
+    r"|r3\.(large|8xlarge)"
+)
 _FAMILY = re.compile(r"(?P<series>[a-z]+)(?P<generation>\d+)(?P<options>[a-z]*)")
 
 
@@ -21,14 +27,21 @@ def architecture(instance_type: str) -> str:
     return "arm64" if arm else "x86_64"
 
 
-def check_one_architecture(master: str, workers: Sequence[str]) -> None:
-    """Hold all nodes to one architecture, since they have one AMI; what only Terraform knows is left to the plan.
+def check(master: str, workers: Sequence[str], *, ebs_optimized: object) -> None:
+    """Hold all nodes to one architecture, since they have one AMI, and `ebs_optimized=True` to types that can be it.
+
+    What only Terraform knows is left to the plan.
 
     Raises:
-        ValueError: the known instance types have different architectures.
+        ValueError: the known instance types have different architectures, or EC2 launches one not with that flag.
     """
-    found = {one: architecture(one) for one in (master, *workers) if checks.is_known(one)}
+    known = [one for one in (master, *workers) if checks.is_known(one)]
+    found = {one: architecture(one) for one in known}
     if len(set(found.values())) > 1:
         listed = ", ".join(f"{one} ({its})" for one, its in found.items())
         message = f"master.instance_type and workers.instance_types must have one architecture, got {listed}"
         raise ValueError(message)
+    without = [one for one in found if _WITHOUT_EBS_OPTIMIZATION.fullmatch(one)]
+    if ebs_optimized is True and without:
+        rule = f"be False or left out with {', '.join(without)}, which EC2 does not launch so"
+        raise checks.fail("ebs_optimized", rule, ebs_optimized)

@@ -21,6 +21,9 @@ ARN_CHARACTERS = 2_048
 USER_DATA_BYTES = 16_384
 """EC2's limit, before base64: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html"""
 
+INTERPRETER_LINE_BYTES = 255
+"""https://man7.org/linux/man-pages/man2/execve.2.html (Interpreter scripts)"""
+
 SMALLEST_ROOT_VOLUME_GIB = 16
 """Our own: the AMI, Java, Spark, the logs and what is unpacked meanwhile have room in it."""
 

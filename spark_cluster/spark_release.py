@@ -12,6 +12,10 @@ from spark_cluster import checks
 DEFAULT_SPARK_VERSION = "4.3.0"
 PYTHON_VERSION = "3.11"
 """The Python that both families of AMI can install, and that every release in the table runs on."""
+AMAZON_LINUX_PYTHONS = ("3.9", "3.11", "3.12", "3.13", "3.14")
+"""All that the default AMI has or can install: https://docs.aws.amazon.com/linux/al2023/ug/python.html"""
+OLDEST_SPARK = (3, 3)
+"""The first line on Java 17, which is what nodes have at the least: https://spark.apache.org/docs/3.3.4/"""
 
 CDN = "https://dlcdn.apache.org/spark"
 """Apache's CDN: fast, and only the newest patch of each live line. https://spark.apache.org/downloads.html"""
@@ -19,8 +23,9 @@ ORIGIN = "https://downloads.apache.org/spark"
 ARCHIVE = "https://archive.apache.org/dist/spark"
 """Every release ever made; slow. https://archive.apache.org/dist/spark/"""
 
-_VERSION = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}(-[a-z0-9]{1,32})?")
-_PYTHON = re.compile(r"3\.[0-9]{1,2}")
+_NUMBER = r"(0|[1-9][0-9]{0,3})"
+_VERSION = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(-[a-z0-9]{{1,32}})?")
+_PYTHON = re.compile(r"3\.(0|[1-9][0-9]?)")
 # A key is part of a policy, in which `*` and `?` match anything and `$` begins a variable.
 _ARCHIVE = re.compile(
     r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?/+[A-Za-z0-9._~!$&'()*+,;=:@/%-]*[A-Za-z0-9._~!$&'()*+,;=:@%-]/*"
@@ -111,8 +116,13 @@ class SparkDistribution:
 
     def __post_init__(self) -> None:
         """Check that version, checksum and Python go together."""
-        if not isinstance(self.version, str) or not _VERSION.fullmatch(self.version):
+        numbers = _VERSION.fullmatch(self.version) if isinstance(self.version, str) else None
+        if numbers is None:
             rule = f"be a release such as {DEFAULT_SPARK_VERSION!r}, and literal"
+            raise checks.fail("spark_version", rule, self.version)
+        if (int(numbers[1]), int(numbers[2])) < OLDEST_SPARK:
+            oldest = ".".join(map(str, OLDEST_SPARK))
+            rule = f"be at least {oldest}, the first that runs on the nodes' Java 17"
             raise checks.fail("spark_version", rule, self.version)
         if not isinstance(self.python_version, str) or not _PYTHON.fullmatch(self.python_version):
             raise checks.fail(
@@ -152,3 +162,15 @@ class SparkDistribution:
     def checksum_urls(self) -> list[str]:
         """Where the foundation itself publishes the SHA-512: never a CDN or a mirror."""
         return [f"{host}/spark-{self.version}/{self.file_name}.sha512" for host in (ORIGIN, ARCHIVE)]
+
+
+def check_amazon_linux_has(python_version: str) -> None:
+    """Hold the Python of a cluster without an `ami_id` to those that its AMI's packages have.
+
+    Raises:
+        ValueError: there is no such package.
+    """
+    if python_version not in AMAZON_LINUX_PYTHONS:
+        has = ", ".join(AMAZON_LINUX_PYTHONS)
+        rule = f"be one that Amazon Linux 2023 has ({has}), or come with an ami_id that has it"
+        raise checks.fail("python_version", rule, python_version)

@@ -153,3 +153,18 @@ def test_refuses_types_of_two_architectures(synthesize: Synthesize) -> None:
 def test_refuses_what_is_no_image(synthesize: Synthesize) -> None:
     with pytest.raises(ValueError, match=r"^ami_id must begin with 'ami-', got 'al2023'$"):
         synthesize(ami_id="al2023")
+
+
+@pytest.mark.parametrize("version", ["3.10", "3.99"])
+def test_refuses_a_python_that_amazon_linux_does_not_have(synthesize: Synthesize, version: str) -> None:
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - compared whole below
+        synthesize(spark_version="4.2.1", python_version=version)
+    assert str(error.value) == (
+        "python_version must be one that Amazon Linux 2023 has (3.9, 3.11, 3.12, 3.13, 3.14), or come with an ami_id "
+        f"that has it, got {version!r}"
+    )
+
+
+def test_an_image_of_the_callers_may_have_any_python(synthesize: Synthesize) -> None:
+    stack = synthesize(spark_version="4.2.1", python_version="3.10", ami_id="ami-1")
+    assert stack.settings("worker")["python_version"] == "3.10"

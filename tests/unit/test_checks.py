@@ -8,6 +8,7 @@ import pytest
 import spark_conf
 from cdktf import App, Fn, TerraformStack, Token
 from constructs import Construct
+from moto.ec2.models.instance_types import INSTANCE_TYPES
 
 from spark_cluster import checks, limits, spark_properties
 
@@ -201,11 +202,29 @@ def test_instance_type_refuses(value: str) -> None:
     )
 
 
-@pytest.mark.parametrize("value", ["t3.nano", "t2.micro", "t4g.micro"])
+@pytest.mark.parametrize("value", ["t3.nano", "t2.micro", "t4g.micro", "m1.small", "c1.medium"])
 def test_instance_type_refuses_those_without_room_for_spark(value: str) -> None:
     assert refusal(checks.instance_type, value) == (
         f"argument must be an EC2 instance type with 2 GiB of memory or more, which Spark needs, got {value!r}"
     )
+
+
+@pytest.mark.parametrize("value", ["mac1.metal", "mac2-m2pro.metal", "mac-m4.metal"])
+def test_instance_type_refuses_those_of_dedicated_hosts(value: str) -> None:
+    assert refusal(checks.instance_type, value) == (
+        f"argument must be an EC2 instance type that runs without a Dedicated Host, unlike all Macs, got {value!r}"
+    )
+
+
+def test_instance_type_refuses_the_same_as_ec2_describes() -> None:
+    """By what DescribeInstanceTypes said when moto noted it."""
+    for name, kind in INSTANCE_TYPES.items():
+        is_small = kind["MemoryInfo"]["SizeInMiB"] < 2048
+        is_mac = any("mac" in one for one in kind["ProcessorInfo"]["SupportedArchitectures"])
+        if is_small or is_mac:
+            assert refusal(checks.instance_type, name)
+        else:
+            checks.instance_type("argument", name)
 
 
 @pytest.mark.parametrize("value", ["team/key", "/", "/team/", "//a", "/a b", "arn:aws:ssm:us-east-1:1:parameter/a"])
@@ -425,6 +444,54 @@ def test_script_refuses_an_interpreter_that_no_kernel_finds(value: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "#!/bin/bash -eu",
+        "#! /bin/bash -eu \t",
+        "#!/usr/bin/env bash",
+        "#!/usr/bin/env -S bash -eu -o pipefail",
+        "#!/usr/bin/env -vS bash -eu",
+        "#!/usr/bin/env --split-string=bash -eu",
+        "#!/usr/bin/perl -w -T",
+        f"#!/bin{'/' * 245}bash",
+        f"#!/bin/bash -{STRING} {STRING}",
+    ],
+)
+def test_script_takes_what_linux_runs(line: str) -> None:
+    checks.script("argument", f"{line}\necho\n")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "#!/bin/bash -eu -o pipefail",
+        "#!/bin/sh -x # why",
+        "#!/bin/bash -o\tpipefail",
+        "#!/usr/bin/python3.11 -u -B",
+        "#!/usr/bin/env bash -eu",
+        "#!/usr/bin/env FOO=1 bash",
+    ],
+)
+def test_script_refuses_two_arguments_which_linux_hands_over_as_one(line: str) -> None:
+    """What each of them ended with, on Linux 6.18: bash with `- : invalid option`, env with 127, or never."""
+    assert refusal(checks.script, f"{line}\necho\n") == (
+        "argument must give the interpreter in its first line one argument at most, since Linux hands over all of them "
+        f"as one: put `set -eu -o pipefail` on a line of its own, or begin with '#!/usr/bin/env -S', got {line!r}"
+    )
+
+
+def test_script_refuses_a_first_line_that_linux_cuts_off() -> None:
+    assert refusal(checks.script, f"#!/bin{'/' * 246}bash\necho\n").startswith(
+        "argument must have at most 255 bytes in its first line, of which Linux reads no more, got "
+    )
+
+
+@pytest.mark.parametrize("line", ["#!/bin/bash\xa0", "#!/bin/bash\x0b", "#!/opt/bäsh"])
+def test_script_refuses_an_interpreter_with_a_mark_that_is_no_blank_to_linux(line: str) -> None:
+    assert refusal(checks.script, f"{line}\n").startswith("argument must name its interpreter by a whole path in its")
+
+
 @pytest.mark.parametrize("value", ["#!/bin/sh\n\0", "#!/bin/sh\n\ud800"])
 def test_script_refuses_what_no_file_of_text_has(value: str) -> None:
     assert "hold no NUL character and no half of a surrogate pair" in refusal(checks.script, value)
@@ -550,6 +617,48 @@ def test_cores_of_an_executor_that_are_no_number_are_refused(cores: str) -> None
         ("spark.dynamicAllocation.enabled", ["true", "FALSE"], ["yes", "1"]),
         ("spark.executor.extraJavaOptions", ["-XX:+UseZGC"], ["-Xmx4g", "-Dspark.a=b"]),
         ("spark.driver.extraJavaOptions", ["-Dspark.a=b"], ["-Xmx4g"]),
+        ("spark.executor.defaultJavaOptions", ["-XX:+UseZGC"], ["-Xmx4g", "-Dspark.a=b"]),
+        ("spark.driver.defaultJavaOptions", ["-Dspark.a=b"], ["-Xmx4g"]),
+        ("spark.executor.heartbeatInterval", ["1ms", "10s", "5000"], ["0", "0s", "500us", "soon"]),
+        ("spark.network.timeoutInterval", ["30s", "1"], ["0", "0s", "999us"]),
+        ("spark.rpc.askTimeout", ["1s", "120"], ["0", "500ms"]),
+        ("spark.rpc.lookupTimeout", ["1s", "120"], ["0", "500ms"]),
+        ("spark.rpc.message.maxSize", ["1", "2047"], ["0", "2048", "1g"]),
+        ("spark.rpc.io.connectionCreationTimeout", ["10s", "0"], ["ten"]),
+        ("spark.dynamicAllocation.schedulerBacklogTimeout", ["1s", "1", "1500ms"], ["0s", "500ms"]),
+        ("spark.dynamicAllocation.sustainedSchedulerBacklogTimeout", ["1s"], ["0", "500ms"]),
+        ("spark.dynamicAllocation.cachedExecutorIdleTimeout", ["30min"], ["-1", "infinity"]),
+        ("spark.dynamicAllocation.executorAllocationRatio", ["1", "0.5"], ["0", "1.5", "half"]),
+        ("spark.storage.decommission.replicationReattemptInterval", ["5s", "1"], ["0"]),
+        ("spark.memory.fraction", ["1", "0.6", ".5"], ["0", "2", "-1", "60%"]),
+        ("spark.task.cpus", ["1", "0.5", "2"], ["0", "all"]),
+        ("spark.sql.adaptive.advisoryPartitionSizeInBytes", ["64m", "1"], ["0", "x"]),
+        ("spark.memory.storageFraction", ["0", "0.5"], ["1", "1.5", "-0.1"]),
+        ("spark.kryoserializer.buffer", ["64", "64k", "2047m"], ["2048m", "x"]),
+        ("spark.kryoserializer.buffer.max", ["64", "64m", "2047m", "1g"], ["2048m", "4096m", "2g", "2048", "500k"]),
+        ("spark.eventLog.rolling.maxFileSize", ["2m", "2097152"], ["1m", "16", "x"]),
+        ("spark.worker.initialRegistrationRetries", ["60"], ["x", "0"]),
+        ("spark.worker.maxRegistrationRetries", ["60"], ["x", "0"]),
+        ("spark.master.ui.decommission.allow.mode", ["DENY", "local"], ["maybe"]),
+        ("spark.network.crypto.cipher", ["AES/CTR/NoPadding"], ["foo", "AES/CBC/PKCS5Padding"]),
+        ("spark.network.crypto.authEngineVersion", ["1", "2"], ["3", "x"]),
+        ("spark.ui.reverseProxyUrl", ["/", "https://a.b/c"], ["/proxy", "https://a.b/history/c"]),
+        ("spark.history.fs.update.interval", ["60s"], ["x"]),
+        ("spark.history.retainedApplications", ["1"], ["0"]),
+        ("spark.hadoop.fs.s3a.committer.name", ["magic", "directory"], ["fast"]),
+        ("spark.hadoop.fs.s3a.input.stream.type", ["classic", "analytics"], ["new"]),
+        ("spark.hadoop.fs.s3a.proxy.port", ["443"], ["0", "https"]),
+        ("spark.hadoop.fs.s3a.proxy.ssl.enabled", ["true"], ["yes"]),
+        ("spark.serializer", ["org.apache.spark.serializer.KryoSerializer"], ["kryo"]),
+        ("spark.io.compression.codec", ["zstd", "LZ4", "com.example.Codec"], ["lz5"]),
+        ("spark.log.level", ["WARN", "debug"], ["verbose"]),
+        ("spark.scheduler.mode", ["FAIR", "fifo"], ["fairr", "NONE"]),
+        ("spark.sql.autoBroadcastJoinThreshold", ["-1", "10m", "10485760"], ["off", "-2"]),
+        ("spark.sql.adaptive.enabled", ["true", "False"], ["on", "1"]),
+        ("spark.eventLog.rolling.enabled", ["true"], ["yes"]),
+        ("spark.sql.operatorPipeSyntaxEnabled", ["true"], ["yes"]),
+        ("spark.acls.enable", ["true"], ["yes"]),
+        ("spark.shuffle.compress", ["true"], ["yes"]),
     ],
 )
 def test_a_property_is_of_the_form_that_spark_reads(key: str, right: list[str], wrong: list[str]) -> None:
@@ -558,6 +667,14 @@ def test_a_property_is_of_the_form_that_spark_reads(key: str, right: list[str], 
     for value in wrong:
         assert of_property(key, value).startswith("must "), value
     checks.spark_defaults("argument", {key: STRING})
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["spark.databricks.delta.autoCompact.enabled", "spark.sql.catalog.lake.x.enabled", "spark.hadoop.fs.a.enabled"],
+)
+def test_a_switch_of_others_may_have_further_words(key: str) -> None:
+    checks.spark_defaults("argument", {key: "auto"})
 
 
 @pytest.mark.parametrize(
@@ -645,8 +762,30 @@ def test_a_value_that_spark_would_read_as_another_is_refused(value: str) -> None
     [
         ({"spark.cores.max": "2", "spark.executor.cores": "4"}, "must be at least spark.executor.cores, 4"),
         ({"spark.executor.cores": "1", "spark.task.cpus": "2"}, "must be at least spark.task.cpus, 2"),
-        ({"spark.executor.heartbeatInterval": "60s"}, "must be shorter than spark.network.timeout, 60s"),
-        ({"spark.network.timeout": "10"}, "must be longer than spark.executor.heartbeatInterval"),
+        ({"spark.executor.heartbeatInterval": "60s"}, "must be less than spark.network.timeout, 60s, or"),
+        ({"spark.network.timeout": "20s"}, "must be at least spark.network.timeoutInterval, 30s"),
+        ({"spark.network.timeoutInterval": "90s"}, "must be at most spark.network.timeout, 60s"),
+        (
+            {"spark.network.timeout": "10", "spark.network.timeoutInterval": "1s"},
+            "must be more than spark.executor.heartbeatInterval, 10s",
+        ),
+        (
+            {"spark.dynamicAllocation.maxExecutors": "2", "spark.dynamicAllocation.minExecutors": "10"},
+            "must be at least spark.dynamicAllocation.minExecutors, 10",
+        ),
+        ({"spark.memory.offHeap.enabled": "true"}, "must come with a spark.memory.offHeap.size of 1m or more"),
+        (
+            {"spark.memory.offHeap.enabled": "true", "spark.memory.offHeap.size": "1000k"},
+            "must come with a spark.memory.offHeap.size of 1m or more",
+        ),
+        (
+            {
+                "spark.dynamicAllocation.enabled": "true",
+                "spark.dynamicAllocation.shuffleTracking.enabled": "false",
+                "spark.decommission.enabled": "false",
+            },
+            "must come with spark.dynamicAllocation.shuffleTracking.enabled or spark.decommission.enabled and",
+        ),
     ],
 )
 def test_properties_that_do_not_go_together_are_refused(values: dict[str, str], message: str) -> None:
@@ -658,21 +797,67 @@ def test_properties_that_go_together_are_taken() -> None:
     together: dict[str, Any] = {"spark.executor.heartbeatInterval": "60s", "spark.network.timeout": "120"}
     checks.spark_defaults("argument", together)
     checks.spark_defaults("argument", {"spark.cores.max": STRING, "spark.executor.cores": "4"})
+    checks.spark_defaults("argument", {"spark.network.timeout": "30s"})
+    # Spark takes the smaller one.
+    executors = {"spark.dynamicAllocation.initialExecutors": "9", "spark.dynamicAllocation.maxExecutors": "2"}
+    checks.spark_defaults("argument", executors)
+    # Without tracking, blocks of a worker that leaves move to others.
+    of_others = {"spark.dynamicAllocation.enabled": "true", "spark.dynamicAllocation.shuffleTracking.enabled": "false"}
+    checks.spark_defaults("argument", of_others)
+    checks.spark_defaults(
+        "argument", {**of_others, "spark.decommission.enabled": "false", "spark.shuffle.service.enabled": "true"}
+    )
+    checks.spark_defaults("argument", {"spark.memory.offHeap.enabled": "true", "spark.memory.offHeap.size": "1m"})
 
 
-def test_the_clusters_own_properties_are_right_by_the_same_rules() -> None:
+def test_what_only_terraform_knows_goes_together_with_anything() -> None:
+    """Not even with the cluster's own value, which it replaces, is anything compared."""
+    checks.spark_defaults("argument", {"spark.executor.heartbeatInterval": "60s", "spark.network.timeout": STRING})
+    checks.spark_defaults("argument", {"spark.network.timeout": "20s", "spark.network.timeoutInterval": STRING})
+    checks.spark_defaults("argument", {"spark.memory.offHeap.enabled": "true", "spark.memory.offHeap.size": STRING})
+
+
+ANY_TEXT = {
+    *("spark.driver.host", "spark.hadoop.fs.s3a.proxy.host", "spark.hadoop.fs.s3a.endpoint"),
+    *("spark.hadoop.fs.s3a.endpoint.region", "spark.master.ui.historyServerUrl"),
+    *("spark.eventLog.dir", "spark.hadoop.fs.s3a.buffer.dir", "spark.history.fs.logDirectory"),
+    *("spark.sql.warehouse.dir", "spark.hadoop.fs.s3a.aws.credentials.provider"),
+}
+"""Names, addresses, paths and lists: what is wrong with one, no form says."""
+
+
+def test_each_property_of_the_page_and_of_the_nodes_has_a_form(own: dict[str, str]) -> None:
+    """docs/spark-defaults.md promises it."""
+    page = (Path(__file__).parents[2] / "docs/spark-defaults.md").read_text()
+    columns = [line.split("|")[1] if line.startswith("|") else line for line in page.splitlines()]
+    keys = set(re.findall(r"(?m)(?:`|^)(spark\.[\w.]+)", "\n".join(columns))) - {"spark.excludeOnFailure"}
+    assert "spark.eventLog.rolling.maxFileSize" in keys
+    open_ones = (keys | set(own)) - {"spark.master", "spark.authenticate.secret"} - set(spark_properties.KEPT)
+    assert {key for key in open_ones if spark_properties.form(key) is None} == ANY_TEXT
+
+
+@pytest.fixture
+def own() -> dict[str, str]:
+    """What the nodes' own program sets, wherever it sets it."""
     given = {
         "master_host": "master.demo-spark",
         "spark_version": "4.3.0",
         "history_server": "yes",
         "bucket": "demo",
-        "s3a_sdk": "",
+        "region": "eu-central-1",
+        "s3_endpoint": "s3.eu-central-1.amazonaws.com",
+        "s3a_sdk": "slim",
+        "http_proxy": "http://proxy.internal:3128",
+        "no_proxy": [],
         "spark_defaults": {},
         "connect_cores": 8,
     }
     of_master = {**spark_conf.of_master(given), **spark_conf.history(given), **spark_conf.connect(given)}
-    own = {**spark_conf.defaults("master.demo-spark", "4.3.0"), **of_master}
-    assert own["spark.network.timeout"] == spark_properties.NETWORK_TIMEOUT
+    return {**spark_conf.defaults("master.demo-spark", "4.3.0"), **spark_conf.s3a(given), **of_master}
+
+
+def test_the_clusters_own_properties_are_right_by_the_same_rules(own: dict[str, str]) -> None:
+    assert own.items() >= spark_properties.OWN.items()
     kept = {key: value for key, (value, _) in spark_properties.KEPT.items() if key in own}
     assert {key: own[key] for key in kept} == kept
     checks.spark_defaults("argument", {key: value for key, value in own.items() if key != "spark.master"})

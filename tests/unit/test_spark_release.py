@@ -101,9 +101,22 @@ def test_refuses_an_unknown_release_without_a_checksum() -> None:
     )
 
 
-@pytest.mark.parametrize("version", ["4.3", "v4.3.0", "4.3.0/../..", "latest", "", None, 4.3, "4.3.0 "])
+@pytest.mark.parametrize("version", ["4.3", "v4.3.0", "4.3.0/../..", "latest", "", None, 4.3, "4.3.0 ", "04.03.00"])
 def test_refuses_what_is_no_release(version: object) -> None:
     assert refusal(version=version) == f"spark_version must be a release such as '4.3.0', and literal, got {version!r}"
+
+
+@pytest.mark.parametrize("version", ["3.2.4", "2.4.8", "0.0.0", "3.2.99-preview"])
+def test_refuses_a_release_that_knows_no_java_17(version: str) -> None:
+    """Whatever its checksum or archive: nodes have that Java or a later one."""
+    for more in ({"checksum": SHA512}, {"archive": SparkArchive("https://example.org/spark.tgz", SHA256)}, {}):
+        assert refusal(version=version, **more) == (
+            f"spark_version must be at least 3.3, the first that runs on the nodes' Java 17, got {version!r}"
+        )
+
+
+def test_takes_the_first_release_on_java_17() -> None:
+    assert SparkDistribution("3.3.0", SHA512).file_name == "spark-3.3.0-bin-hadoop3.tgz"
 
 
 def test_refuses_a_python_that_spark_does_not_run_on() -> None:
@@ -118,7 +131,7 @@ def test_takes_an_older_python_with_an_older_spark() -> None:
     assert SparkDistribution("4.0.5", python_version="3.9").python_version == "3.9"
 
 
-@pytest.mark.parametrize("version", ["3", "2.7", "3.11.4", "python3.11", None, 3.11])
+@pytest.mark.parametrize("version", ["3", "2.7", "3.11.4", "python3.11", "3.08", None, 3.11])
 def test_refuses_what_is_no_python(version: object) -> None:
     assert refusal(python_version=version) == (
         f"python_version must be a version such as '3.11', and literal, got {version!r}"
