@@ -206,7 +206,7 @@ class SparkCluster(Construct):
             tags: of every resource, instance and volume, besides `Name`; at most 49, of what IAM takes: letters,
                 digits, blanks and `_.:/=+-@`. A hosted zone takes 10 tags and gets the first ten. Default: none.
                 Changing it: in place, and refreshes the workers; the SSM parameters keep those of their creation.
-            provider: the AWS provider that makes all this, if the stack has more than one. Default: the stack's one
+            provider: the AWS provider of this stack that makes all this, if it has more than one. Default: the one
                 without an alias. Changing it: makes all anew if it is of another region or account.
 
         Raises:
@@ -217,6 +217,7 @@ class SparkCluster(Construct):
         defaults = {} if spark_defaults is None else spark_defaults
         distribution = SparkDistribution(spark_version, spark_checksum, spark_archive, python_version)
         arguments.check(
+            scope=scope,
             name=name,
             vpc_id=vpc_id,
             subnet_ids=subnet_ids,

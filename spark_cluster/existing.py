@@ -98,7 +98,7 @@ class ExistingCluster(Construct):
             bucket_kms_key_arn: what the cluster was given as that. Default: it was given none.
             parameter_kms_key_arn: what the cluster was given as that. Default: it was given none.
             tags: of the rules that `grant_submit` makes. Default: none.
-            provider: the AWS provider of all this. Default: the stack's one without an alias.
+            provider: the AWS provider of all this, one of this stack. Default: the one without an alias.
 
         Raises:
             ValueError: an argument is wrong; the message names it, the rule and the value.
@@ -110,7 +110,7 @@ class ExistingCluster(Construct):
         checks.key_arn("parameter_kms_key_arn", parameter_kms_key_arn)
         tags = {} if tags is None else tags
         checks.tags("tags", tags)
-        checks.provider("provider", provider)
+        checks.provider("provider", provider, scope=scope)
         super().__init__(scope, id)
         references.provide(self, provider)
         self.name = name
