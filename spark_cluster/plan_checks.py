@@ -28,7 +28,7 @@ def require_given(resource: TerraformResource, given: Mapping[str, object]) -> N
     for argument, value in given.items():
         if isinstance(value, Mapping):
             require_given(resource, {f"{argument}['{key}']": one for key, one in value.items()})
-        elif _is_asked(value):
+        elif is_asked(value):
             message = f"{argument} must not be null, which is not the same as leaving it out"
             _require(resource, Op.neq(operand(value), Token.null_value()), message)
         elif checks.is_known(value) and isinstance(value, Sequence) and not isinstance(value, str):
@@ -37,7 +37,7 @@ def require_given(resource: TerraformResource, given: Mapping[str, object]) -> N
 
 def require_key(resource: TerraformResource, argument: str, value: str | None, *, optional: bool = False) -> None:
     """Have the plan refuse a token that is no key's ARN: `null`, unless it is `optional`, or the ARN of an alias."""
-    if value is None or not _is_asked(value):
+    if value is None or not is_asked(value):
         return
     is_key = Fn.can(Fn.regex(":key/", value))
     instead = (
@@ -50,7 +50,8 @@ def require_key(resource: TerraformResource, argument: str, value: str | None, *
     )
 
 
-def _is_asked(value: object) -> bool:
+def is_asked(value: object) -> bool:
+    """Whether the plan is asked about a value: it is a token alone that Terraform, not Python, will fill."""
     return checks.is_token_alone(value) and not checks.is_lazy(value)
 
 

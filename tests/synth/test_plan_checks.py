@@ -9,7 +9,7 @@ import jsii
 import pytest
 from cdktf import Lazy, TerraformStack, TerraformVariable
 
-from spark_cluster import Master, SparkArchive, fleet_key
+from spark_cluster import ExistingCluster, Master, SparkArchive, fleet_key
 from tests.synth.synthesized import Synthesized, plain, reached
 
 if TYPE_CHECKING:
@@ -152,3 +152,33 @@ def test_no_look_up_has_a_precondition(synthesize: Synthesize, stack: TerraformS
     given = TerraformVariable(stack, "given", type="string").string_value
     found = synthesize(vpc_id=given, ami_id=given, account_id=given, subnet_ids=[given])
     assert not [resource for resource, _, _ in preconditions(found) if resource.startswith("data.")]
+
+
+# --- of a cluster of another program -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("argument", "condition", "message"),
+    [
+        ("account_id", IS_GIVEN, NULL),
+        ("bucket_kms_key_arn", IS_KEY, KEY),
+        ("parameter_kms_key_arn", IS_KEY, KEY),
+    ],
+)
+def test_so_they_are_of_an_existing_cluster(stack: TerraformStack, argument: str, condition: str, message: str) -> None:
+    """Before any policy: all have the value from the resource that looks at it, in a later stack, too."""
+    given = TerraformVariable(stack, "given", type="string").string_value
+    existing = ExistingCluster(stack, "analytics", name="analytics", **{argument: given})
+    existing.grant_read_data("job")
+    existing.grant_submit("job", security_group_id="sg-1")
+    found = Synthesized(stack)
+    assert preconditions(found) == [("terraform_data.analytics_given", condition, f"{argument} {message}")]
+    policies = [body["policy"] for body in found.all("aws_iam_role_policy").values()]
+    address = found.address("terraform_data", "analytics_given")
+    assert any(f"${{{address}.output.{argument}}}" in policy for policy in policies)
+    assert not any("var.given" in policy for policy in policies)
+
+
+def test_an_existing_cluster_with_literals_makes_nothing_of_its_own(stack: TerraformStack) -> None:
+    ExistingCluster(stack, "analytics", name="analytics", account_id="111122223333", tags={"team": "data"})
+    assert "resource" not in Synthesized(stack).json
