@@ -123,8 +123,9 @@ class ClusterNetwork(Construct):
             self._vpc_with_dns(vpc_id),
             self._subnets_inside("subnets", subnet_ids, "subnet_ids must name subnets"),
         ]
+        # A set, as many a module has it, is a list to cdktf, but not to the functions that want one.
         known = checks.is_known(subnet_ids)
-        self.first_subnet_id = subnet_ids[0] if known else str(Fn.element(list(subnet_ids), 0))
+        self.first_subnet_id = subnet_ids[0] if known else str(Fn.element(Fn.tolist(list(subnet_ids)), 0))
         named = {**tags, "Name": f"{name}-spark"}
         self.security_group = SecurityGroup(
             self,
@@ -136,7 +137,7 @@ class ClusterNetwork(Construct):
         )
         self.security_group_id = self.security_group.id
         self.node_security_group_ids = (
-            Token.as_list(Fn.concat([[self.security_group_id], security_group_ids]))
+            Token.as_list(Fn.concat([[self.security_group_id], Fn.tolist(list(security_group_ids))]))
             if security_group_ids and not checks.is_known(security_group_ids)
             else [self.security_group_id, *security_group_ids]
         )

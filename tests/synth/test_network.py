@@ -68,10 +68,11 @@ def test_the_callers_groups_are_added_to_every_node(synthesize: Synthesize) -> N
 def test_the_callers_groups_may_be_a_list_that_only_terraform_knows(
     synthesize: Synthesize, stack: TerraformStack
 ) -> None:
+    """Or a set, which `concat` takes by way of `tolist` alone."""
     groups = TerraformVariable(stack, "groups", type="list(string)")
     found = synthesize(security_group_ids=groups.list_value)
     group = group_id(found).removeprefix("${").removesuffix("}")
-    expected = f"${{concat([{group}], var.groups)}}"
+    expected = f"${{concat([{group}], tolist(var.groups))}}"
     assert found.the("aws_instance")["vpc_security_group_ids"] == expected
     assert found.the("aws_launch_template")["vpc_security_group_ids"] == expected
 
@@ -173,9 +174,10 @@ def test_nodes_come_after_what_is_looked_at(synthesize: Synthesize) -> None:
 
 
 def test_subnets_may_be_a_list_that_only_terraform_knows(synthesize: Synthesize, stack: TerraformStack) -> None:
+    """Or a set, of which `element` takes none."""
     found = synthesize(subnet_ids=TerraformVariable(stack, "subnets", type="list(string)").list_value)
     assert found.the("aws_autoscaling_group")["vpc_zone_identifier"] == "${var.subnets}"
-    assert found.the("aws_instance")["subnet_id"] == "${element(var.subnets, 0)}"
+    assert found.the("aws_instance")["subnet_id"] == "${element(tolist(var.subnets), 0)}"
     assert found.the("data.aws_subnets") == in_the_vpc("subnet_ids must name subnets", "${var.subnets}")
 
 
