@@ -276,7 +276,7 @@ class SparkCluster(Construct):
             tags=tags,
         )
         for role in (self.master_role, self.worker_role):
-            plan_checks.require_given(role.role, {"account_id": account_id})
+            plan_checks.require_given(role.role, {"account_id": account_id, "tags": tags})
         self.storage = ClusterStorage(
             self,
             "storage",
@@ -290,6 +290,7 @@ class SparkCluster(Construct):
             log_retention_days=log_retention_days,
             tags=tags,
         )
+        plan_checks.require_given(self.storage.bucket, {"log_retention_days": log_retention_days})
         self.network = ClusterNetwork(
             self,
             "network",
@@ -316,16 +317,20 @@ class SparkCluster(Construct):
             {
                 "vpc_id": vpc_id,
                 "subnet_ids": subnet_ids,
-                "master.subnet_id": master.subnet_id,
+                "security_group_ids": security_group_ids,
+                **plan_checks.fields("master", master),
+                **plan_checks.fields("workers", workers, apart_from=("desired_size", "spot_max_price")),
                 "ami_id": ami_id,
                 "spark_checksum": distribution.checksum,
                 "spark_defaults": defaults,
                 "setup_script": setup_script,
                 "http_proxy": http_proxy,
                 "no_proxy": no_proxy,
-                "private_zone.zone_id": private_zone and private_zone.zone_id,
-                "private_zone.name": private_zone and private_zone.name,
-                "spark_connect.cores_max": spark_connect and spark_connect.cores_max,
+                **plan_checks.fields("private_zone", private_zone),
+                **plan_checks.fields("spark_connect", spark_connect),
+                "boot_timeout_seconds": boot_timeout_seconds,
+                "drain_timeout_seconds": drain_timeout_seconds,
+                "unlisted_timeout_seconds": unlisted_timeout_seconds,
             },
         )
         self.fleet_key = ClusterFleetKey(

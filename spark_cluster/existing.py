@@ -116,7 +116,7 @@ class ExistingCluster(Construct):
         self.name = name
         self._grants = Grants(self, name=name)
         account_id, bucket_kms_key_arn, parameter_kms_key_arn = self._looked_at(
-            account_id, bucket_kms_key_arn, parameter_kms_key_arn
+            account_id, bucket_kms_key_arn, parameter_kms_key_arn, tags
         )
         location = Location(self, "location", account_id=account_id)
         text = DataAwsSsmParameter(self, _ABOUT, name=parameter_name(name, _ABOUT)).insecure_value
@@ -143,7 +143,7 @@ class ExistingCluster(Construct):
         self._submit_rules = SubmitRules(self, node_security_group_id=self.security_group_id, tags=tags)
 
     def _looked_at(
-        self, account_id: str | None, bucket_key: str | None, parameter_key: str | None
+        self, account_id: str | None, bucket_key: str | None, parameter_key: str | None, tags: Mapping[str, str]
     ) -> Sequence[str | None]:
         """What policies are to hold: if only Terraform knows it, by way of a resource whose conditions come first.
 
@@ -151,9 +151,9 @@ class ExistingCluster(Construct):
         """
         values = {"account_id": account_id, "bucket_kms_key_arn": bucket_key, "parameter_kms_key_arn": parameter_key}
         asked = {argument: value for argument, value in values.items() if plan_checks.is_asked(value)}
-        if asked:
+        if asked or any(map(plan_checks.is_asked, tags.values())):
             given = DataResource(self, "given", input=asked)
-            plan_checks.require_given(given, {"account_id": account_id})
+            plan_checks.require_given(given, {"account_id": account_id, "tags": tags})
             plan_checks.require_key(given, "bucket_kms_key_arn", bucket_key)
             plan_checks.require_key(given, "parameter_kms_key_arn", parameter_key)
             for argument in asked:

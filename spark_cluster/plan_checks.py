@@ -7,7 +7,7 @@ at it before the resource's own values, and at nothing that waits for the resour
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from cdktf import Fn, Op, Precondition, TerraformResource, TerraformResourceLifecycle, Token
 
@@ -33,6 +33,18 @@ def require_given(resource: TerraformResource, given: Mapping[str, object]) -> N
             _require(resource, Op.neq(operand(value), Token.null_value()), message)
         elif checks.is_known(value) and isinstance(value, Sequence) and not isinstance(value, str):
             require_given(resource, {f"{argument}[{index}]": one for index, one in enumerate(value)})
+
+
+def fields(argument: str, value: object, *, apart_from: Collection[str] = ()) -> dict[str, object]:
+    """What an object of an argument's holds, by the names that its fields have in messages; nothing if it is `None`.
+
+    Args:
+        argument: the argument.
+        value: its object.
+        apart_from: the fields in which `null` does what leaving them out does.
+    """
+    own = {} if value is None else vars(value)
+    return {f"{argument}.{name}": one for name, one in own.items() if name not in apart_from}
 
 
 def require_key(resource: TerraformResource, argument: str, value: str | None, *, optional: bool = False) -> None:

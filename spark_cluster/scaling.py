@@ -12,7 +12,7 @@ from cdktf_cdktf_provider_aws.autoscaling_policy import AutoscalingPolicy
 from cdktf_cdktf_provider_aws.cloudwatch_metric_alarm import CloudwatchMetricAlarm
 from constructs import Construct
 
-from spark_cluster import checks, limits, references
+from spark_cluster import checks, limits, plan_checks, references
 from spark_cluster.identity import NodeRole
 from spark_cluster.settings import NodeSettings
 
@@ -122,6 +122,7 @@ class Cpu:
 
     def prepare(self, settings: NodeSettings, *, master_role: NodeRole, group_arn: str) -> Prepared:  # noqa: ARG002
         """Detailed monitoring: basic has one CPU figure in five minutes, which would starve an alarm on two."""
+        plan_checks.require_given(master_role.role, plan_checks.fields("scaling", self))
         return Prepared(settings, detailed_monitoring=True)
 
     def attach(self, scope: Construct, *, group: AutoscalingGroup, name: str, tags: Mapping[str, str]) -> Attached:

@@ -11,6 +11,7 @@ from cdktf import Lazy, TerraformStack, TerraformVariable
 
 from spark_cluster import ExistingCluster, Master, SparkArchive, fleet_key
 from tests.synth.synthesized import Synthesized, plain, reached
+from tests.synth.test_arguments import OBJECTS, TAKES
 
 if TYPE_CHECKING:
     from tests.synth.conftest import Synthesize
@@ -72,6 +73,52 @@ def test_null_is_refused_where_it_would_be_an_error_of_terraforms_or_of_the_node
     given = TerraformVariable(stack, "given", type="string").string_value
     found = sorted(preconditions(synthesize(**{argument: given})))
     assert found == [(resource, condition, f"{argument} {message}") for resource, condition, message in checked]
+
+
+AS_LEFT_OUT = {
+    "SparkCluster": {
+        *{"key_name", "permissions_boundary_arn", "associate_public_ip_address", "ebs_optimized", "force_destroy"},
+    },
+    "Workers": {"desired_size", "spot_max_price"},
+}
+"""Where `null` does what leaving the argument out does."""
+
+TAKEN = [
+    (part, kind, name)
+    for kind, parts in TAKES.items()
+    for part, names in parts.items()
+    for name in names.split()
+    if name not in AS_LEFT_OUT.get(part.replace("cluster", "SparkCluster"), ())
+]
+"""Every argument that may be a token, but for a few that need something besides."""
+
+
+@pytest.mark.parametrize(
+    ("part", "kind", "name"),
+    [
+        *TAKEN,
+        *(("cluster", "string", f"{name}[0]") for name in TAKES["list"]["cluster"].split()),
+        ("cluster", "string", "tags['team']"),
+        ("Workers", "string", "instance_types[0]"),
+        ("Workers", "string", "instance_types[1]"),
+        ("fleet_key.PrivateKey", "number", "version"),
+    ],
+)
+def test_null_is_refused_by_the_name_of_every_argument_that_may_be_a_token(
+    synthesize: Synthesize, stack: TerraformStack, part: str, kind: str, name: str
+) -> None:
+    variable = TerraformVariable(stack, "given", type="any")
+    given = {"string": variable.string_value, "number": variable.number_value, "list": variable.list_value}[kind]
+    field, _, place = name.partition("[")
+    value = {"": given, "0]": [given], "1]": ["m6i.large", given], "'team']": {"team": given}}[place]
+    if part == "cluster":
+        argument, arguments = name, {field: value}
+    else:
+        made, needed, of_cluster = OBJECTS[part]
+        needed = {**needed, **({"private_key": variable.string_value} if part == "fleet_key.PrivateKey" else {})}
+        argument, arguments = f"{of_cluster}.{name}", {of_cluster: made(**{**needed, field: value})}
+    messages = [message for _, _, message in preconditions(synthesize(**arguments))]
+    assert any(message.startswith(f"{argument} must ") for message in messages), messages
 
 
 def test_so_it_is_within_lists_and_mappings_and_objects(synthesize: Synthesize, stack: TerraformStack) -> None:
@@ -177,6 +224,12 @@ def test_so_they_are_of_an_existing_cluster(stack: TerraformStack, argument: str
     address = found.address("terraform_data", "analytics_given")
     assert any(f"${{{address}.output.{argument}}}" in policy for policy in policies)
     assert not any("var.given" in policy for policy in policies)
+
+
+def test_so_are_the_tags_of_an_existing_cluster_s_rules(stack: TerraformStack) -> None:
+    given = TerraformVariable(stack, "given", type="string").string_value
+    ExistingCluster(stack, "analytics", name="analytics", tags={"team": given})
+    assert preconditions(Synthesized(stack)) == [("terraform_data.analytics_given", IS_GIVEN, f"tags['team'] {NULL}")]
 
 
 def test_an_existing_cluster_with_literals_makes_nothing_of_its_own(stack: TerraformStack) -> None:
