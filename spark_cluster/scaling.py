@@ -26,10 +26,19 @@ class Prepared:
     Attributes:
         settings: theirs: what the strategy was given, with what it changes in it.
         detailed_monitoring: whether CloudWatch gets the workers' figures each minute, which costs extra.
+
+    Raises:
+        ValueError: one of both is of another kind.
     """
 
     settings: NodeSettings
     detailed_monitoring: bool = False
+
+    def __post_init__(self) -> None:
+        """Hold the fields to their kinds, in the words of who wrote `prepare`."""
+        example = "replace(settings, spark_defaults={…})"
+        checks.instance("scaling.prepare.settings", self.settings, NodeSettings, example)
+        checks.literal_flag("scaling.prepare.detailed_monitoring", self.detailed_monitoring)
 
 
 @dataclass(frozen=True)
@@ -39,10 +48,18 @@ class Attached:
     Attributes:
         policies: the scaling policies, by what they do.
         alarms: the alarms that start them, likewise.
+
+    Raises:
+        ValueError: one of both is no mapping.
     """
 
     policies: Mapping[str, AutoscalingPolicy] = field(default_factory=dict)
     alarms: Mapping[str, CloudwatchMetricAlarm] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Hold the fields to mappings, in the words of who wrote `attach`."""
+        checks.instance("scaling.attach.policies", self.policies, Mapping, "{'scale_out': policy}")
+        checks.instance("scaling.attach.alarms", self.alarms, Mapping, "{'scale_out': alarm}")
 
 
 class Scaling(Protocol):

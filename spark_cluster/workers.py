@@ -242,7 +242,10 @@ class WorkerFleet(Construct):
             lifecycle=TerraformResourceLifecycle(replace_triggered_by=[f"{references.address(self.group)}.id"]),
         )
         scope = Construct(self, "scaling")
-        attached = scaling.attach(scope, group=self.group, name=self.group_name, tags=common.tags) or Attached()
+        attached = scaling.attach(scope, group=self.group, name=self.group_name, tags=common.tags)
+        if attached is None:
+            attached = Attached()
+        checks.instance("scaling.attach", attached, Attached, "Attached({'scale_out': policy}), or None")
         self.scaling_policies, self.scaling_alarms = attached.policies, attached.alarms
 
     def _launch_template(
