@@ -59,6 +59,8 @@ class MasterInstance(Construct):
         instance: the `aws_instance`.
         instance_id: its id.
         record: the `aws_route53_record` of its name; workers must not start before it.
+        impaired_alarm: the `aws_cloudwatch_metric_alarm` that reboots it; `None` with
+            `reboot_if_impaired=False`.
         user_data: what it boots with.
     """
 
@@ -117,13 +119,12 @@ class MasterInstance(Construct):
         role.precede(self.instance)
         self.instance_id = self.instance.id
         self.record = network.point_master_host_at(self.instance.private_ip)
-        if master.reboot_if_impaired:
-            self._reboot_if_impaired(common, settings.region)
+        self.impaired_alarm = self._impaired_alarm(common, settings.region) if master.reboot_if_impaired else None
 
-    def _reboot_if_impaired(self, common: NodeCommon, region: str) -> None:
+    def _impaired_alarm(self, common: NodeCommon, region: str) -> CloudwatchMetricAlarm:
         # Three minutes: longer than EC2's own recovery of a system takes to begin, so that the two do not race.
         # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/UsingAlarmActions.html
-        CloudwatchMetricAlarm(
+        return CloudwatchMetricAlarm(
             self,
             "impaired",
             alarm_name=f"{node_name(common.name, 'master')}-impaired",
