@@ -64,6 +64,7 @@ class SparkCluster(Construct):
         commands: what a person runs on their own machine: a shell on the master, its page, a job, its status, Spark
             Connect.
         name: the cluster's name.
+        provider: the AWS provider that makes it; `None`: the stack's one without an alias.
         bucket_name: the bucket.
         bucket_arn: its ARN.
         master_role_arn: the ARN of the master's role.
@@ -127,6 +128,7 @@ class SparkCluster(Construct):
             id: its id: part of every address, so changing it replaces the cluster.
             name: at most 24 lower-case letters, digits and single inner hyphens. Unique in the region and in the VPC:
                 the zone is `<name>-spark`, the group `<name>-spark-workers`, the parameters `/spark-cluster/<name>/…`.
+                A second one by the same provider of a stack is refused.
                 Changing it: makes another cluster with an empty bucket, and destroys this one; if its bucket has to
                 be kept (`force_destroy`), that ends in an error.
             vpc_id: the VPC; its `enable_dns_support` and `enable_dns_hostnames` must be on.
@@ -253,8 +255,11 @@ class SparkCluster(Construct):
             tags=tags,
             provider=provider,
         )
+        _refuse_a_second(scope, name, provider)
         super().__init__(scope, id)
         references.provide(self, provider)
+        self.provider = provider
+        self.name = name
 
         RequiredVersion(self, "required_version")
         self._grants = Grants(self, name=name)
@@ -456,7 +461,6 @@ class SparkCluster(Construct):
             master=self.master,
         )
 
-        self.name = name
         self.master_url = master_url(self.network.master_host)
         self.master_ui_url = master_ui_url(self.network.master_host)
         self.master_instance_id = self.master.instance_id
@@ -540,3 +544,19 @@ class SparkCluster(Construct):
             archive = self.location.s3_arn(distribution.archive.s3_object)
             for role in (self.master_role, self.worker_role):
                 role.allow("spark_archive", Allow(("s3:GetObject",), (archive,)))
+
+
+def _refuse_a_second(scope: Construct, name: str, provider: TerraformProvider | None) -> None:
+    """Refuse a cluster whose group, parameters and zone are another's: whoever is made later fails or takes them over.
+
+    As far as one stack shows it: another provider may be of another region or account, and so may another stack's.
+    """
+    for other in TerraformStack.of(scope).node.find_all():
+        if isinstance(other, SparkCluster) and other.name == name and _alias(other.provider) == _alias(provider):
+            rule = f"be another than that of the cluster {other.node.path!r}, which the same provider makes"
+            raise checks.fail("name", rule, name)
+
+
+def _alias(provider: TerraformProvider | None) -> str | None:
+    """What tells the AWS providers of a stack apart: without one it is the one that makes what names none."""
+    return None if provider is None else provider.alias

@@ -4,10 +4,11 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cdktf import TerraformHclModule, TerraformOutput, TerraformStack, TerraformVariable
+from cdktf import App, TerraformHclModule, TerraformOutput, TerraformStack, TerraformVariable
 from cdktf_cdktf_provider_aws.data_aws_vpc_endpoint import DataAwsVpcEndpoint
 from cdktf_cdktf_provider_aws.provider import AwsProvider
 from cdktf_cdktf_provider_aws.vpc_endpoint import VpcEndpoint
+from constructs import Construct
 
 from spark_cluster import Allow, CallerRole, SparkCluster
 from spark_cluster.fleet_key import Generated
@@ -335,6 +336,27 @@ def test_a_provider_makes_all_of_the_cluster_what_is_granted_later_too(tmp_path:
 def test_refuses_what_is_no_provider(synthesize: Synthesize, provider: Any) -> None:
     with pytest.raises(ValueError, match=r"^provider must be an object such as AwsProvider\("):
         synthesize(provider=provider)
+
+
+def test_refuses_a_second_cluster_of_a_name_by_the_same_provider(stack: TerraformStack) -> None:
+    """Its group and parameters would be the first one's, which AWS says in the midst of a deploy."""
+    elsewhere = AwsProvider(stack, "elsewhere", alias="elsewhere", region="eu-west-1")
+    SparkCluster(Construct(stack, "part"), "spark", **REQUIRED)
+    SparkCluster(stack, "abroad", **REQUIRED, provider=elsewhere)
+    SparkCluster(stack, "other", **{**REQUIRED, "name": "other"})
+    default = next(one for one in stack.node.children if one.node.id == "aws")
+    for provider, first in ((None, "part/spark"), (default, "part/spark"), (elsewhere, "abroad")):
+        with pytest.raises(ValueError, match=r"^name must be another") as error:
+            SparkCluster(stack, "second", **REQUIRED, provider=provider)
+        assert str(error.value) == (
+            f"name must be another than that of the cluster 'stack/{first}', which the same provider makes, got 'demo'"
+        )
+
+
+def test_a_name_may_be_used_again_in_another_stack(stack: TerraformStack) -> None:
+    """Which may be of another region or account."""
+    SparkCluster(stack, "spark", **REQUIRED)
+    SparkCluster(TerraformStack(App.of(stack), "abroad"), "spark", **REQUIRED)
 
 
 def test_nodes_may_be_made_to_wait_for_something(stack: TerraformStack) -> None:
