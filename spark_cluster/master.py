@@ -88,7 +88,6 @@ class MasterInstance(Construct):
         network, image = common.network, common.image
         looked_at = [] if master.subnet_id is None else [network.check_master_subnet(master.subnet_id)]
         self.user_data = UserData(self, "user_data", settings=settings, storage=common.storage)
-        tags = common.tags_of("master")
         self.instance = Instance(
             self,
             "instance",
@@ -109,9 +108,10 @@ class MasterInstance(Construct):
                 volume_size=master.root_volume_gib,
                 encrypted=True,
                 kms_key_id=common.volume_kms_key_arn,
-                tags=tags,
+                # The instance's own, as an Aspect of the app's may have left them.
+                tags=references.late_map(lambda: self.instance.tags_input),
             ),
-            tags=tags,
+            tags=common.tags_of("master"),
             lifecycle=self._lifecycle(common, master),
             depends_on=[*common.ready, *looked_at, *self.user_data.ready],
         )

@@ -173,7 +173,9 @@ class WorkerFleet(Construct):
         # The provider's own default tags reach what it makes itself, and nothing that the group makes.
         # https://registry.terraform.io/providers/hashicorp/aws/latest/docs/data-sources/default_tags
         defaults = DataAwsDefaultTags(self, "default_tags").tags
-        tags = Token.as_string_map(Fn.merge([defaults, common.tags_of("worker")]))
+        # The template's own, as an Aspect of the app's may have left them: none sees what is within an argument.
+        # https://developer.hashicorp.com/terraform/cdktf/concepts/aspects
+        tags = references.late_map(lambda: Fn.merge([defaults, self.launch_template.tags_input]))
         self.launch_template = self._launch_template(
             common,
             workers,

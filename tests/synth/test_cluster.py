@@ -3,12 +3,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+import jsii
 import pytest
-from cdktf import App, TerraformHclModule, TerraformOutput, TerraformStack, TerraformVariable
+from cdktf import App, Aspects, IAspect, TerraformHclModule, TerraformOutput, TerraformStack, TerraformVariable
 from cdktf_cdktf_provider_aws.data_aws_vpc_endpoint import DataAwsVpcEndpoint
 from cdktf_cdktf_provider_aws.provider import AwsProvider
 from cdktf_cdktf_provider_aws.vpc_endpoint import VpcEndpoint
-from constructs import Construct
+from constructs import Construct, IConstruct
 
 from spark_cluster import Allow, CallerRole, SparkCluster
 from spark_cluster.fleet_key import Generated
@@ -123,6 +124,37 @@ def test_every_resource_that_can_be_is_tagged(synthesize: Synthesize) -> None:
     for kind, bodies in stack.json["resource"].items():
         for name, body in bodies.items():
             assert (kind in UNTAGGED) or body["tags"]["team"] == "data", f"{kind}.{name}"
+
+
+@jsii.implements(IAspect)
+class AddsATag:
+    """As cdktf's documentation has it: https://developer.hashicorp.com/terraform/cdktf/concepts/aspects."""
+
+    def visit(self, node: IConstruct) -> None:
+        if hasattr(node, "tags") and hasattr(node, "tags_input"):
+            node.tags = {**(node.tags_input or {}), "owner": "x"}
+
+
+@pytest.mark.parametrize("tags", [{}, {"team": "data"}])
+def test_what_an_aspect_adds_to_tags_reaches_what_is_launched_too(
+    stack: TerraformStack, synthesize: Synthesize, tags: dict[str, str]
+) -> None:
+    Aspects.of(stack).add(AddsATag())
+    found = synthesize(tags=tags)
+    added = {**tags, "owner": "x"}
+    for kind, bodies in found.json["resource"].items():
+        for name, body in bodies.items():
+            assert (kind in UNTAGGED) or body["tags"]["owner"] == "x", f"{kind}.{name}"
+    template = found.the("aws_launch_template")
+    of_workers = {**tags, "Name": "demo-spark-worker", "owner": "x"}
+    assert template["tags"] == of_workers
+    written = ", ".join(f'"{key}" = "{value}"' for key, value in of_workers.items())
+    defaults = found.address("data.aws_default_tags", "spark_workers_default_tags")
+    launched = f"${{merge({defaults}.tags, {{{written}}})}}"
+    assert {one["tags"] for one in template["tag_specifications"]} == {launched}
+    assert found.the("aws_autoscaling_group")["dynamic"]["tag"]["for_each"] == launched
+    master = found.the("aws_instance")
+    assert master["root_block_device"]["tags"] == master["tags"] == {**added, "Name": "demo-spark-master"}
 
 
 def test_tags_may_hold_what_only_terraform_knows(synthesize: Synthesize, stack: TerraformStack) -> None:
