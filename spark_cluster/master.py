@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cdktf import DataResource, TerraformResourceLifecycle
+from cdktf import DataResource, TerraformResourceLifecycle, Token
 from cdktf_cdktf_provider_aws.cloudwatch_metric_alarm import CloudwatchMetricAlarm
 from cdktf_cdktf_provider_aws.instance import Instance, InstanceMetadataOptions, InstanceRootBlockDevice
 from constructs import Construct
@@ -109,7 +109,7 @@ class MasterInstance(Construct):
                 encrypted=True,
                 kms_key_id=common.volume_kms_key_arn,
                 # The instance's own, as an Aspect of the app's may have left them.
-                tags=references.late_map(lambda: self.instance.tags_input),
+                tags=Token.as_string_map(references.late(lambda: self.instance.tags_input)),
             ),
             tags=common.tags_of("master"),
             lifecycle=self._lifecycle(common, master),

@@ -30,7 +30,7 @@ def require_given(resource: TerraformResource, given: Mapping[str, object]) -> N
             require_given(resource, {f"{argument}['{key}']": one for key, one in value.items()})
         elif is_asked(value):
             message = f"{argument} must not be null, which is not the same as leaving it out"
-            _require(resource, Op.neq(operand(value), Token.null_value()), message)
+            require(resource, Op.neq(operand(value), Token.null_value()), message)
         elif checks.is_known(value) and isinstance(value, Sequence) and not isinstance(value, str):
             require_given(resource, {f"{argument}[{index}]": one for index, one in enumerate(value)})
 
@@ -55,7 +55,7 @@ def require_key(resource: TerraformResource, argument: str, value: str | None, *
     instead = (
         "not of an alias" if optional else "not of an alias, and not null, which is not the same as leaving it out"
     )
-    _require(
+    require(
         resource,
         Op.or_(Op.eq(operand(value), Token.null_value()), is_key) if optional else is_key,
         f"{argument} must be the ARN of a KMS key, {instead}",
@@ -67,7 +67,8 @@ def is_asked(value: object) -> bool:
     return checks.is_token_alone(value) and not checks.is_lazy(value)
 
 
-def _require(resource: TerraformResource, condition: object, message: str) -> None:
+def require(resource: TerraformResource, condition: object, message: str) -> None:
+    """Have the plan end with `message` unless `condition` holds."""
     before = resource.lifecycle or TerraformResourceLifecycle()
     resource.lifecycle = TerraformResourceLifecycle(
         create_before_destroy=before.create_before_destroy,

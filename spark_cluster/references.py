@@ -14,6 +14,7 @@ from cdktf import (
     Fn,
     IAnyProducer,
     IAspect,
+    IResolvable,
     IResolveContext,
     Lazy,
     StringConcat,
@@ -23,7 +24,6 @@ from cdktf import (
     TerraformProvider,
     TerraformResource,
     TerraformStack,
-    Token,
     Tokenization,
 )
 from constructs import Construct, IConstruct
@@ -76,9 +76,9 @@ class _Late:
         return self._make()
 
 
-def late_map(make: Callable[[], object]) -> Mapping[str, str]:
-    """A map of texts that is made at synthesis, after the app's Aspects: they may change what it is made from."""
-    return Token.as_string_map(Lazy.any_value(_Late(make)))
+def late(make: Callable[[], object]) -> IResolvable:
+    """A value that is made at synthesis, after the app's Aspects: they may change what it is made from."""
+    return Lazy.any_value(_Late(make))
 
 
 def is_ambiguous(scope: Construct, expression: str) -> bool:

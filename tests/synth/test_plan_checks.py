@@ -9,7 +9,8 @@ import jsii
 import pytest
 from cdktf import Lazy, TerraformStack, TerraformVariable
 
-from spark_cluster import ExistingCluster, Master, SparkArchive, fleet_key
+from spark_cluster import ExistingCluster, Master, PrivateZone, SparkArchive, SparkCluster, fleet_key
+from tests.synth.conftest import REQUIRED
 from tests.synth.synthesized import Synthesized, plain, reached
 from tests.synth.test_arguments import OBJECTS, TAKES
 
@@ -28,7 +29,12 @@ WORKER_ROLE = "aws_iam_role.spark_worker_role"
 
 
 def preconditions(stack: Synthesized) -> list[tuple[str, str, str]]:
-    """Resource, condition and message of each precondition."""
+    """Resource, condition and message of each precondition on what was given."""
+    return [one for one in every_precondition(stack) if ".aws_default_tags." not in one[1]]
+
+
+def every_precondition(stack: Synthesized) -> list[tuple[str, str, str]]:
+    """Resource, condition and message of each precondition, those on the provider's default tags included."""
     found = []
     for section, prefix in (("resource", ""), ("data", "data.")):
         for kind, bodies in stack.json[section].items():
@@ -199,6 +205,58 @@ def test_no_look_up_has_a_precondition(synthesize: Synthesize, stack: TerraformS
     given = TerraformVariable(stack, "given", type="string").string_value
     found = synthesize(vpc_id=given, ami_id=given, account_id=given, subnet_ids=[given])
     assert not [resource for resource, _, _ in preconditions(found) if resource.startswith("data.")]
+
+
+# --- the provider's default tags ---------------------------------------------------------------------------------
+
+
+def of_default_tags(stack: Synthesized) -> dict[str, tuple[str, str]]:
+    """Condition, with `default` for the look-up, and message of what is asked of them, by the resource that asks."""
+    address = stack.address("data.aws_default_tags", "spark_workers_default_tags")
+    every = every_precondition(stack)
+    return {resource: (when.replace(f"{address}.tags", "default"), message) for resource, when, message in every}
+
+
+ZONE = "aws_route53_zone.spark_network_zone"
+
+
+def test_keys_that_differ_in_case_from_those_of_the_provider_are_refused_in_the_plan(synthesize: Synthesize) -> None:
+    """IAM refuses them in the midst of a deploy."""
+    condition, message = of_default_tags(synthesize(tags={"team": "data"}))[WORKER_ROLE]
+    keys = 'keys(merge(default, {"team" = "data"}))'
+    assert condition == rf'${{(length({keys}) <= length(distinct(split("\n", lower(join("\n", {keys}))))))}}'
+    assert message == (
+        "tags must have keys that differ from those of the provider's default_tags in more than upper and lower case, "
+        "since IAM's do"
+    )
+
+
+def test_more_tags_than_the_zone_takes_with_those_of_the_provider_are_refused_in_the_plan(
+    synthesize: Synthesize,
+) -> None:
+    """The zone has the first ten of the caller's own, and the provider adds its own to them."""
+    tags = {f"tag{number:02}": "x" for number in range(12)}
+    condition, message = of_default_tags(synthesize(tags=tags))[ZONE]
+    sent = ", ".join(f'"{key}" = "x"' for key in list(tags)[:10])
+    assert condition == f"${{(length(merge(default, {{{sent}}})) <= 10)}}"
+    assert message == (
+        "tags and the provider's default_tags must be at most 10 keys together on the private zone, as Route 53 takes "
+        "no more: `cluster.network.zone.tags = {}` leaves out those of tags, a provider with fewer default_tags the "
+        "rest"
+    )
+
+
+def test_what_leaves_out_those_of_the_zone_is_as_that_says(stack: TerraformStack) -> None:
+    cluster = SparkCluster(stack, "spark", **REQUIRED, tags={"team": "data"})
+    assert cluster.network.zone is not None
+    cluster.network.zone.tags = {}
+    found = Synthesized(stack)
+    assert of_default_tags(found)[ZONE][0] == "${(length(merge(default, {})) <= 10)}"
+    assert not found.the("aws_route53_zone")["tags"]
+
+
+def test_a_zone_of_somebody_else_s_gets_no_tags(synthesize: Synthesize) -> None:
+    assert of_default_tags(synthesize(private_zone=PrivateZone("Z1", "data.internal"))).keys() == {WORKER_ROLE}
 
 
 # --- of a cluster of another program -----------------------------------------------------------------------------
