@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from cdktf import TerraformProvider
+from constructs import Construct
 
 from spark_cluster import checks, connect, instance_types, limits
 from spark_cluster.connect import SparkConnect
@@ -23,6 +24,7 @@ from spark_cluster.workers import Workers
 
 def check(
     *,
+    scope: Construct,
     name: str,
     vpc_id: str,
     subnet_ids: Sequence[str],
@@ -108,7 +110,7 @@ def check(
     checks.key_arn("parameter_kms_key_arn", parameter_kms_key_arn)
     checks.key_arn("volume_kms_key_arn", volume_kms_key_arn)
     checks.literal_flag("metrics", metrics)
-    checks.provider("provider", provider)
+    checks.provider("provider", provider, scope=scope)
     shortest, longest = limits.SHORTEST_BOOT_SECONDS, limits.LONGEST_BOOT_SECONDS
     checks.whole("boot_timeout_seconds", boot_timeout_seconds, shortest, longest)
     shortest, longest = limits.SHORTEST_UNLISTED_SECONDS, limits.LONGEST_UNLISTED_SECONDS

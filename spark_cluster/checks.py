@@ -585,10 +585,19 @@ def instance(argument: str, value: object, kind: type, example: str) -> None:
         raise fail(argument, f"be an object such as {example}", value)
 
 
-def provider(argument: str, value: object) -> None:
-    """A provider, or `None`."""
-    if value is not None:
-        instance(argument, value, TerraformProvider, "AwsProvider(stack, 'aws', alias='ireland')")
+def provider(argument: str, value: object, *, scope: Construct) -> None:
+    """One of AWS's providers in the stack of `scope`, whose resources name no other stack's, or `None`."""
+    if value is None:
+        return
+    example = "AwsProvider(stack, 'aws', alias='ireland')"
+    if not isinstance(value, TerraformProvider):
+        raise fail(argument, f"be an object such as {example}", value)
+    if value.terraform_resource_type != "aws":
+        raise fail(argument, f"be one of AWS's, such as {example}", value.terraform_resource_type)
+    own = TerraformStack.of(scope).node.path
+    if TerraformStack.of(value).node.path != own:
+        rule = f"be one of the stack of what it makes, {own!r}, since Terraform shares none between stacks"
+        raise fail(argument, rule, value.node.path)
 
 
 def answer(argument: str, value: object, methods: Iterable[str], example: str) -> None:

@@ -64,6 +64,7 @@ class SparkCluster(Construct):
         commands: what a person runs on their own machine: a shell on the master, its page, a job, its status, Spark
             Connect.
         name: the cluster's name.
+        provider: the AWS provider that makes it; `None`: the stack's one without an alias.
         bucket_name: the bucket.
         bucket_arn: its ARN.
         master_role_arn: the ARN of the master's role.
@@ -127,6 +128,7 @@ class SparkCluster(Construct):
             id: its id: part of every address, so changing it replaces the cluster.
             name: at most 24 lower-case letters, digits and single inner hyphens. Unique in the region and in the VPC:
                 the zone is `<name>-spark`, the group `<name>-spark-workers`, the parameters `/spark-cluster/<name>/…`.
+                A second one by the same provider of a stack is refused.
                 Changing it: makes another cluster with an empty bucket, and destroys this one; if its bucket has to
                 be kept (`force_destroy`), that ends in an error.
             vpc_id: the VPC; its `enable_dns_support` and `enable_dns_hostnames` must be on.
@@ -207,7 +209,7 @@ class SparkCluster(Construct):
             tags: of every resource, instance and volume, besides `Name`; at most 49, of what IAM takes: letters,
                 digits, blanks and `_.:/=+-@`. A hosted zone takes 10 tags and gets the first ten. Default: none.
                 Changing it: in place, and refreshes the workers; the SSM parameters keep those of their creation.
-            provider: the AWS provider that makes all this, if the stack has more than one. Default: the stack's one
+            provider: the AWS provider of this stack that makes all this, if it has more than one. Default: the one
                 without an alias. Changing it: makes all anew if it is of another region or account.
 
         Raises:
@@ -218,6 +220,7 @@ class SparkCluster(Construct):
         defaults = {} if spark_defaults is None else spark_defaults
         distribution = SparkDistribution(spark_version, spark_checksum, spark_archive, python_version)
         arguments.check(
+            scope=scope,
             name=name,
             vpc_id=vpc_id,
             subnet_ids=subnet_ids,
@@ -254,8 +257,11 @@ class SparkCluster(Construct):
             tags=tags,
             provider=provider,
         )
+        _refuse_a_second(scope, name, provider)
         super().__init__(scope, id)
         references.provide(self, provider)
+        self.provider = provider
+        self.name = name
 
         RequiredVersion(self, "required_version")
         self._grants = Grants(self, name=name)
@@ -277,7 +283,7 @@ class SparkCluster(Construct):
             tags=tags,
         )
         for role in (self.master_role, self.worker_role):
-            plan_checks.require_given(role.role, {"account_id": account_id})
+            plan_checks.require_given(role.role, {"account_id": account_id, "tags": tags})
         self.storage = ClusterStorage(
             self,
             "storage",
@@ -291,6 +297,7 @@ class SparkCluster(Construct):
             log_retention_days=log_retention_days,
             tags=tags,
         )
+        plan_checks.require_given(self.storage.bucket, {"log_retention_days": log_retention_days})
         self.network = ClusterNetwork(
             self,
             "network",
@@ -317,16 +324,20 @@ class SparkCluster(Construct):
             {
                 "vpc_id": vpc_id,
                 "subnet_ids": subnet_ids,
-                "master.subnet_id": master.subnet_id,
+                "security_group_ids": security_group_ids,
+                **plan_checks.fields("master", master),
+                **plan_checks.fields("workers", workers, apart_from=("desired_size", "spot_max_price")),
                 "ami_id": ami_id,
                 "spark_checksum": distribution.checksum,
                 "spark_defaults": defaults,
                 "setup_script": setup_script,
                 "http_proxy": http_proxy,
                 "no_proxy": no_proxy,
-                "private_zone.zone_id": private_zone and private_zone.zone_id,
-                "private_zone.name": private_zone and private_zone.name,
-                "spark_connect.cores_max": spark_connect and spark_connect.cores_max,
+                **plan_checks.fields("private_zone", private_zone),
+                **plan_checks.fields("spark_connect", spark_connect),
+                "boot_timeout_seconds": boot_timeout_seconds,
+                "drain_timeout_seconds": drain_timeout_seconds,
+                "unlisted_timeout_seconds": unlisted_timeout_seconds,
             },
         )
         self.fleet_key = ClusterFleetKey(
@@ -452,7 +463,6 @@ class SparkCluster(Construct):
             master=self.master,
         )
 
-        self.name = name
         self.master_url = master_url(self.network.master_host)
         self.master_ui_url = master_ui_url(self.network.master_host)
         self.master_instance_id = self.master.instance_id
@@ -536,3 +546,19 @@ class SparkCluster(Construct):
             archive = self.location.s3_arn(distribution.archive.s3_object)
             for role in (self.master_role, self.worker_role):
                 role.allow("spark_archive", Allow(("s3:GetObject",), (archive,)))
+
+
+def _refuse_a_second(scope: Construct, name: str, provider: TerraformProvider | None) -> None:
+    """Refuse a cluster whose group, parameters and zone are another's: whoever is made later fails or takes them over.
+
+    As far as one stack shows it: another provider may be of another region or account, and so may another stack's.
+    """
+    for other in TerraformStack.of(scope).node.find_all():
+        if isinstance(other, SparkCluster) and other.name == name and _alias(other.provider) == _alias(provider):
+            rule = f"be another than that of the cluster {other.node.path!r}, which the same provider makes"
+            raise checks.fail("name", rule, name)
+
+
+def _alias(provider: TerraformProvider | None) -> str | None:
+    """What tells the AWS providers of a stack apart: without one it is the one that makes what names none."""
+    return None if provider is None else provider.alias

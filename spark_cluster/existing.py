@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from cdktf import Fn, TerraformProvider, Token
+from cdktf import DataResource, Fn, TerraformProvider, Token
 from cdktf_cdktf_provider_aws.data_aws_ssm_parameter import DataAwsSsmParameter
 from cdktf_cdktf_provider_aws.ssm_parameter import SsmParameter
 from constructs import Construct
 
-from spark_cluster import checks, references
+from spark_cluster import checks, plan_checks, references
 from spark_cluster.grants import Grantee, Grants
 from spark_cluster.location import Location
 from spark_cluster.network import SubmitRules, master_ui_url, master_url
@@ -98,7 +98,7 @@ class ExistingCluster(Construct):
             bucket_kms_key_arn: what the cluster was given as that. Default: it was given none.
             parameter_kms_key_arn: what the cluster was given as that. Default: it was given none.
             tags: of the rules that `grant_submit` makes. Default: none.
-            provider: the AWS provider of all this. Default: the stack's one without an alias.
+            provider: the AWS provider of all this, one of this stack. Default: the one without an alias.
 
         Raises:
             ValueError: an argument is wrong; the message names it, the rule and the value.
@@ -110,11 +110,14 @@ class ExistingCluster(Construct):
         checks.key_arn("parameter_kms_key_arn", parameter_kms_key_arn)
         tags = {} if tags is None else tags
         checks.tags("tags", tags)
-        checks.provider("provider", provider)
+        checks.provider("provider", provider, scope=scope)
         super().__init__(scope, id)
         references.provide(self, provider)
         self.name = name
         self._grants = Grants(self, name=name)
+        account_id, bucket_kms_key_arn, parameter_kms_key_arn = self._looked_at(
+            account_id, bucket_kms_key_arn, parameter_kms_key_arn, tags
+        )
         location = Location(self, "location", account_id=account_id)
         text = DataAwsSsmParameter(self, _ABOUT, name=parameter_name(name, _ABOUT)).insecure_value
         about = Fn.jsondecode(text)
@@ -138,6 +141,24 @@ class ExistingCluster(Construct):
             kms_key_arn=parameter_kms_key_arn,
         )
         self._submit_rules = SubmitRules(self, node_security_group_id=self.security_group_id, tags=tags)
+
+    def _looked_at(
+        self, account_id: str | None, bucket_key: str | None, parameter_key: str | None, tags: Mapping[str, str]
+    ) -> Sequence[str | None]:
+        """What policies are to hold: if only Terraform knows it, by way of a resource whose conditions come first.
+
+        Not of the look-up, which would be read late, and have all rules made anew, whenever a key is to change.
+        """
+        values = {"account_id": account_id, "bucket_kms_key_arn": bucket_key, "parameter_kms_key_arn": parameter_key}
+        asked = {argument: value for argument, value in values.items() if plan_checks.is_asked(value)}
+        if asked or any(map(plan_checks.is_asked, tags.values())):
+            given = DataResource(self, "given", input=asked)
+            plan_checks.require_given(given, {"account_id": account_id, "tags": tags})
+            plan_checks.require_key(given, "bucket_kms_key_arn", bucket_key)
+            plan_checks.require_key(given, "parameter_kms_key_arn", parameter_key)
+            for argument in asked:
+                values[argument] = Token.as_string(given.interpolation_for_attribute(f"output.{argument}"))
+        return list(values.values())
 
     def grant_read_data(self, grantee: Grantee) -> None:
         """As `ClusterStorage.grant_read_data`."""

@@ -144,6 +144,7 @@ class PrivateKey:
             lifecycle=TerraformResourceLifecycle(ignore_changes=["description", "key_id", "tags", "tags_all"]),
         )
         plan_checks.require_key(parameter, "parameter_kms_key_arn", place.kms_key_arn)
+        plan_checks.require_given(parameter, {"fleet_key.version": self.version})
         address = ParameterAddress(parameter.name, parameter.arn, place.location, place.kms_key_arn, [parameter])
         place.master_role.allow("fleet_private_key", *address.allow_read())
         return address

@@ -87,14 +87,14 @@ class CallerRole(Construct):
             scope: the construct above; the policies that the role is granted are in its stack.
             id: its id, part of the policies' addresses.
             role_name: the role's name (not its ARN); may be a token.
-            provider: the AWS provider of its policies. Default: the stack's one without an alias.
+            provider: the AWS provider of its policies, one of this stack. Default: the one without an alias.
 
         Raises:
             ValueError: `role_name` is no role's name, or there is no place for such a construct in `scope`.
         """
         checks.place(scope, id)
         checks.role_name("role_name", role_name)
-        checks.provider("provider", provider)
+        checks.provider("provider", provider, scope=scope)
         super().__init__(scope, id)
         references.provide(self, provider)
         self.role_name = role_name

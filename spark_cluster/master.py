@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cdktf import DataResource, TerraformResourceLifecycle
+from cdktf import DataResource, TerraformResourceLifecycle, Token
 from cdktf_cdktf_provider_aws.cloudwatch_metric_alarm import CloudwatchMetricAlarm
 from cdktf_cdktf_provider_aws.instance import Instance, InstanceMetadataOptions, InstanceRootBlockDevice
 from constructs import Construct
@@ -59,6 +59,8 @@ class MasterInstance(Construct):
         instance: the `aws_instance`.
         instance_id: its id.
         record: the `aws_route53_record` of its name; workers must not start before it.
+        impaired_alarm: the `aws_cloudwatch_metric_alarm` that reboots it; `None` with
+            `reboot_if_impaired=False`.
         user_data: what it boots with.
     """
 
@@ -86,7 +88,6 @@ class MasterInstance(Construct):
         network, image = common.network, common.image
         looked_at = [] if master.subnet_id is None else [network.check_master_subnet(master.subnet_id)]
         self.user_data = UserData(self, "user_data", settings=settings, storage=common.storage)
-        tags = common.tags_of("master")
         self.instance = Instance(
             self,
             "instance",
@@ -107,9 +108,10 @@ class MasterInstance(Construct):
                 volume_size=master.root_volume_gib,
                 encrypted=True,
                 kms_key_id=common.volume_kms_key_arn,
-                tags=tags,
+                # The instance's own, as an Aspect of the app's may have left them.
+                tags=Token.as_string_map(references.late(lambda: self.instance.tags_input)),
             ),
-            tags=tags,
+            tags=common.tags_of("master"),
             lifecycle=self._lifecycle(common, master),
             depends_on=[*common.ready, *looked_at, *self.user_data.ready],
         )
@@ -117,13 +119,12 @@ class MasterInstance(Construct):
         role.precede(self.instance)
         self.instance_id = self.instance.id
         self.record = network.point_master_host_at(self.instance.private_ip)
-        if master.reboot_if_impaired:
-            self._reboot_if_impaired(common, settings.region)
+        self.impaired_alarm = self._impaired_alarm(common, settings.region) if master.reboot_if_impaired else None
 
-    def _reboot_if_impaired(self, common: NodeCommon, region: str) -> None:
+    def _impaired_alarm(self, common: NodeCommon, region: str) -> CloudwatchMetricAlarm:
         # Three minutes: longer than EC2's own recovery of a system takes to begin, so that the two do not race.
         # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/UsingAlarmActions.html
-        CloudwatchMetricAlarm(
+        return CloudwatchMetricAlarm(
             self,
             "impaired",
             alarm_name=f"{node_name(common.name, 'master')}-impaired",

@@ -27,7 +27,7 @@ from cdktf_cdktf_provider_aws.vpc_security_group_egress_rule import VpcSecurityG
 from cdktf_cdktf_provider_aws.vpc_security_group_ingress_rule import VpcSecurityGroupIngressRule
 from constructs import Construct
 
-from spark_cluster import checks, limits, references
+from spark_cluster import checks, limits, plan_checks, references
 from spark_cluster.commands import MASTER_UI_PORT
 
 MASTER_PORT = 7077
@@ -123,8 +123,9 @@ class ClusterNetwork(Construct):
             self._vpc_with_dns(vpc_id),
             self._subnets_inside("subnets", subnet_ids, "subnet_ids must name subnets"),
         ]
+        # A set, as many a module has it, is a list to cdktf, but not to the functions that want one.
         known = checks.is_known(subnet_ids)
-        self.first_subnet_id = subnet_ids[0] if known else str(Fn.element(list(subnet_ids), 0))
+        self.first_subnet_id = subnet_ids[0] if known else str(Fn.element(Fn.tolist(list(subnet_ids)), 0))
         named = {**tags, "Name": f"{name}-spark"}
         self.security_group = SecurityGroup(
             self,
@@ -136,7 +137,7 @@ class ClusterNetwork(Construct):
         )
         self.security_group_id = self.security_group.id
         self.node_security_group_ids = (
-            Token.as_list(Fn.concat([[self.security_group_id], security_group_ids]))
+            Token.as_list(Fn.concat([[self.security_group_id], Fn.tolist(list(security_group_ids))]))
             if security_group_ids and not checks.is_known(security_group_ids)
             else [self.security_group_id, *security_group_ids]
         )
@@ -188,6 +189,19 @@ class ClusterNetwork(Construct):
     def check_master_subnet(self, subnet_id: str) -> DataAwsSubnets:
         """Have the plan refuse a master's subnet that is not in the VPC."""
         return self._subnets_inside("master_subnet", [subnet_id], "master.subnet_id must name a subnet")
+
+    def check_default_tags(self, defaults: Mapping[str, str]) -> None:
+        """Have the plan refuse more tags than a hosted zone takes, those that the provider adds included."""
+        zone, most = self.zone, limits.TAGS_OF_A_HOSTED_ZONE
+        if zone is None:
+            return
+        plan_checks.require(
+            zone,
+            references.late(lambda: Op.lte(Fn.length_of(Fn.merge([defaults, zone.tags_input or {}])), most)),
+            f"tags and the provider's default_tags must be at most {most} keys together on the private zone, as Route "
+            "53 takes no more: `cluster.network.zone.tags = {}` leaves out those of tags, a provider with fewer "
+            "default_tags the rest",
+        )
 
     def point_master_host_at(self, private_ip: str) -> Route53Record:
         """Make the record of the master's name."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import jsii
 from cdktf import (
@@ -12,7 +12,11 @@ from cdktf import (
     Aspects,
     DefaultTokenResolver,
     Fn,
+    IAnyProducer,
     IAspect,
+    IResolvable,
+    IResolveContext,
+    Lazy,
     StringConcat,
     TerraformDataSource,
     TerraformLocal,
@@ -61,6 +65,20 @@ def address_of_child(scope: Construct, kind: str, id: str) -> str:
 def operand(value: object) -> object:
     """A value for an operator: cdktf puts no brackets around a conditional that becomes a part of an expression."""
     return value if checks.is_known(value) else Fn.try_([value])
+
+
+@jsii.implements(IAnyProducer)
+class _Late:
+    def __init__(self, make: Callable[[], object]) -> None:
+        self._make = make
+
+    def produce(self, _context: IResolveContext) -> object:
+        return self._make()
+
+
+def late(make: Callable[[], object]) -> IResolvable:
+    """A value that is made at synthesis, after the app's Aspects: they may change what it is made from."""
+    return Lazy.any_value(_Late(make))
 
 
 def is_ambiguous(scope: Construct, expression: str) -> bool:

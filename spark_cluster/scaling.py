@@ -12,7 +12,7 @@ from cdktf_cdktf_provider_aws.autoscaling_policy import AutoscalingPolicy
 from cdktf_cdktf_provider_aws.cloudwatch_metric_alarm import CloudwatchMetricAlarm
 from constructs import Construct
 
-from spark_cluster import checks, limits, references
+from spark_cluster import checks, limits, plan_checks, references
 from spark_cluster.identity import NodeRole
 from spark_cluster.settings import NodeSettings
 
@@ -26,10 +26,19 @@ class Prepared:
     Attributes:
         settings: theirs: what the strategy was given, with what it changes in it.
         detailed_monitoring: whether CloudWatch gets the workers' figures each minute, which costs extra.
+
+    Raises:
+        ValueError: one of both is of another kind.
     """
 
     settings: NodeSettings
     detailed_monitoring: bool = False
+
+    def __post_init__(self) -> None:
+        """Hold the fields to their kinds, in the words of who wrote `prepare`."""
+        example = "replace(settings, spark_defaults={…})"
+        checks.instance("scaling.prepare.settings", self.settings, NodeSettings, example)
+        checks.literal_flag("scaling.prepare.detailed_monitoring", self.detailed_monitoring)
 
 
 @dataclass(frozen=True)
@@ -39,10 +48,18 @@ class Attached:
     Attributes:
         policies: the scaling policies, by what they do.
         alarms: the alarms that start them, likewise.
+
+    Raises:
+        ValueError: one of both is no mapping.
     """
 
     policies: Mapping[str, AutoscalingPolicy] = field(default_factory=dict)
     alarms: Mapping[str, CloudwatchMetricAlarm] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Hold the fields to mappings, in the words of who wrote `attach`."""
+        checks.instance("scaling.attach.policies", self.policies, Mapping, "{'scale_out': policy}")
+        checks.instance("scaling.attach.alarms", self.alarms, Mapping, "{'scale_out': alarm}")
 
 
 class Scaling(Protocol):
@@ -122,6 +139,7 @@ class Cpu:
 
     def prepare(self, settings: NodeSettings, *, master_role: NodeRole, group_arn: str) -> Prepared:  # noqa: ARG002
         """Detailed monitoring: basic has one CPU figure in five minutes, which would starve an alarm on two."""
+        plan_checks.require_given(master_role.role, plan_checks.fields("scaling", self))
         return Prepared(settings, detailed_monitoring=True)
 
     def attach(self, scope: Construct, *, group: AutoscalingGroup, name: str, tags: Mapping[str, str]) -> Attached:

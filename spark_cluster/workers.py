@@ -32,7 +32,7 @@ from cdktf_cdktf_provider_aws.launch_template import (
 )
 from constructs import Construct
 
-from spark_cluster import checks, limits, references
+from spark_cluster import checks, limits, plan_checks, references
 from spark_cluster.identity import Allow, NodeRole
 from spark_cluster.location import Location
 from spark_cluster.master import MasterInstance
@@ -173,7 +173,9 @@ class WorkerFleet(Construct):
         # The provider's own default tags reach what it makes itself, and nothing that the group makes.
         # https://registry.terraform.io/providers/hashicorp/aws/latest/docs/data-sources/default_tags
         defaults = DataAwsDefaultTags(self, "default_tags").tags
-        tags = Token.as_string_map(Fn.merge([defaults, common.tags_of("worker")]))
+        # The template's own, as an Aspect of the app's may have left them: none sees what is within an argument.
+        # https://developer.hashicorp.com/terraform/cdktf/concepts/aspects
+        tags = Token.as_string_map(references.late(lambda: Fn.merge([defaults, self.launch_template.tags_input])))
         self.launch_template = self._launch_template(
             common,
             workers,
@@ -229,6 +231,8 @@ class WorkerFleet(Construct):
             depends_on=[*common.ready, master.record, *self.user_data.ready],
         )
         role.precede(self.group)
+        _check_default_tags(role, defaults, common.tags)
+        common.network.check_default_tags(defaults)
         # A resource of its own: a change of it leaves the group as it is, and a destroy takes it away first, so that no
         # worker is waited for. Its group's name stays if that is replaced, and AWS deletes a group's hooks with it.
         self.termination_hook = AutoscalingLifecycleHook(
@@ -242,7 +246,10 @@ class WorkerFleet(Construct):
             lifecycle=TerraformResourceLifecycle(replace_triggered_by=[f"{references.address(self.group)}.id"]),
         )
         scope = Construct(self, "scaling")
-        attached = scaling.attach(scope, group=self.group, name=self.group_name, tags=common.tags) or Attached()
+        attached = scaling.attach(scope, group=self.group, name=self.group_name, tags=common.tags)
+        if attached is None:
+            attached = Attached()
+        checks.instance("scaling.attach", attached, Attached, "Attached({'scale_out': policy}), or None")
         self.scaling_policies, self.scaling_alarms = attached.policies, attached.alarms
 
     def _launch_template(
@@ -332,6 +339,15 @@ class WorkerFleet(Construct):
                 spot_max_price=workers.spot_max_price,
             ),
         )
+
+
+def _check_default_tags(role: NodeRole, defaults: Mapping[str, str], tags: Mapping[str, str]) -> None:
+    """Have the plan refuse tags whose keys differ in case alone, which IAM takes for one key."""
+    keys = Fn.keys(Fn.merge([defaults, dict(tags)]))
+    folded = Fn.distinct(Fn.split("\n", Fn.lower(Fn.join("\n", Token.as_list(keys)))))
+    rule = "have keys that differ from those of the provider's default_tags in more than upper and lower case"
+    condition = Op.lte(Fn.length_of(keys), Fn.length_of(folded))
+    plan_checks.require(role.role, condition, f"tags must {rule}, since IAM's do")
 
 
 def _as_it_was(scope: Construct, id: str, value: str, *, until: str) -> str:

@@ -3,11 +3,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+import jsii
 import pytest
-from cdktf import TerraformHclModule, TerraformOutput, TerraformStack, TerraformVariable
+from cdktf import App, Aspects, IAspect, TerraformHclModule, TerraformOutput, TerraformStack, TerraformVariable
 from cdktf_cdktf_provider_aws.data_aws_vpc_endpoint import DataAwsVpcEndpoint
 from cdktf_cdktf_provider_aws.provider import AwsProvider
 from cdktf_cdktf_provider_aws.vpc_endpoint import VpcEndpoint
+from constructs import Construct, IConstruct
 
 from spark_cluster import Allow, CallerRole, SparkCluster
 from spark_cluster.fleet_key import Generated
@@ -122,6 +124,37 @@ def test_every_resource_that_can_be_is_tagged(synthesize: Synthesize) -> None:
     for kind, bodies in stack.json["resource"].items():
         for name, body in bodies.items():
             assert (kind in UNTAGGED) or body["tags"]["team"] == "data", f"{kind}.{name}"
+
+
+@jsii.implements(IAspect)
+class AddsATag:
+    """As cdktf's documentation has it: https://developer.hashicorp.com/terraform/cdktf/concepts/aspects."""
+
+    def visit(self, node: IConstruct) -> None:
+        if hasattr(node, "tags") and hasattr(node, "tags_input"):
+            node.tags = {**(node.tags_input or {}), "owner": "x"}
+
+
+@pytest.mark.parametrize("tags", [{}, {"team": "data"}])
+def test_what_an_aspect_adds_to_tags_reaches_what_is_launched_too(
+    stack: TerraformStack, synthesize: Synthesize, tags: dict[str, str]
+) -> None:
+    Aspects.of(stack).add(AddsATag())
+    found = synthesize(tags=tags)
+    added = {**tags, "owner": "x"}
+    for kind, bodies in found.json["resource"].items():
+        for name, body in bodies.items():
+            assert (kind in UNTAGGED) or body["tags"]["owner"] == "x", f"{kind}.{name}"
+    template = found.the("aws_launch_template")
+    of_workers = {**tags, "Name": "demo-spark-worker", "owner": "x"}
+    assert template["tags"] == of_workers
+    written = ", ".join(f'"{key}" = "{value}"' for key, value in of_workers.items())
+    defaults = found.address("data.aws_default_tags", "spark_workers_default_tags")
+    launched = f"${{merge({defaults}.tags, {{{written}}})}}"
+    assert {one["tags"] for one in template["tag_specifications"]} == {launched}
+    assert found.the("aws_autoscaling_group")["dynamic"]["tag"]["for_each"] == launched
+    master = found.the("aws_instance")
+    assert master["root_block_device"]["tags"] == master["tags"] == {**added, "Name": "demo-spark-master"}
 
 
 def test_tags_may_hold_what_only_terraform_knows(synthesize: Synthesize, stack: TerraformStack) -> None:
@@ -335,6 +368,27 @@ def test_a_provider_makes_all_of_the_cluster_what_is_granted_later_too(tmp_path:
 def test_refuses_what_is_no_provider(synthesize: Synthesize, provider: Any) -> None:
     with pytest.raises(ValueError, match=r"^provider must be an object such as AwsProvider\("):
         synthesize(provider=provider)
+
+
+def test_refuses_a_second_cluster_of_a_name_by_the_same_provider(stack: TerraformStack) -> None:
+    """Its group and parameters would be the first one's, which AWS says in the midst of a deploy."""
+    elsewhere = AwsProvider(stack, "elsewhere", alias="elsewhere", region="eu-west-1")
+    SparkCluster(Construct(stack, "part"), "spark", **REQUIRED)
+    SparkCluster(stack, "abroad", **REQUIRED, provider=elsewhere)
+    SparkCluster(stack, "other", **{**REQUIRED, "name": "other"})
+    default = next(one for one in stack.node.children if one.node.id == "aws")
+    for provider, first in ((None, "part/spark"), (default, "part/spark"), (elsewhere, "abroad")):
+        with pytest.raises(ValueError, match=r"^name must be another") as error:
+            SparkCluster(stack, "second", **REQUIRED, provider=provider)
+        assert str(error.value) == (
+            f"name must be another than that of the cluster 'stack/{first}', which the same provider makes, got 'demo'"
+        )
+
+
+def test_a_name_may_be_used_again_in_another_stack(stack: TerraformStack) -> None:
+    """Which may be of another region or account."""
+    SparkCluster(stack, "spark", **REQUIRED)
+    SparkCluster(TerraformStack(App.of(stack), "abroad"), "spark", **REQUIRED)
 
 
 def test_nodes_may_be_made_to_wait_for_something(stack: TerraformStack) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cdktf import App, TerraformIterator, TerraformStack, TerraformVariable
+from cdktf import App, TerraformIterator, TerraformProvider, TerraformStack, TerraformVariable
 from cdktf_cdktf_provider_aws.data_aws_iam_role import DataAwsIamRole
 from cdktf_cdktf_provider_aws.iam_role import IamRole
 from cdktf_cdktf_provider_aws.provider import AwsProvider
 from cdktf_cdktf_provider_aws.security_group import SecurityGroup
+from constructs import Construct
 
 from spark_cluster import Allow, CallerRole, ExistingCluster, SparkCluster, limits
 from tests.synth import policies
@@ -22,8 +23,6 @@ from tests.synth.synthesized import Synthesized, plain, reached
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from constructs import Construct
 
 INGRESS, EGRESS = "aws_vpc_security_group_ingress_rule", "aws_vpc_security_group_egress_rule"
 POLICY = "aws_iam_role_policy"
@@ -500,6 +499,39 @@ def test_a_provider_makes_all_of_a_callers_role_and_of_an_existing_cluster(stack
     for section in ("resource", "data"):
         for bodies in found.json[section].values():
             assert {body["provider"] for body in bodies.values()} == {"aws.elsewhere"}
+
+
+WITH_A_PROVIDER: dict[str, Callable[..., Construct]] = {
+    "SparkCluster": lambda scope, provider: SparkCluster(scope, "made", **REQUIRED, provider=provider),
+    "ExistingCluster": lambda scope, provider: ExistingCluster(scope, "made", name="analytics", provider=provider),
+    "CallerRole": lambda scope, provider: CallerRole(scope, "made", role_name="job", provider=provider),
+}
+
+
+@pytest.mark.parametrize("kind", WITH_A_PROVIDER)
+def test_refuses_a_provider_of_another_stack_which_terraform_would_miss_for_each_resource(
+    stack: TerraformStack, kind: str
+) -> None:
+    app = App.of(stack)
+    elsewhere = AwsProvider(TerraformStack(app, "network"), "aws", alias="elsewhere", region="eu-west-1")
+    with pytest.raises(ValueError, match=r"^provider must") as error:
+        WITH_A_PROVIDER[kind](Construct(stack, "part"), elsewhere)
+    assert str(error.value) == (
+        "provider must be one of the stack of what it makes, 'stack', since Terraform shares none between stacks, "
+        "got 'network/aws'"
+    )
+    inside = AwsProvider(Construct(stack, "providers"), "aws", alias="inside", region="eu-west-1")
+    WITH_A_PROVIDER[kind](Construct(stack, "other_part"), inside)
+
+
+@pytest.mark.parametrize("kind", WITH_A_PROVIDER)
+def test_refuses_a_provider_that_makes_nothing_of_aws_s(stack: TerraformStack, kind: str) -> None:
+    other = TerraformProvider(stack, "google", terraform_resource_type="google")
+    with pytest.raises(ValueError, match=r"^provider must") as error:
+        WITH_A_PROVIDER[kind](stack, other)
+    assert str(error.value) == (
+        "provider must be one of AWS's, such as AwsProvider(stack, 'aws', alias='ireland'), got 'google'"
+    )
 
 
 def test_a_policy_is_made_by_the_provider_that_makes_its_role(stack: TerraformStack, cluster: SparkCluster) -> None:

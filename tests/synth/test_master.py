@@ -6,11 +6,11 @@ import pytest
 from cdktf import TerraformStack, TerraformVariable
 
 from spark_cluster import Master, SparkCluster
-from tests.synth.conftest import NO_ALIAS
+from tests.synth.conftest import NO_ALIAS, REQUIRED
+from tests.synth.synthesized import Synthesized
 
 if TYPE_CHECKING:
     from tests.synth.conftest import Synthesize
-    from tests.synth.synthesized import Synthesized
 
 
 def test_one_on_demand_instance_in_the_first_subnet(synthesize: Synthesize) -> None:
@@ -230,6 +230,18 @@ def test_an_impaired_master_is_rebooted(default: Synthesized) -> None:
     assert (alarm["period"], alarm["evaluation_periods"]) == (60, 3)
     # EC2 tells nothing of a stopped instance: that is no reason.
     assert "treat_missing_data" not in alarm
+
+
+def test_a_topic_may_be_told_of_an_impaired_master(stack: TerraformStack) -> None:
+    cluster = SparkCluster(stack, "spark", **REQUIRED)
+    alarm = cluster.master.impaired_alarm
+    assert alarm is not None
+    alarm.alarm_actions = [*(alarm.alarm_actions_input or []), "arn:aws:sns:us-east-1:111122223333:on-call"]
+    reboot, topic = Synthesized(stack).the("aws_cloudwatch_metric_alarm", "spark_master_impaired")["alarm_actions"]
+    assert reboot.endswith(":ec2:reboot")
+    assert topic == "arn:aws:sns:us-east-1:111122223333:on-call"
+    left_alone = SparkCluster(stack, "other", **{**REQUIRED, "name": "other"}, master=Master(reboot_if_impaired=False))
+    assert left_alone.master.impaired_alarm is None
 
 
 def test_an_impaired_master_may_be_left_alone(synthesize: Synthesize) -> None:

@@ -9,8 +9,10 @@ import jsii
 import pytest
 from cdktf import Lazy, TerraformStack, TerraformVariable
 
-from spark_cluster import Master, SparkArchive, fleet_key
+from spark_cluster import ExistingCluster, Master, PrivateZone, SparkArchive, SparkCluster, fleet_key
+from tests.synth.conftest import REQUIRED
 from tests.synth.synthesized import Synthesized, plain, reached
+from tests.synth.test_arguments import OBJECTS, TAKES
 
 if TYPE_CHECKING:
     from tests.synth.conftest import Synthesize
@@ -27,7 +29,12 @@ WORKER_ROLE = "aws_iam_role.spark_worker_role"
 
 
 def preconditions(stack: Synthesized) -> list[tuple[str, str, str]]:
-    """Resource, condition and message of each precondition."""
+    """Resource, condition and message of each precondition on what was given."""
+    return [one for one in every_precondition(stack) if ".aws_default_tags." not in one[1]]
+
+
+def every_precondition(stack: Synthesized) -> list[tuple[str, str, str]]:
+    """Resource, condition and message of each precondition, those on the provider's default tags included."""
     found = []
     for section, prefix in (("resource", ""), ("data", "data.")):
         for kind, bodies in stack.json[section].items():
@@ -72,6 +79,52 @@ def test_null_is_refused_where_it_would_be_an_error_of_terraforms_or_of_the_node
     given = TerraformVariable(stack, "given", type="string").string_value
     found = sorted(preconditions(synthesize(**{argument: given})))
     assert found == [(resource, condition, f"{argument} {message}") for resource, condition, message in checked]
+
+
+AS_LEFT_OUT = {
+    "SparkCluster": {
+        *{"key_name", "permissions_boundary_arn", "associate_public_ip_address", "ebs_optimized", "force_destroy"},
+    },
+    "Workers": {"desired_size", "spot_max_price"},
+}
+"""Where `null` does what leaving the argument out does."""
+
+TAKEN = [
+    (part, kind, name)
+    for kind, parts in TAKES.items()
+    for part, names in parts.items()
+    for name in names.split()
+    if name not in AS_LEFT_OUT.get(part.replace("cluster", "SparkCluster"), ())
+]
+"""Every argument that may be a token, but for a few that need something besides."""
+
+
+@pytest.mark.parametrize(
+    ("part", "kind", "name"),
+    [
+        *TAKEN,
+        *(("cluster", "string", f"{name}[0]") for name in TAKES["list"]["cluster"].split()),
+        ("cluster", "string", "tags['team']"),
+        ("Workers", "string", "instance_types[0]"),
+        ("Workers", "string", "instance_types[1]"),
+        ("fleet_key.PrivateKey", "number", "version"),
+    ],
+)
+def test_null_is_refused_by_the_name_of_every_argument_that_may_be_a_token(
+    synthesize: Synthesize, stack: TerraformStack, part: str, kind: str, name: str
+) -> None:
+    variable = TerraformVariable(stack, "given", type="any")
+    given = {"string": variable.string_value, "number": variable.number_value, "list": variable.list_value}[kind]
+    field, _, place = name.partition("[")
+    value = {"": given, "0]": [given], "1]": ["m6i.large", given], "'team']": {"team": given}}[place]
+    if part == "cluster":
+        argument, arguments = name, {field: value}
+    else:
+        made, needed, of_cluster = OBJECTS[part]
+        needed = {**needed, **({"private_key": variable.string_value} if part == "fleet_key.PrivateKey" else {})}
+        argument, arguments = f"{of_cluster}.{name}", {of_cluster: made(**{**needed, field: value})}
+    messages = [message for _, _, message in preconditions(synthesize(**arguments))]
+    assert any(message.startswith(f"{argument} must ") for message in messages), messages
 
 
 def test_so_it_is_within_lists_and_mappings_and_objects(synthesize: Synthesize, stack: TerraformStack) -> None:
@@ -152,3 +205,91 @@ def test_no_look_up_has_a_precondition(synthesize: Synthesize, stack: TerraformS
     given = TerraformVariable(stack, "given", type="string").string_value
     found = synthesize(vpc_id=given, ami_id=given, account_id=given, subnet_ids=[given])
     assert not [resource for resource, _, _ in preconditions(found) if resource.startswith("data.")]
+
+
+# --- the provider's default tags ---------------------------------------------------------------------------------
+
+
+def of_default_tags(stack: Synthesized) -> dict[str, tuple[str, str]]:
+    """Condition, with `default` for the look-up, and message of what is asked of them, by the resource that asks."""
+    address = stack.address("data.aws_default_tags", "spark_workers_default_tags")
+    every = every_precondition(stack)
+    return {resource: (when.replace(f"{address}.tags", "default"), message) for resource, when, message in every}
+
+
+ZONE = "aws_route53_zone.spark_network_zone"
+
+
+def test_keys_that_differ_in_case_from_those_of_the_provider_are_refused_in_the_plan(synthesize: Synthesize) -> None:
+    """IAM refuses them in the midst of a deploy."""
+    condition, message = of_default_tags(synthesize(tags={"team": "data"}))[WORKER_ROLE]
+    keys = 'keys(merge(default, {"team" = "data"}))'
+    assert condition == rf'${{(length({keys}) <= length(distinct(split("\n", lower(join("\n", {keys}))))))}}'
+    assert message == (
+        "tags must have keys that differ from those of the provider's default_tags in more than upper and lower case, "
+        "since IAM's do"
+    )
+
+
+def test_more_tags_than_the_zone_takes_with_those_of_the_provider_are_refused_in_the_plan(
+    synthesize: Synthesize,
+) -> None:
+    """The zone has the first ten of the caller's own, and the provider adds its own to them."""
+    tags = {f"tag{number:02}": "x" for number in range(12)}
+    condition, message = of_default_tags(synthesize(tags=tags))[ZONE]
+    sent = ", ".join(f'"{key}" = "x"' for key in list(tags)[:10])
+    assert condition == f"${{(length(merge(default, {{{sent}}})) <= 10)}}"
+    assert message == (
+        "tags and the provider's default_tags must be at most 10 keys together on the private zone, as Route 53 takes "
+        "no more: `cluster.network.zone.tags = {}` leaves out those of tags, a provider with fewer default_tags the "
+        "rest"
+    )
+
+
+def test_what_leaves_out_those_of_the_zone_is_as_that_says(stack: TerraformStack) -> None:
+    cluster = SparkCluster(stack, "spark", **REQUIRED, tags={"team": "data"})
+    assert cluster.network.zone is not None
+    cluster.network.zone.tags = {}
+    found = Synthesized(stack)
+    assert of_default_tags(found)[ZONE][0] == "${(length(merge(default, {})) <= 10)}"
+    assert not found.the("aws_route53_zone")["tags"]
+
+
+def test_a_zone_of_somebody_else_s_gets_no_tags(synthesize: Synthesize) -> None:
+    assert of_default_tags(synthesize(private_zone=PrivateZone("Z1", "data.internal"))).keys() == {WORKER_ROLE}
+
+
+# --- of a cluster of another program -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("argument", "condition", "message"),
+    [
+        ("account_id", IS_GIVEN, NULL),
+        ("bucket_kms_key_arn", IS_KEY, KEY),
+        ("parameter_kms_key_arn", IS_KEY, KEY),
+    ],
+)
+def test_so_they_are_of_an_existing_cluster(stack: TerraformStack, argument: str, condition: str, message: str) -> None:
+    """Before any policy: all have the value from the resource that looks at it, in a later stack, too."""
+    given = TerraformVariable(stack, "given", type="string").string_value
+    existing = ExistingCluster(stack, "analytics", name="analytics", **{argument: given})
+    existing.grant_read_data("job")
+    existing.grant_submit("job", security_group_id="sg-1")
+    found = Synthesized(stack)
+    assert preconditions(found) == [("terraform_data.analytics_given", condition, f"{argument} {message}")]
+    policies = [body["policy"] for body in found.all("aws_iam_role_policy").values()]
+    address = found.address("terraform_data", "analytics_given")
+    assert any(f"${{{address}.output.{argument}}}" in policy for policy in policies)
+    assert not any("var.given" in policy for policy in policies)
+
+
+def test_so_are_the_tags_of_an_existing_cluster_s_rules(stack: TerraformStack) -> None:
+    given = TerraformVariable(stack, "given", type="string").string_value
+    ExistingCluster(stack, "analytics", name="analytics", tags={"team": given})
+    assert preconditions(Synthesized(stack)) == [("terraform_data.analytics_given", IS_GIVEN, f"tags['team'] {NULL}")]
+
+
+def test_an_existing_cluster_with_literals_makes_nothing_of_its_own(stack: TerraformStack) -> None:
+    ExistingCluster(stack, "analytics", name="analytics", account_id="111122223333", tags={"team": "data"})
+    assert "resource" not in Synthesized(stack).json

@@ -201,3 +201,48 @@ class Half:
 def test_a_strategy_that_misses_a_part_is_refused_by_the_parts_name(synthesize: Synthesize) -> None:
     with pytest.raises(ValueError, match=r"scaling must have `leaves_zero`, as scaling.Cpu\(\) has, got"):
         synthesize(scaling=Half())
+
+
+@dataclass(frozen=True)
+class Gives(Own):
+    prepared: Any = None
+    attached: Any = None
+
+    def prepare(self, settings: NodeSettings, **_: object) -> scaling.Prepared:
+        return self.prepared(settings) if self.prepared else scaling.Prepared(settings)
+
+    def attach(self, *_: object, **__: object) -> Any:
+        return self.attached and self.attached()
+
+
+@pytest.mark.parametrize(
+    ("strategy", "message"),
+    [
+        (
+            Gives(attached=list),
+            "scaling.attach must be an object such as Attached({'scale_out': policy}), or None, got []",
+        ),
+        (
+            Gives(attached=lambda: scaling.Attached(["policy"])),  # type: ignore[arg-type]
+            "scaling.attach.policies must be an object such as {'scale_out': policy}, got ['policy']",
+        ),
+        (
+            Gives(attached=lambda: scaling.Attached(alarms="alarm")),  # type: ignore[arg-type]
+            "scaling.attach.alarms must be an object such as {'scale_out': alarm}, got 'alarm'",
+        ),
+        (
+            Gives(prepared=lambda _: scaling.Prepared("x")),  # type: ignore[arg-type]
+            "scaling.prepare.settings must be an object such as replace(settings, spark_defaults={…}), got 'x'",
+        ),
+        (
+            Gives(prepared=lambda settings: scaling.Prepared(settings, "yes")),  # type: ignore[arg-type]
+            "scaling.prepare.detailed_monitoring must be a literal True or False, got 'yes'",
+        ),
+    ],
+)
+def test_what_a_strategy_gives_back_is_refused_by_the_part_s_name(
+    synthesize: Synthesize, strategy: Gives, message: str
+) -> None:
+    with pytest.raises(ValueError, match=r"^scaling\.") as error:
+        synthesize(scaling=strategy)
+    assert str(error.value) == message
