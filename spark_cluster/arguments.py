@@ -84,7 +84,7 @@ def check(
     checks.subnets("subnet_ids", subnet_ids)
     checks.security_groups("security_group_ids", security_group_ids)
     if private_zone is not None:
-        checks.instance("private_zone", private_zone, PrivateZone, "PrivateZone('Z0123456789', 'data.internal')")
+        checks.instance("private_zone", private_zone, PrivateZone, "PrivateZone('Z1D633PJN98FT9', 'data.internal')")
     checks.literal_flag("allow_all_egress", allow_all_egress)
     checks.flag("associate_public_ip_address", associate_public_ip_address)
     checks.flag("ebs_optimized", ebs_optimized)

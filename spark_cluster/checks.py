@@ -29,6 +29,7 @@ _NAME = re.compile(r"[a-z](-?[a-z0-9])*")
 _INSTANCE_TYPE = re.compile(r"[a-z][a-z0-9-]*\.[a-z0-9-]+")
 _TOKEN = re.compile(r"\$\{TfToken\[[^]]*\]\}")
 _ID = re.compile(r"[0-9a-z][0-9a-z-]*")
+_ZONE_ID = re.compile(rf"Z[0-9A-Z]{{0,{limits.ZONE_ID_CHARACTERS - 1}}}")
 _HOST = r"([A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?"
 _PROXY = re.compile(rf"https?://{_HOST}/?")
 _KEY_ARN = re.compile(r"arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+")
@@ -218,6 +219,13 @@ def prefixed(argument: str, value: object, prefix: str) -> None:
         raise fail(argument, f"begin with {prefix!r}", value)
     if not _ID.fullmatch(str(value).removeprefix(prefix)):
         raise fail(argument, f"be an id such as {prefix + '0123456789abcdef0'!r}", value)
+
+
+def zone_id(argument: str, value: object) -> None:
+    """The id of a hosted zone, or a token."""
+    text(argument, value)
+    if is_known(value) and not _ZONE_ID.fullmatch(str(value)):
+        raise fail(argument, "be the id of a hosted zone such as 'Z1D633PJN98FT9'", value)
 
 
 def key_arn(argument: str, value: object) -> None:

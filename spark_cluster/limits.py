@@ -45,6 +45,9 @@ KEY_PAIR_NAME_CHARACTERS = 255
 HOST_NAME_CHARACTERS = 255
 """https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DomainNameFormat.html"""
 
+ZONE_ID_CHARACTERS = 32
+"""https://docs.aws.amazon.com/Route53/latest/APIReference/API_HostedZone.html (Id)"""
+
 SECURITY_GROUPS_OF_AN_INTERFACE = 16
 """5 at first, and as many on request. https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html"""
 

@@ -23,6 +23,7 @@ MODELS: dict[str, tuple[int, str, str, str, str]] = {
         "AddTags",
         "max",
     ),
+    "ZONE_ID_CHARACTERS": (limits.ZONE_ID_CHARACTERS, "route53", "HostedZone", "Id", "max"),
     "SPOT_PRICE_CHARACTERS": (
         limits.SPOT_PRICE_CHARACTERS,
         "autoscaling",
