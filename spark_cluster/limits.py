@@ -109,6 +109,16 @@ https://docs.aws.amazon.com/IAM/latest/APIReference/API_Tag.html"""
 ROLE_NAME_CHARACTERS = 64
 """https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html (RoleName)"""
 
+POLICY_NAME_CHARACTERS = 128
+"""https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreatePolicy.html (PolicyName)"""
+
+RESERVED_SECURITY_GROUP_BEGINNINGS = ("sg-",)
+"""https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html (GroupName)"""
+
+RESERVED_BUCKET_BEGINNINGS = ("xn--", "sthree-", "amzn-s3-demo-")
+"""The ends that S3 keeps, too, no bucket of ours gets, since Terraform's own digits end its name.
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html"""
+
 PARAMETER_NAME_CHARACTERS = 1_011
 PARAMETER_LEVELS = 15
 """https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html"""
@@ -116,6 +126,9 @@ PARAMETER_LEVELS = 15
 SESSION_PARAMETER_CHARACTERS = 65_535
 """What one parameter of a session's document holds: the command that it runs.
 https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_StartSession.html"""
+
+URL_HOST_CHARACTERS = 253
+"""Of the 255 octets of a name two are not written: https://www.rfc-editor.org/rfc/rfc1035#section-3.1"""
 
 HIGHEST_PORT = 65_535
 """https://www.rfc-editor.org/rfc/rfc9293 (16 bits)"""

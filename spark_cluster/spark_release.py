@@ -114,10 +114,12 @@ class SparkDistribution:
         if not isinstance(self.version, str) or not _VERSION.fullmatch(self.version):
             rule = f"be a release such as {DEFAULT_SPARK_VERSION!r}, and literal"
             raise checks.fail("spark_version", rule, self.version)
+        checks.written("spark_version", self.version)
         if not isinstance(self.python_version, str) or not _PYTHON.fullmatch(self.python_version):
             raise checks.fail(
                 "python_version", f"be a version such as {PYTHON_VERSION!r}, and literal", self.python_version
             )
+        checks.written("python_version", self.python_version)
         if self.archive is not None:
             checks.instance("spark_archive", self.archive, SparkArchive, "SparkArchive(url='https://…', checksum='…')")
         if self.archive is not None and self.checksum is not None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 PARAMETER = "aws_ssm_parameter"
 PRIVATE, PUBLIC = "spark_fleet_key_private_parameter", "spark_fleet_key_public_parameter"
-KEY = "arn:aws:kms:us-east-1:111122223333:key/1"
+KEY = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
 
 def name_of(stack: Synthesized, parameter: str) -> str:

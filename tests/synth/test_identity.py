@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from tests.synth.conftest import Synthesize
 
-KEY = "arn:aws:kms:us-east-1:111122223333:key/1"
+KEY = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 WITHOUT_RESOURCE_TYPE = {
     # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonmessagegatewayservice.html
     "ssmmessages:CreateControlChannel",

@@ -77,7 +77,7 @@ def test_objects_can_be_encrypted_with_a_key_of_the_callers(synthesize: Synthesi
     }
 
 
-@pytest.mark.parametrize("key", [None, "arn:aws:kms:us-east-1:123456789012:key/a"])
+@pytest.mark.parametrize("key", [None, "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"])
 def test_what_s3_adds_to_the_rule_of_encryption_is_no_change_but_another_key_is(
     synthesize: Synthesize, key: str | None
 ) -> None:
@@ -348,7 +348,7 @@ def test_refuses_a_statement(storage: ClusterStorage, statement: Any, message: s
 
 def test_another_key_does_not_take_the_buckets_rule_away(synthesize: Synthesize) -> None:
     """Objects that nodes run are made before the old ones go, and Terraform does the same with what they wait for."""
-    key = "arn:aws:kms:us-east-1:123456789012:key/a"
+    key = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
     found = synthesize(bucket_kms_key_arn=key)
     rule = found.address(ENCRYPTION, "spark_storage_encryption")
     for body in found.all("aws_s3_object").values():
