@@ -605,6 +605,16 @@ def is_host(value: str) -> bool:
     return len(value) <= limits.URL_HOST_CHARACTERS and all(map(_HOST_LABEL.fullmatch, labels))
 
 
+def is_bucket(value: str) -> bool:
+    """Whether a text has the form of a bucket's name.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+    """
+    return re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", value) is not None and not (
+        ".." in value or re.fullmatch(r"[0-9]+(\.[0-9]+){3}", value)
+    )
+
+
 def is_address(value: str) -> bool:
     """Whether a text is an IP address, or a range of them as in `10.0.0.0/8`."""
     if not re.fullmatch("[0-9A-Fa-f:.]+(/[0-9]+)?", value):

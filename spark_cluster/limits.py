@@ -109,6 +109,9 @@ https://docs.aws.amazon.com/IAM/latest/APIReference/API_Tag.html"""
 ROLE_NAME_CHARACTERS = 64
 """https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html (RoleName)"""
 
+OBJECT_KEY_BYTES = 1_024
+"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html"""
+
 POLICY_NAME_CHARACTERS = 128
 """https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreatePolicy.html (PolicyName)"""
 

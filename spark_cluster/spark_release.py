@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from spark_cluster import checks
+from spark_cluster import checks, limits
 
 DEFAULT_SPARK_VERSION = "4.3.0"
 PYTHON_VERSION = "3.11"
@@ -21,11 +21,9 @@ ARCHIVE = "https://archive.apache.org/dist/spark"
 
 _VERSION = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}(-[a-z0-9]{1,32})?")
 _PYTHON = re.compile(r"3\.[0-9]{1,2}")
+_PATH = r"/+([A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})([A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*"
 # A key is part of a policy, in which `*` and `?` match anything and `$` begins a variable.
-_ARCHIVE = re.compile(
-    r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?/+[A-Za-z0-9._~!$&'()*+,;=:@/%-]*[A-Za-z0-9._~!$&'()*+,;=:@%-]/*"
-    r"|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/+[A-Za-z0-9._~!&'()+,;=:/%-]*[A-Za-z0-9._~!&'()+,;=:%-]/*"
-)
+_OBJECT = re.compile(r"s3://(?P<bucket>[^/]+)/(?P<key>/*[A-Za-z0-9._~!&'()+,;=:%-][A-Za-z0-9._~!&'()+,;=:/%-]*)")
 
 
 @dataclass(frozen=True)
@@ -80,9 +78,10 @@ class SparkArchive:
         if re.match(r"(https|s3)://([^/]*@|.*\?)", literal):
             message = "spark_archive.url must hold no user, password or query, because user data is readable"
             raise ValueError(message)
-        if not _ARCHIVE.fullmatch(literal):
+        if not checks.is_url(literal, "https", _PATH) and not _is_object(literal):
             rule = "be a literal 'https://…' or 's3://bucket/key' address"
             raise checks.fail("spark_archive.url", rule, self.url)
+        checks.written("spark_archive.url", literal)
         checks.text("spark_archive.checksum", self.checksum)
         checks.checksum("spark_archive.checksum", self.checksum)
 
@@ -90,6 +89,11 @@ class SparkArchive:
     def s3_object(self) -> str | None:
         """`bucket/key` if the archive is in S3, else `None`."""
         return self.url.removeprefix("s3://") if self.url.startswith("s3://") else None
+
+
+def _is_object(url: str) -> bool:
+    match = _OBJECT.fullmatch(url)
+    return match is not None and checks.is_bucket(match["bucket"]) and len(match["key"]) <= limits.OBJECT_KEY_BYTES
 
 
 @dataclass(frozen=True)
