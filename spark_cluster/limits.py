@@ -112,6 +112,12 @@ ROLE_NAME_CHARACTERS = 64
 OBJECT_KEY_BYTES = 1_024
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html"""
 
+LIFECYCLE_RULES_OF_A_BUCKET = 1_000
+"""https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketLifecycleConfiguration.html"""
+
+LIFECYCLE_RULE_ID_CHARACTERS = 255
+"""https://docs.aws.amazon.com/AmazonS3/latest/API/API_LifecycleRule.html (ID)"""
+
 POLICY_NAME_CHARACTERS = 128
 """https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreatePolicy.html (PolicyName)"""
 

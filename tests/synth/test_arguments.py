@@ -24,7 +24,10 @@ import cdktf
 import jsii
 import pytest
 from cdktf import Fn, Lazy, Op, TerraformHclModule, TerraformLocal, TerraformStack, TerraformVariable, Token
-from cdktf_cdktf_provider_aws.s3_bucket_lifecycle_configuration import S3BucketLifecycleConfigurationRule
+from cdktf_cdktf_provider_aws.s3_bucket_lifecycle_configuration import (
+    S3BucketLifecycleConfigurationRule,
+    S3BucketLifecycleConfigurationRuleExpiration,
+)
 from cdktf_cdktf_provider_aws.vpc import Vpc
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -101,7 +104,9 @@ def test_every_command_is_tried() -> None:
     assert set(COMMANDS) == {name for name, _ in inspect.getmembers(Commands, inspect.isfunction) if name[0] != "_"}
 
 
-RULE = S3BucketLifecycleConfigurationRule(id="old", status="Enabled")
+RULE = S3BucketLifecycleConfigurationRule(
+    id="old", status="Enabled", expiration=[S3BucketLifecycleConfigurationRuleExpiration(days=400)]
+)
 READ = Allow(["sqs:ReceiveMessage"], ["*"])
 
 METHODS: Mapping[str, tuple[Callable[[Any], Callable[..., Any]], dict[str, Any]]] = {
