@@ -26,10 +26,18 @@ class Prepared:
     Attributes:
         settings: theirs: what the strategy was given, with what it changes in it.
         detailed_monitoring: whether CloudWatch gets the workers' figures each minute, which costs extra.
+
+    Raises:
+        ValueError: a value is of another type.
     """
 
     settings: NodeSettings
     detailed_monitoring: bool = False
+
+    def __post_init__(self) -> None:
+        """Hold both to their types."""
+        checks.instance("scaling.prepare.settings", self.settings, NodeSettings, "the settings that prepare() is given")
+        checks.literal_flag("scaling.prepare.detailed_monitoring", self.detailed_monitoring)
 
 
 @dataclass(frozen=True)
@@ -39,10 +47,19 @@ class Attached:
     Attributes:
         policies: the scaling policies, by what they do.
         alarms: the alarms that start them, likewise.
+
+    Raises:
+        ValueError: a value is of another type.
     """
 
     policies: Mapping[str, AutoscalingPolicy] = field(default_factory=dict)
     alarms: Mapping[str, CloudwatchMetricAlarm] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Hold both to their types."""
+        for argument, values in (("policies", self.policies), ("alarms", self.alarms)):
+            if not isinstance(values, Mapping):
+                raise checks.fail(f"scaling.attach.{argument}", "be a mapping of what the strategy made", values)
 
 
 class Scaling(Protocol):

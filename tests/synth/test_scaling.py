@@ -12,7 +12,7 @@ from spark_cluster.identity import Allow
 from tests.synth.conftest import REQUIRED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from cdktf_cdktf_provider_aws.autoscaling_group import AutoscalingGroup
     from constructs import Construct
@@ -188,6 +188,32 @@ class Wrong(Own):
 def test_what_a_strategy_wants_of_the_nodes_is_of_the_class_for_it(synthesize: Synthesize) -> None:
     with pytest.raises(ValueError, match=r"^scaling.prepare must be an object such as Prepared\(settings\), got "):
         synthesize(scaling=Wrong())
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: scaling.Prepared(None), "scaling.prepare.settings must be an object such as the settings that "),  # type: ignore[arg-type]
+        (
+            lambda: scaling.Attached(5, None),
+            "scaling.attach.policies must be a mapping of what the strategy made, got 5",
+        ),  # type: ignore[arg-type]
+        (lambda: scaling.Attached({}, None), "scaling.attach.alarms must be a mapping of what the strategy made, got "),  # type: ignore[arg-type]
+    ],
+)
+def test_what_a_strategy_gives_is_held_to_its_types(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - compared below
+        make()
+    assert str(error.value).startswith(message)
+
+
+def test_detailed_monitoring_is_a_literal_choice(synthesize: Synthesize) -> None:
+    class Strategy(scaling.Manual):
+        def prepare(self, settings: NodeSettings, **_: object) -> scaling.Prepared:
+            return scaling.Prepared(settings, detailed_monitoring="yes")  # type: ignore[arg-type]
+
+    with pytest.raises(ValueError, match=r"^scaling.prepare.detailed_monitoring must be a literal True or False, got "):
+        synthesize(scaling=Strategy())
 
 
 class Half:
