@@ -101,16 +101,17 @@ def check(
         checks.prefixed("ami_id", ami_id, "ami-")
     checks.account_id("account_id", account_id)
     checks.boundary_arn("permissions_boundary_arn", permissions_boundary_arn, account_id)
+    checks.key_arn("bucket_kms_key_arn", bucket_kms_key_arn)
+    checks.key_arn("parameter_kms_key_arn", parameter_kms_key_arn)
+    checks.key_arn("volume_kms_key_arn", volume_kms_key_arn)
+    checks.literal_flag("metrics", metrics)
     checks.provider("provider", provider)
     keys = {
         "bucket_kms_key_arn": bucket_kms_key_arn,
         "parameter_kms_key_arn": parameter_kms_key_arn,
         "volume_kms_key_arn": volume_kms_key_arn,
     }
-    for argument, arn in keys.items():
-        checks.key_arn(argument, arn)
     checks.keys_of_one_region(keys, getattr(provider, "region", None))
-    checks.literal_flag("metrics", metrics)
     shortest, longest = limits.SHORTEST_BOOT_SECONDS, limits.LONGEST_BOOT_SECONDS
     checks.whole("boot_timeout_seconds", boot_timeout_seconds, shortest, longest)
     shortest, longest = limits.SHORTEST_UNLISTED_SECONDS, limits.LONGEST_UNLISTED_SECONDS

@@ -30,9 +30,11 @@ _NAME = re.compile(r"[a-z](-?[a-z0-9])*")
 _TOKEN = re.compile(r"\$\{TfToken\[[^]]*\]\}")
 _HEX = "[0-9a-f]"
 _PARTITION = "aws(-[a-z]+)*"
+_REGION = "[a-z]+(-[a-z]+)+-[0-9]+"
+_PARAMETER_ARN = ("arn", _PARTITION, "ssm", _REGION, "[0-9]{12}", "parameter(/[A-Za-z0-9_.-]+)+")
 # https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html#key-id
 _KEY_ARN = (
-    *("arn", _PARTITION, "kms", "[a-z]+(-[a-z]+)+-[0-9]+", "[0-9]{12}"),
+    *("arn", _PARTITION, "kms", _REGION, "[0-9]{12}"),
     f"key/({_HEX}{{8}}(-{_HEX}{{4}}){{3}}-{_HEX}{{12}}|mrk-{_HEX}{{32}})",
 )
 # https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreatePolicy.html
@@ -323,6 +325,12 @@ def boundary_arn(argument: str, value: object, account_id: object = None) -> Non
     _hold_arn(argument, rule, given, _BOUNDARY_ARN, "A-Za-z0-9_+=,.@:/-")
     if is_known(given) and is_known(account_id) and given.split(":")[4] not in {account_id, "aws"}:
         raise fail(argument, f"be a policy of AWS's or of account_id, {account_id!r}", given)
+
+
+def parameter_arn(argument: str, value: object) -> None:
+    """The ARN of an SSM parameter, or a token."""
+    rule = "be a parameter's ARN such as 'arn:aws:ssm:eu-central-1:111122223333:parameter/team/fleet-key'"
+    _hold_arn(argument, rule, text(argument, value), _PARAMETER_ARN, "A-Za-z0-9_.:/-")
 
 
 def keys_of_one_region(arguments: Mapping[str, object], region: object = None) -> None:
