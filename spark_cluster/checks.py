@@ -147,8 +147,7 @@ def place(scope: object, id: object) -> None:
         raise fail("scope", "be a stack or a construct in one", scope)
     if not isinstance(id, str) or not is_known(id):
         raise fail("id", "be a literal string, since addresses are built from it", id)
-    written("id", id)
-    child_id("id", id)
+    object_key("id", id)
     own = _in_an_address(id)
     if not own:
         raise fail("id", "have letters, digits, '_' or '-', which are what an address keeps of it", id)
@@ -161,13 +160,14 @@ def place(scope: object, id: object) -> None:
         raise fail("id", "be one that no other construct there has, by what an address keeps of it", id)
 
 
-def child_id(argument: str, id: str) -> None:
-    """A text that becomes a construct's id: none that jsii takes for what every object of JavaScript has.
+def object_key(argument: str, value: str) -> None:
+    """A text that becomes a key of an object of JavaScript's, as ids of constructs and keys of tags do.
 
-    https://tc39.es/ecma262/#sec-properties-of-the-object-prototype-object
+    jsii and cdktf take what every such object has for what is there: https://tc39.es/ecma262/#sec-properties-of-the-object-prototype-object
     """
-    if id in _OF_EVERY_OBJECT:
-        raise fail(argument, "be another id, since every object of JavaScript has something of that name", id)
+    written(argument, value)
+    if value in _OF_EVERY_OBJECT:
+        raise fail(argument, "not name what every object of JavaScript has, which jsii would take for it", value)
 
 
 _OF_EVERY_OBJECT = {
@@ -486,7 +486,7 @@ def _tag(argument: str, key: object, value: object) -> None:
     longest = limits.TAG_KEY_CHARACTERS
     if not isinstance(key, str) or not is_known(key) or not key or len(key) > longest:
         raise fail(argument, f"have literal keys of 1 to {longest} characters", key)
-    written(argument, key)
+    object_key(argument, key)
     if key.lower().startswith("aws:"):
         raise fail(argument, "not use keys that begin with 'aws:', which AWS keeps for itself", key)
     if key == "Name":

@@ -89,6 +89,7 @@ class Grants:
         if not checks.is_known(grantee) and grantee:
             rule = f"{_RULE} (a name that only Terraform knows goes into CallerRole(scope, id, role_name=…))"
             raise checks.fail("grantee", rule, grantee)
+        checks.object_key("grantee", grantee)
         checks.role_name("grantee", grantee)
         if grantee not in self._by_name:
             roles = self._cluster.node.try_find_child("grantees") or Construct(self._cluster, "grantees")

@@ -472,6 +472,11 @@ def test_the_most_tags_that_a_resource_takes_beside_its_name() -> None:
             {"src": "aws:autoscaling"},
             "argument['src'] must not begin with 'aws:', which AWS keeps for itself, got 'aws:",
         ),
+        (
+            {"__proto__": "a"},
+            "argument must not name what every object of JavaScript has, which jsii would take for it",
+        ),
+        ({"toString": "a"}, "argument must not name what every object of JavaScript has"),
         ({"src": "Aws:x"}, "argument['src'] must not begin with 'aws:'"),
         (
             {"src": f"aws:{STRING}"},
@@ -791,10 +796,10 @@ def test_a_place_in_a_stack(tmp_path: Path) -> None:
         (
             stack,
             "constructor",
-            "id must be another id, since every object of JavaScript has something of that name, got",
+            "id must not name what every object of JavaScript has, which jsii would take for it, got",
         ),
-        (below, "__proto__", "id must be another id, since every object of JavaScript has something of that name, got"),
-        (below, "toString", "id must be another id, since every object of JavaScript has something of that name, got"),
+        (below, "__proto__", "id must not name what every object of JavaScript has, which jsii would take for it, got"),
+        (below, "toString", "id must not name what every object of JavaScript has, which jsii would take for it, got"),
         (stack, 5, "id must be a literal string, since addresses are built from it, got 5"),
         (stack, "1", "id must begin with a letter or '_' right below a stack, as Terraform's names do, got '1'"),
         (
