@@ -149,7 +149,7 @@ def key_use(stack: Synthesized, role: str) -> dict[str, list[dict[str, Any]]]:
 
 def test_keys_of_the_callers_add_their_use_to_the_policies_that_need_it(synthesize: Synthesize) -> None:
     """Through their service, and for the cluster's own bucket and parameters only; who only reads encrypts nothing."""
-    bucket_key, parameter_key = f"{KEY}-bucket", f"{KEY}-parameters"
+    bucket_key, parameter_key = KEY, KEY.replace("1234abcd", "5678efab")
     stack = synthesize(bucket_kms_key_arn=bucket_key, parameter_kms_key_arn=parameter_key)
     bucket = bucket_arn(stack)
 
