@@ -12,7 +12,7 @@ from spark_cluster.identity import Allow
 from tests.synth.conftest import REQUIRED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from cdktf_cdktf_provider_aws.autoscaling_group import AutoscalingGroup
     from constructs import Construct
@@ -191,19 +191,20 @@ def test_what_a_strategy_wants_of_the_nodes_is_of_the_class_for_it(synthesize: S
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
+    ("kind", "values", "message"),
     [
-        (lambda: scaling.Prepared(None), "scaling.prepare.settings must be an object such as the settings that "),  # type: ignore[arg-type]
         (
-            lambda: scaling.Attached(5, None),
-            "scaling.attach.policies must be a mapping of what the strategy made, got 5",
-        ),  # type: ignore[arg-type]
-        (lambda: scaling.Attached({}, None), "scaling.attach.alarms must be a mapping of what the strategy made, got "),  # type: ignore[arg-type]
+            scaling.Prepared,
+            (None,),
+            "scaling.prepare.settings must be an object such as the settings that prepare() is ",
+        ),
+        (scaling.Attached, (5, None), "scaling.attach.policies must be a mapping of what the strategy made, got 5"),
+        (scaling.Attached, ({}, None), "scaling.attach.alarms must be a mapping of what the strategy made, got None"),
     ],
 )
-def test_what_a_strategy_gives_is_held_to_its_types(make: Callable[[], object], message: str) -> None:
+def test_what_a_strategy_gives_is_held_to_its_types(kind: type, values: tuple[object, ...], message: str) -> None:
     with pytest.raises(ValueError) as error:  # noqa: PT011 - compared below
-        make()
+        kind(*values)
     assert str(error.value).startswith(message)
 
 

@@ -22,7 +22,7 @@ OBJECT = Token.as_any({"Ref": "x"})
 TOKENS = {"string": STRING, "number": NUMBER, "list": LIST, "object": OBJECT}
 
 
-def refusal(check: Callable[..., None], *arguments: object) -> str:
+def refusal(check: Callable[..., object], *arguments: object) -> str:
     with pytest.raises(ValueError) as error:  # noqa: PT011 - compared whole by the tests
         check("argument", *arguments)
     return str(error.value)
@@ -590,7 +590,7 @@ class Plain(str):
     __slots__ = ()
 
 
-TEXTS: Mapping[str, tuple[Callable[..., None], str, str]] = {
+TEXTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
     # check: what stands before and after any part of a right value
     "name": (checks.name, "demo", ""),
     "text": (checks.text, "a", ""),
