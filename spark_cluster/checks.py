@@ -194,9 +194,9 @@ def name(argument: str, value: str) -> None:
         (limits.RESERVED_SECURITY_GROUP_BEGINNINGS, "EC2 keeps for security groups' ids"),
         (limits.RESERVED_BUCKET_BEGINNINGS, "S3 keeps for itself"),
     ):
-        for beginning in beginnings:
-            if f"{value}-".startswith(beginning):
-                raise fail(argument, f"not begin with {beginning!r}, with '-spark-' behind it, which {whose}", value)
+        for one in beginnings:
+            if f"{value}-".startswith(one):
+                raise fail(argument, f"neither be {one[:-1]!r} nor begin with {one!r}, which {whose}", value)
     if not _NAME.fullmatch(value):
         rule = "be lower-case letters, digits and single inner hyphens, beginning with a letter (a DNS and bucket name)"
         raise fail(argument, rule, value)

@@ -124,8 +124,8 @@ POLICY_NAME_CHARACTERS = 128
 RESERVED_SECURITY_GROUP_BEGINNINGS = ("sg-",)
 """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html (GroupName)"""
 
-RESERVED_BUCKET_BEGINNINGS = ("xn--", "sthree-", "amzn-s3-demo-")
-"""The ends that S3 keeps, too, no bucket of ours gets, since Terraform's own digits end its name.
+RESERVED_BUCKET_BEGINNINGS = ("sthree-", "amzn-s3-demo-")
+"""S3 keeps `xn--` as well, which no cluster's name has, and some ends, behind which Terraform puts digits of its own.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html"""
 
 PARAMETER_NAME_CHARACTERS = 1_011

@@ -384,7 +384,7 @@ def test_a_boundary_is_of_the_roles_own_account() -> None:
 )
 def test_name_refuses_what_aws_keeps(value: str, beginning: str, whose: str) -> None:
     assert refusal(checks.name, value) == (
-        f"argument must not begin with {beginning!r}, with '-spark-' behind it, which {whose}, got {value!r}"
+        f"argument must neither be {beginning[:-1]!r} nor begin with {beginning!r}, which {whose}, got {value!r}"
     )
 
 
