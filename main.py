@@ -12,6 +12,7 @@ import_lazily()  # Before anything else imports the provider: a tenth of the tim
 # ruff: noqa: E402
 import difflib
 import json
+import math
 import os
 import re
 import sys
@@ -43,7 +44,7 @@ from cdktf_cdktf_provider_aws.provider import AwsProvider
 from spark_cluster import Master, SparkCluster, SparkConnect, Workers, checks, s3a
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 DEFAULTS: dict[str, Any] = {
     "name": "demo",
@@ -80,7 +81,18 @@ https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-regions.htm
 """
 
 _REGION = re.compile(r"[a-z]{2,}(-[a-z]+)*-(central|(north|south)(east|west)?|east|west)-[0-9]{1,2}")
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_BUCKET = re.compile(r"(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_IP_ADDRESS = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}")
+_BUCKET_STARTS_OF_S3 = ("xn--", "sthree-", "amzn-s3-demo-")
+_BUCKET_ENDS_OF_S3 = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
+# fmt: off
+_CDKTF_KEYS = [
+    "app", "codeMakerOutput", "context", "language", "output", "projectId", "sendCrashReports", "terraformModules",
+    "terraformProviders", "watchPattern",
+]
+# fmt: on
+"""Of `cdktf.json`: https://developer.hashicorp.com/terraform/cdktf/create-and-deploy/configuration-file."""
+_EXAMPLE = {"context": {"name": "nightly"}}
 _FORMER_STATE = Path("terraform.spark-cluster.tfstate")
 
 
@@ -242,29 +254,50 @@ def _is_of_cdktf(key: str) -> bool:
     return key.startswith(("cdktf", "@cdktf/")) or key in {"excludeStackIdFromLogicalIds", "allowSepCharsInLogicalIds"}
 
 
-def _nearest(given: str, known: Iterable[str]) -> str:
-    found = difflib.get_close_matches(given.lower(), known, n=1)
+def _nearest(given: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    found = difflib.get_close_matches(given.lower(), known, n=1, cutoff=cutoff)
     return f", did you mean {found[0]}?" if found else ""
 
 
+def _text(argument: str, value: object) -> None:
+    """Text that is meant as it stands: of a template Terraform would make something else, or nothing."""
+    checks.line(argument, value)
+    if re.search("[$%]{", str(value)):
+        raise checks.fail(argument, "hold no ${ or %{, since nothing takes their place", value)
+    if str(value).strip() != value:
+        raise checks.fail(argument, "have no blank at either end", value)
+
+
 def _region(argument: str, value: object) -> None:
-    checks.text(argument, value)
+    _text(argument, value)
     if not _REGION.fullmatch(str(value)):
         raise ValueError(f"{argument} must be a region such as us-east-1, got {value!r}{_nearest(str(value), REGIONS)}")
 
 
 def _bucket(argument: str, value: object) -> None:
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
-    checks.text(argument, value)
-    if not _BUCKET.fullmatch(str(value)):
-        raise checks.fail(argument, "be the name of a bucket, not an address of one", value)
+    _text(argument, value)
+    name = str(value)
+    if not _BUCKET.fullmatch(name):
+        rule = "3 to 63 lower-case letters, digits, hyphens and single dots, with a letter or digit at either end"
+        raise checks.fail(argument, f"be the name of a bucket, {rule}", value)
+    if _IP_ADDRESS.fullmatch(name):
+        raise checks.fail(argument, "not be an IP address", value)
+    if name.startswith(_BUCKET_STARTS_OF_S3) or name.endswith(_BUCKET_ENDS_OF_S3):
+        starts, ends = ", ".join(_BUCKET_STARTS_OF_S3), ", ".join(_BUCKET_ENDS_OF_S3)
+        raise checks.fail(argument, f"not begin with {starts} or end with {ends}, which S3 keeps for itself", value)
+
+
+def _type(argument: str, value: object) -> None:
+    _text(argument, value)
+    checks.instance_type(argument, value)
 
 
 def _types(argument: str, value: object) -> None:
     if not isinstance(value, list):
         raise checks.fail(argument, "be a list such as ['m6i.xlarge']", value)
     for index, one in enumerate(value):
-        checks.instance_type(f"{argument}[{index}]", one)
+        _type(f"{argument}[{index}]", one)
 
 
 def _size(argument: str, value: object) -> None:
@@ -274,13 +307,13 @@ def _size(argument: str, value: object) -> None:
 _CHECKS = {
     "name": checks.name,
     "region": _region,
-    "profile": checks.text,
-    "spark_version": checks.text,
+    "profile": _text,
+    "spark_version": _text,
     "s3a": checks.literal_flag,
     "spark_connect": checks.literal_flag,
     "metrics": checks.literal_flag,
     "state_bucket": _bucket,
-    "master_instance_type": checks.instance_type,
+    "master_instance_type": _type,
     "worker_instance_types": _types,
     "min_size": _size,
     "max_size": _size,
@@ -292,33 +325,87 @@ _CHECKS = {
 
 def _refuse_former_state() -> None:
     """Until 0.1.0 one file had the state of whatever cluster: not to be left behind with a cluster in it."""
-    if not _FORMER_STATE.exists():
+    file = _FORMER_STATE
+    if not file.exists():
         return
-    state = json.loads(_FORMER_STATE.read_text(encoding="utf-8"))
-    if not state["resources"]:
-        return
-    outputs = {name: output["value"] for name, output in state["outputs"].items()}
-    name = outputs.get("group_name", "NAME").removesuffix("-spark-workers")
-    now = f"terraform.spark-cluster-{name}-{outputs.get('region', 'REGION')}.tfstate"
-    raise ValueError(f"{_FORMER_STATE} keeps the cluster of an earlier version: it must be renamed to {now}")
+    remedy = (
+        f"if it keeps a cluster of an earlier version, it, or a good copy such as {file}.backup, must be renamed to "
+        f"{_new_state()}, else it must be moved away"
+    )
+    try:
+        state = _json(str(file), lambda: file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{error}: {remedy}") from error
+    match state:
+        case {"resources": []}:
+            return
+        case {"resources": [*_], "outputs": {"group_name": {"value": str(group)}, "region": {"value": str(region)}}}:
+            now = _new_state(group.removesuffix("-spark-workers"), region)
+        case {"resources": [*_]}:
+            now = _new_state()
+        case None:
+            raise ValueError(f"{file} is empty: {remedy}")
+        case {"encrypted_data": _}:
+            raise ValueError(f"{file} is encrypted: {remedy}")
+        case _:
+            raise ValueError(f"{file} must be a state of version 4, with its resources: {remedy}")
+    raise ValueError(f"{file} keeps the cluster of an earlier version: it must be renamed to {now}")
+
+
+def _new_state(name: str = "NAME", region: str = "REGION") -> str:
+    return f"terraform.spark-cluster-{name}-{region}.tfstate"
 
 
 def context_of(file: Path) -> dict[str, Any]:
     """The context of a `cdktf.json`, as the command line hands it to an app.
 
     Raises:
-        ValueError: there is no such file, its context is no object, or a setting stands outside of it, where nothing
-            reads it.
+        ValueError: the file is not there or no JSON, its context is no object, a setting stands outside of it, where
+            nothing reads it, or a key is almost one that cdktf or this app reads; others cdktf ignores.
     """
     if not file.exists():
         raise ValueError(f"there is no {file.name} in {file.absolute().parent}: call main.py where it is")
-    document = json.loads(file.read_text(encoding="utf-8"))
-    context: dict[str, Any] = document.get("context") or {}
-    if not isinstance(context, dict):
-        raise checks.fail(f"{file.name}'s context", 'be an object such as {"name": "nightly"}', context)
+    document = _object(file.name, _json(file.name, lambda: file.read_text(encoding="utf-8")), _EXAMPLE)
     if misplaced := sorted(DEFAULTS.keys() & document.keys()):
         raise ValueError(f"{file.name}: {', '.join(misplaced)} must stand in its context")
-    return context
+    for key in document:
+        near = _nearest(key, [*_CDKTF_KEYS, *DEFAULTS], cutoff=0.8)
+        # A mark before its name makes a key that is kept as a comment.
+        if near and key not in _CDKTF_KEYS and key[0].isalpha():
+            raise ValueError(f"{file.name}: {key} is unknown{near}")
+    context = document.get("context")
+    return {} if context is None else _object(f"{file.name}'s context", context, _EXAMPLE["context"])
+
+
+def _object(what: str, value: object, example: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise checks.fail(what, f"be an object such as {json.dumps(example)}", value)
+    return value
+
+
+def _json(what: str, read: Callable[[], str]) -> object:
+    """What a JSON text says, which is nothing if it is empty."""
+    try:
+        return json.loads(read() or "null", object_pairs_hook=_once, parse_float=_finite, parse_constant=_finite)
+    except OSError as error:
+        raise ValueError(f"{what} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError(f"{what} must be JSON in UTF-8: {error}") from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys are different: of two alike the first would be lost."""
+    keys = [key for key, _ in pairs]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise ValueError(f"{key} is in it twice")
+    return dict(pairs)
+
+
+def _finite(number: str) -> float:
+    if not math.isfinite(float(number)):
+        raise ValueError(f"{number} is no number of JSON's")
+    return float(number)
 
 
 def build(app: App) -> SparkStack:
@@ -330,8 +417,10 @@ def main() -> None:
     """Write the stack, or end with what is wrong with a setting."""
     try:
         context = context_of(Path("cdktf.json"))
-        # The command line hands the context on by itself; App reads it there.
-        app = App(context={} if "CDKTF_CONTEXT_JSON" in os.environ else context)
+        # The command line hands it on, and App reads that by itself; what is wrong with it Node would say, at length.
+        if handed := os.environ.get("CDKTF_CONTEXT_JSON"):
+            context = _object("CDKTF_CONTEXT_JSON", _json("CDKTF_CONTEXT_JSON", lambda: handed), _EXAMPLE["context"])
+        app = App(context=context)
         build(app)
     except ValueError as error:
         sys.exit(f"main.py: {error}")

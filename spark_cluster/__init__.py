@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from spark_cluster.cluster import SparkCluster
     from spark_cluster.connect import SparkConnect
     from spark_cluster.existing import ExistingCluster
+    from spark_cluster.grants import Grantee
     from spark_cluster.identity import Allow, CallerRole
     from spark_cluster.master import Master
     from spark_cluster.network import PrivateZone
@@ -24,6 +25,7 @@ __all__ = [
     "Allow",
     "CallerRole",
     "ExistingCluster",
+    "Grantee",
     "Master",
     "PrivateZone",
     "SparkArchive",
@@ -39,6 +41,7 @@ _HOMES = {
     "Allow": "identity",
     "CallerRole": "identity",
     "ExistingCluster": "existing",
+    "Grantee": "grants",
     "PrivateZone": "network",
     "SparkCluster": "cluster",
     "Master": "master",

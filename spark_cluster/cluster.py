@@ -512,7 +512,7 @@ class SparkCluster(Construct):
             security_group_id: the group of the program's host.
 
         Raises:
-            ValueError: `grantee` is no role, or `security_group_id` no security group's id.
+            ValueError: `grantee` is no role, or this cluster's own, or `security_group_id` no security group's id.
         """
         checks.prefixed("security_group_id", security_group_id, "sg-")
         self._grants.give_submit(grantee, self.spark_secret.address, self.network.submit_rules, security_group_id)

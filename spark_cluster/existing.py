@@ -88,7 +88,7 @@ class ExistingCluster(Construct):
         tags: Mapping[str, str] | None = None,
         provider: TerraformProvider | None = None,
     ) -> None:
-        """Look it up: a plan fails if there is none of that name.
+        """Look it up: a plan fails if there is none of that name, and a destroy unless Terraform has `-refresh=false`.
 
         Args:
             scope: the stack, or a construct in it.
@@ -148,7 +148,7 @@ class ExistingCluster(Construct):
         self._bucket.grant_read_write_data(self._grants, grantee)
 
     def grant_submit(self, grantee: Grantee, *, security_group_id: str) -> None:
-        """As `SparkCluster.grant_submit`; the rules are made in the stack of the role."""
+        """As `SparkCluster.grant_submit`."""
         checks.prefixed("security_group_id", security_group_id, "sg-")
         self._grants.give_submit(grantee, self._secret, self._submit_rules, security_group_id)
         self._bucket.grant_keep_event_logs(self._grants, grantee)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from cdktf import TerraformResource
+from cdktf import TerraformResource, TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.ssm_parameter import SsmParameter as SsmParameterResource
 from constructs import Construct
 
@@ -138,6 +138,10 @@ class PrivateKey:
             value_wo_version=self.version,
             key_id=place.kms_key_arn,
             tags=dict(place.tags),
+            # The key is given when it is written, and need not be later. Terraform's provider would write an empty one
+            # with another description or KMS key, which AWS refuses; and since 6.x, after any change without the key,
+            # read the parameter's value into the state.
+            lifecycle=TerraformResourceLifecycle(ignore_changes=["description", "key_id", "tags", "tags_all"]),
         )
         plan_checks.require_key(parameter, "parameter_kms_key_arn", place.kms_key_arn)
         address = ParameterAddress(parameter.name, parameter.arn, place.location, place.kms_key_arn, [parameter])

@@ -40,7 +40,6 @@ class Grants:
         """
         self._cluster = cluster
         self._name = name
-        self._by_name: dict[str, CallerRole] = {}
         # Two clusters of one name may be in two regions, and grant to one role.
         self._path_digest = hashlib.sha256(cluster.node.path.encode()).hexdigest()[:8]
 
@@ -60,12 +59,11 @@ class Grants:
             own = grantee.node.scope is self._cluster
             grantee.allow(id if own else of_cluster, *statements)
             return
-        role = self._named(grantee)
-        scope, name = (role, role.role_name) if isinstance(role, CallerRole) else (role, str(role.name))
-        policy = add_policy(scope, of_cluster, name, f"{self._name}-spark-{id}-", statements, new_first=True)
+        scope, name = self._place_of(grantee)
+        policy = add_policy(scope, of_cluster, name, f"{self._name}-spark-{id}-", statements, argument="grantee")
         if policy is None:
             return
-        policy.provider = _provider_of(role)
+        policy.provider = _provider_of(grantee)
         if isinstance(grantee, CallerRole) and id in _FORMER_IDS:
             grantee.move_former(id, policy)
 
@@ -75,15 +73,27 @@ class Grants:
         """Let a role read the cluster's secret, and the hosts of its group in.
 
         Raises:
-            ValueError: `grantee` is no role.
+            ValueError: `grantee` is no role, or one of the cluster's own.
         """
+        if isinstance(grantee, NodeRole) and grantee.node.scope is self._cluster:
+            rule = "be a role outside the cluster, whose master may submit without, and whose workers submit nothing"
+            raise checks.fail("grantee", rule, grantee)
         self.give(grantee, "spark_secret", *secret.allow_read())
         former_id = grantee.node.id if isinstance(grantee, CallerRole) else None
-        rules.open_to(security_group_id, scope=self._scope_of(rules, grantee), former_id=former_id)
+        # A group that is there already is in the cluster's region, and any role may be behind it: where its rules are
+        # does not depend on which was first.
+        scope = rules.scope if checks.is_known(security_group_id) else self._scope_of(rules, grantee)
+        rules.open_to(security_group_id, scope=scope, former_id=former_id)
 
-    def _named(self, grantee: IamRole | DataAwsIamRole | CallerRole | str) -> CallerRole | IamRole | DataAwsIamRole:
-        if isinstance(grantee, (CallerRole, IamRole, DataAwsIamRole)):
-            return grantee
+    def _place_of(self, grantee: IamRole | DataAwsIamRole | CallerRole | str) -> tuple[Construct, str]:
+        """Where a role's policies are made, and its name."""
+        if isinstance(grantee, CallerRole):
+            return grantee, grantee.role_name
+        if isinstance(grantee, (IamRole, DataAwsIamRole)):
+            if grantee.count is not None or grantee.for_each is not None:
+                example = "CallerRole(scope, id, role_name=f'${{{role.fqn}[0].name}}')"
+                raise checks.fail("grantee", f"be one role, without count and for_each (name one: {example})", grantee)
+            return grantee, str(grantee.name)
         if not isinstance(grantee, str):
             raise checks.fail("grantee", _RULE, grantee)
         if not checks.is_known(grantee) and grantee:
@@ -91,10 +101,8 @@ class Grants:
             raise checks.fail("grantee", rule, grantee)
         checks.object_key("grantee", grantee)
         checks.role_name("grantee", grantee)
-        if grantee not in self._by_name:
-            roles = self._cluster.node.try_find_child("grantees") or Construct(self._cluster, "grantees")
-            self._by_name[grantee] = CallerRole(cast("Construct", roles), grantee, role_name=grantee)
-        return self._by_name[grantee]
+        # Names that differ in what addresses leave out have addresses of their own: cdktf's hash is of the whole name.
+        return _child(_child(self._cluster, "grantees"), grantee), grantee
 
     def _scope_of(self, rules: SubmitRules, grantee: Grantee) -> Construct:
         """Where a role's rules are made: in its own stack, which may come after the cluster's."""
@@ -109,6 +117,10 @@ class Grants:
         made = Construct(stack, id)
         references.provide(made, _provider_of(grantee))
         return made
+
+
+def _child(scope: Construct, id: str) -> Construct:
+    return cast("Construct", scope.node.try_find_child(id) or Construct(scope, id))
 
 
 def _provider_of(grantee: Grantee) -> TerraformProvider | None:

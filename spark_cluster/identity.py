@@ -2,42 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from cdktf import TerraformProvider, TerraformResource, TerraformResourceLifecycle
+from cdktf import TerraformProvider, TerraformResource, TerraformResourceLifecycle, TerraformStack
 from cdktf_cdktf_provider_aws.iam_instance_profile import IamInstanceProfile
 from cdktf_cdktf_provider_aws.iam_role import IamRole
 from cdktf_cdktf_provider_aws.iam_role_policy import IamRolePolicy
 from constructs import Construct
 
-from spark_cluster import checks, references
+from spark_cluster import checks, limits, policies, references
 from spark_cluster.location import Location
-
-POLICY_VERSION = "2012-10-17"
-
-_NEW_FIRST = TerraformResourceLifecycle(create_before_destroy=True)
-"""A policy that gets another name takes nothing away in between."""
-
 
 _POLICY_NAME = re.compile(r"[\w+=,.@-]{1,100}", re.ASCII)
 """As IAM has it, with room for Terraform's 26 characters behind a prefix: its limit is 128.
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html"""
 
-_ACTION = re.compile(r"\*|[a-z0-9-]+:[A-Za-z0-9*?]+")
-_ARN = re.compile(r"arn:[^:\s]+:[^:\s]+:[^:\s]*:[^:\s]*:\S(.*\S)?")
-
-_POLICY_VARIABLE = re.compile(r"(?<!\$)\$\{(?=[A-Za-z0-9-]+:(?!:)|[*?$]\})")
-"""How one of IAM's own variables begins, as in `${aws:username}`; with two colons it is a function of Terraform's.
-https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html"""
-
-
-def policy_document(statements: Sequence[Mapping[str, Any]]) -> str:
-    """A policy as JSON; Terraform leaves IAM's own variables in it alone."""
-    return _POLICY_VARIABLE.sub("$${", json.dumps({"Version": POLICY_VERSION, "Statement": statements}))
+_taken: WeakKeyDictionary[TerraformStack, dict[str, int]] = WeakKeyDictionary()
+"""How many characters the inline policies of each role have in a stack, whatever grants them, as far as is known."""
 
 
 @dataclass(frozen=True)
@@ -60,21 +45,10 @@ class Allow:
     conditions: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Hold actions and resources to lists of what IAM knows."""
-        for index, action in enumerate(_listed("actions", self.actions, "actions such as ['s3:GetObject']")):
-            if not isinstance(action, str) or (checks.is_known(action) and not _ACTION.fullmatch(action)):
-                raise checks.fail(f"actions[{index}]", "be an action such as 's3:GetObject'", action)
-        for index, resource in enumerate(_listed("resources", self.resources, "ARNs, or ['*']")):
-            known = checks.is_known(resource)
-            if not isinstance(resource, str) or (known and resource != "*" and not _ARN.fullmatch(resource)):
-                rule = "be an ARN such as 'arn:aws:s3:::bucket/key', or '*'"
-                raise checks.fail(f"resources[{index}]", rule, resource)
-        for operator, keys in _mapped("conditions", self.conditions, "operators such as 'StringEquals'"):
-            where = f"conditions[{operator!r}]"
-            for key, values in _mapped(where, keys, "condition keys such as 'aws:SourceVpc'"):
-                for index, value in enumerate(_listed(f"{where}[{key!r}]", values, "texts")):
-                    if not isinstance(value, str):
-                        raise checks.fail(f"{where}[{key!r}][{index}]", "be a text", value)
+        """Hold the statement to what IAM takes."""
+        policies.actions("actions", self.actions)
+        policies.resources("resources", self.resources)
+        policies.conditions("conditions", self.conditions)
 
     def to_dict(self) -> dict[str, Any]:
         """The statement in the policy's own words."""
@@ -85,18 +59,6 @@ class Allow:
                 for operator, keys in self.conditions.items()
             }
         return statement
-
-
-def _mapped(argument: str, values: object, keys: str) -> Iterable[tuple[str, Any]]:
-    if not isinstance(values, Mapping) or not all(isinstance(key, str) and checks.is_known(key) for key in values):
-        raise checks.fail(argument, f"be a mapping of {keys}", values)
-    return values.items()
-
-
-def _listed(argument: str, values: object, what: str) -> Sequence[Any]:
-    if isinstance(values, str) or not isinstance(values, Sequence) or not values or not checks.is_known(values):
-        raise checks.fail(argument, f"be a list of {what}", values)
-    return values
 
 
 SESSION_MANAGER = Allow(
@@ -156,6 +118,9 @@ class CallerRole(Construct):
         """
         if id not in self._moved and self.node.try_find_child(id) is None:
             self._moved.add(id)
+            # It gets another name: the new one is made first, so that nothing is taken away in between. Terraform then
+            # does the same with all that it refers to, so no other policy has this: not all may be there twice.
+            policy.lifecycle = TerraformResourceLifecycle(create_before_destroy=True)
             policy.move_from_id(references.address_of_child(self, policy.terraform_resource_type, id))
 
 
@@ -196,7 +161,7 @@ class NodeRole(Construct):
             self,
             "role",
             name_prefix=name_prefix,
-            assume_role_policy=policy_document(trust),
+            assume_role_policy=policies.document(trust),
             permissions_boundary=permissions_boundary_arn,
             tags=dict(tags),
         )
@@ -243,7 +208,7 @@ def add_policy(
     name_prefix: str | None,
     statements: Sequence[Allow],
     *,
-    new_first: bool = False,
+    argument: str = "statements",
 ) -> IamRolePolicy | None:
     """An inline policy; `None` if it is there already.
 
@@ -254,24 +219,36 @@ def add_policy(
         name_prefix: of its name, which no other policy of the role then has, wherever it is made. `None`: the id is
             the name.
         statements: what it says.
-        new_first: whether one with another name is made before this one goes. Terraform then does the same with all
-            that the statements refer to, which must bear two of a kind: a group of a fixed name does not.
+        argument: what a caller gave that a policy too many is blamed on.
 
     Raises:
-        ValueError: there is no statement, or another policy of that id.
+        ValueError: there is no statement, or another policy of that id, or no room for it.
     """
     check_policy_id(id)
     if not statements or not all(isinstance(statement, Allow) for statement in statements):
         rule = "be one or more such as Allow(['sqs:ReceiveMessage'], [queue.arn])"
         raise checks.fail("statements", rule, list(statements))
-    policy = policy_document([statement.to_dict() for statement in statements])
+    policy = policies.document([statement.to_dict() for statement in statements])
     there = scope.node.try_find_child(id)
     if there is None:
+        _take_room(scope, role_name, policy, argument)
         if name_prefix is None:
             return IamRolePolicy(scope, id, name=id, role=role_name, policy=policy)
-        lifecycle = _NEW_FIRST if new_first else None
-        return IamRolePolicy(scope, id, name_prefix=name_prefix, role=role_name, policy=policy, lifecycle=lifecycle)
+        return IamRolePolicy(scope, id, name_prefix=name_prefix, role=role_name, policy=policy)
     written = there.policy_input if isinstance(there, IamRolePolicy) else None
     if written is None or references.resolved(scope, written) != references.resolved(scope, policy):
         raise checks.fail("id", "be new: the role has another policy of that id", id)
     return None
+
+
+def _take_room(scope: Construct, role_name: str, policy: str, argument: str) -> None:
+    of_stack = _taken.setdefault(TerraformStack.of(scope), {})
+    role = role_name if checks.is_known(role_name) else scope.node.path
+    length = of_stack.get(role, 0) + policies.known_length(policy)
+    if length > limits.ROLE_POLICY_CHARACTERS:
+        rule = (
+            f"keep the role's inline policies within IAM's {limits.ROLE_POLICY_CHARACTERS} characters in all "
+            "(use wildcards, make some managed policies, or use another role)"
+        )
+        raise checks.fail(argument, rule, length)
+    of_stack[role] = length

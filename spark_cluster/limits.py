@@ -128,6 +128,13 @@ RESERVED_BUCKET_BEGINNINGS = ("sthree-", "amzn-s3-demo-")
 """S3 keeps `xn--` as well, which no cluster's name has, and some ends, behind which Terraform puts digits of its own.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html"""
 
+ROLE_POLICY_CHARACTERS = 10_240
+"""Of the inline policies of a role together; white space does not count.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
+
+BUCKET_POLICY_BYTES = 20_480
+"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-policies.html"""
+
 PARAMETER_NAME_CHARACTERS = 1_011
 PARAMETER_LEVELS = 15
 """https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html"""

@@ -30,11 +30,10 @@ from cdktf_cdktf_provider_aws.s3_bucket_server_side_encryption_configuration imp
 from cdktf_cdktf_provider_aws.s3_bucket_versioning import S3BucketVersioningA, S3BucketVersioningVersioningConfiguration
 from constructs import Construct
 
-from spark_cluster import checks, limits, plan_checks
+from spark_cluster import checks, limits, plan_checks, policies, references
 from spark_cluster.grants import Grantee, Grants
-from spark_cluster.identity import Allow, NodeRole, policy_document
+from spark_cluster.identity import Allow, NodeRole
 from spark_cluster.location import Location
-from spark_cluster.references import address
 
 ARTIFACTS_PREFIX = "artifacts"
 PROGRAMS_PREFIX = f"{ARTIFACTS_PREFIX}/node"
@@ -55,8 +54,6 @@ FALLBACK_DAYS = 7
 """Of what a driver left that did not come to its end. An application that still needs it then computes it again."""
 FALLBACK_UPLOAD_DAYS = 1
 """No worker takes longer to leave."""
-
-STATEMENT_KEYS = ("Sid", "Effect", "Principal or NotPrincipal", "Action or NotAction", "Resource or NotResource")
 
 _READ = ("s3:GetObject",)
 _PUT = ("s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
@@ -212,7 +209,7 @@ class ClusterStorage(Construct):
             depends_on=[versioning],
         )
         self._statements = self._policy_statements(master_role, worker_role)
-        self._policy = S3BucketPolicy(self, "policy", bucket=self.bucket.id, policy=policy_document(self._statements))
+        self._policy = S3BucketPolicy(self, "policy", bucket=self.bucket.id, policy=policies.document(self._statements))
         # Not its rule of encryption, which is made anew for another key: objects that are made before the old ones go
         # would have Terraform make the new rule before it takes the old one, and the bucket's only one, away.
         self.ready_for_objects: list[TerraformResource] = [*self._private(), versioning, self._policy]
@@ -265,25 +262,32 @@ class ClusterStorage(Construct):
         self._lifecycle.put_rule(self._rules)
 
     def add_policy_statement(self, statement: Mapping[str, Any]) -> None:
-        """Add a statement of yours to the bucket's policy, of which it has one.
+        """Add a statement of yours to the bucket's policy, of which it has one. The same one may be added again.
 
         Args:
-            statement: as IAM has it: `{"Sid": …, "Effect": …, "Principal": …, "Action": …, "Resource": …}`.
+            statement: as IAM has it: `{"Sid": …, "Effect": …, "Principal": …, "Action": …, "Resource": …}`, perhaps
+                with `"Condition": …`; nothing that makes the bucket public.
 
         Raises:
-            ValueError: one of these is missing, or its `Sid` is taken.
+            ValueError: IAM or S3 would not take it, or another one has its `Sid`; the message names what and the rule
+                (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html).
         """
-        if not isinstance(statement, Mapping):
-            raise checks.fail("statement", f"be a mapping with {', '.join(STATEMENT_KEYS)}", statement)
-        for keys in STATEMENT_KEYS:
-            if not any(key in statement for key in keys.split(" or ")):
-                raise checks.fail("statement", f"have {keys}", dict(statement))
-        if not checks.is_json(statement):
-            raise checks.fail("statement", "hold texts, numbers, booleans, lists and mappings only", dict(statement))
-        if statement["Sid"] in [known["Sid"] for known in self._statements]:
-            raise checks.fail("statement['Sid']", "be one that no other statement of the bucket has", statement["Sid"])
-        self._statements.append(statement)
-        self._policy.policy = policy_document(self._statements)
+        added = policies.statement("statement", statement)
+        for known in self._statements:
+            if known["Sid"] == added["Sid"]:
+                if self._resolved(known) == self._resolved(added):
+                    return
+                raise checks.fail("statement['Sid']", "be one that no other statement of the bucket has", added["Sid"])
+        policy = policies.document([*self._statements, added])
+        length = policies.known_length(policy)
+        if length > limits.BUCKET_POLICY_BYTES:
+            rule = f"keep the bucket's policy within S3's {limits.BUCKET_POLICY_BYTES} bytes (use wildcards)"
+            raise checks.fail("statement", rule, length)
+        self._statements.append(added)
+        self._policy.policy = policy
+
+    def _resolved(self, statement: Mapping[str, Any]) -> str:
+        return references.resolved(self, policies.document([statement]))
 
     def _encrypted(self) -> S3BucketServerSideEncryptionConfigurationA:
         default = S3BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultA(
@@ -296,7 +300,9 @@ class ClusterStorage(Construct):
         # from 6.22 on that 5.100 refuses, and that until 6.40 is a change in every plan if it is not given. So the
         # rule is left as S3 tells it, and made anew if the key is another.
         key = DataResource(self, "encryption_key", input={"kms_master_key_id": self._kms_key_arn or ""})
-        as_s3_tells = TerraformResourceLifecycle(ignore_changes=["rule"], replace_triggered_by=[address(key)])
+        as_s3_tells = TerraformResourceLifecycle(
+            ignore_changes=["rule"], replace_triggered_by=[references.address(key)]
+        )
         return S3BucketServerSideEncryptionConfigurationA(
             self, "encryption", bucket=self.bucket.id, rule=[rule], lifecycle=as_s3_tells
         )

@@ -50,7 +50,7 @@ INTERRUPTED_STATUS = 130
 
 def main(what: str) -> int:
     """Run one of them, and end with the status that it had on the master."""
-    context = json.loads(Path("cdktf.json").read_text(encoding="utf-8")).get("context", {})
+    context = json.loads(Path("cdktf.json").read_text(encoding="utf-8")).get("context") or {}
     values = outputs(Path(os.environ.get("STACK") or stack_folder(context)))
     connect_parameter = values.get("connect_parameter", "")
     if what == "connect" and not connect_parameter:

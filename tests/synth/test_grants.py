@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cdktf import App, TerraformStack, TerraformVariable
+from cdktf import App, TerraformIterator, TerraformStack, TerraformVariable
 from cdktf_cdktf_provider_aws.data_aws_iam_role import DataAwsIamRole
 from cdktf_cdktf_provider_aws.iam_role import IamRole
 from cdktf_cdktf_provider_aws.provider import AwsProvider
 from cdktf_cdktf_provider_aws.security_group import SecurityGroup
 
-from spark_cluster import Allow, CallerRole, ExistingCluster, SparkCluster
+from spark_cluster import Allow, CallerRole, ExistingCluster, SparkCluster, limits
 from tests.synth import policies
 from tests.synth.conftest import REQUIRED
 from tests.synth.policies import allow, bucket_arn, read_data, read_write_data
@@ -20,7 +22,6 @@ from tests.synth.synthesized import Synthesized, plain, reached
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from constructs import Construct
 
@@ -168,6 +169,71 @@ def test_refuses_what_is_no_roles_name(stack: TerraformStack, role_name: Any, me
     assert str(error.value) == message
 
 
+@pytest.mark.parametrize(
+    ("names", "addresses"),
+    [
+        (["svc.reader", "svcreader"], 2),
+        (["svcreader", "svc.reader", "svc@reader"], 3),
+        (["+"], 1),
+        (["a+", "+a", "+", "@"], 4),
+    ],
+)
+def test_names_of_roles_may_differ_in_any_character(
+    stack: TerraformStack, cluster: SparkCluster, names: list[str], addresses: int
+) -> None:
+    for name in [*names, *names]:
+        cluster.storage.grant_read_data(name)
+    found = Synthesized(stack)
+    assert len([one for one in found.addresses() if one.startswith(f"{POLICY}.spark_grantees_")]) == addresses
+    assert {body["role"] for body in found.json["resource"][POLICY].values()} >= set(names)
+
+
+def test_the_policies_of_a_name_have_the_addresses_that_they_always_had(
+    stack: TerraformStack, cluster: SparkCluster
+) -> None:
+    cluster.storage.grant_read_data("svc.reader")
+    [found] = [name for name in Synthesized(stack).json["resource"][POLICY] if "_grantees_" in name]
+    assert found == "spark_grantees_svcreader_demo_read_data_51025e68_4F2ACA7C"
+
+
+@pytest.mark.parametrize("kind", [IamRole, DataAwsIamRole])
+@pytest.mark.parametrize("how", ["count", "for_each"])
+def test_refuses_a_role_that_stands_for_several_and_says_how_one_is_named(
+    stack: TerraformStack, cluster: SparkCluster, kind: type, how: str
+) -> None:
+    several: Any = {"count": 2} if how == "count" else {"for_each": TerraformIterator.from_list(["a", "b"])}
+    required = {"assume_role_policy": TRUST} if kind is IamRole else {"name": "job-role"}
+    role = kind(stack, "job", **required, **several)
+    message = r"^grantee must be one role, without count and for_each \(name one: CallerRole\(scope, id, role_name=f'"
+    with pytest.raises(ValueError, match=message):
+        cluster.storage.grant_read_data(role)
+
+
+def test_one_of_several_roles_is_named(stack: TerraformStack, cluster: SparkCluster) -> None:
+    role = IamRole(stack, "job", assume_role_policy=TRUST, count=2)
+    cluster.storage.grant_read_data(CallerRole(stack, "first", role_name=f"${{{role.fqn}[0].name}}"))
+    assert policies_of(Synthesized(stack), "${aws_iam_role.job[0].name}")
+
+
+@pytest.mark.parametrize("kind", ["master", "worker"])
+def test_refuses_to_let_the_clusters_own_nodes_submit_before_anything_is_made(
+    stack: TerraformStack, cluster: SparkCluster, kind: str
+) -> None:
+    before = Synthesized(stack).addresses()
+    with pytest.raises(ValueError, match=r"^grantee must be a role outside the cluster, whose "):
+        cluster.grant_submit(getattr(cluster, f"{kind}_role"), security_group_id="sg-9")
+    assert Synthesized(stack).addresses() == before
+
+
+@pytest.mark.parametrize("kind", ["master", "worker"])
+def test_the_clusters_own_nodes_may_be_granted_the_data_that_they_use_already(
+    stack: TerraformStack, cluster: SparkCluster, kind: str
+) -> None:
+    before = Synthesized(stack).addresses()
+    cluster.storage.grant_read_write_data(getattr(cluster, f"{kind}_role"))
+    assert Synthesized(stack).addresses() == before
+
+
 # --- how often, and under which names ----------------------------------------------------------------------------
 
 
@@ -202,8 +268,7 @@ def test_no_two_policies_of_a_role_have_one_name_whatever_makes_them(tmp_path: P
         assert len(found) == 3
         # To a prefix Terraform adds what no other name has.
         assert not [body for body in found if "name" in body]
-        new_first = {body["name_prefix"]: body.get("lifecycle") for body in found}
-        assert new_first == {"demo-spark-read_data-": {"create_before_destroy": True}, "queue-": None}
+        assert {body["name_prefix"] for body in found} == {"demo-spark-read_data-", "queue-"}
 
 
 def test_one_callers_role_may_use_any_number_of_clusters(stack: TerraformStack) -> None:
@@ -238,6 +303,24 @@ def test_the_policies_of_an_earlier_state_are_moved(stack: TerraformStack, clust
     # As `CallerRole(stack, "job").allow("read_data")` had it.
     assert move["from"] == "aws_iam_role_policy.job_read_data_3C471261"
     assert plain(move["to"]).startswith("aws_iam_role_policy.job_demo_read_data_")
+
+
+def test_only_a_policy_that_gets_another_name_is_made_before_it_goes(
+    stack: TerraformStack, cluster: SparkCluster
+) -> None:
+    """Terraform does the same with what it refers to: a role of a fixed name, or a parameter, is not there twice."""
+    role = IamRole(stack, "fixed", name="fixed", assume_role_policy=TRUST)
+    for grantee in (CallerRole(stack, "job", role_name="job-role"), role, "other-role"):
+        cluster.storage.grant_read_data(grantee)
+        cluster.grant_submit(grantee, security_group_id="sg-9")
+    found = Synthesized(stack)
+    first = [body for body in found.all(POLICY).values() if body.get("lifecycle") == {"create_before_destroy": True}]
+    moved = [one["to"] for one in found.json["moved"] if one["to"].startswith(POLICY)]
+    assert {(body["role"], body["name_prefix"]) for body in first} == {
+        ("job-role", "demo-spark-read_data-"),
+        ("job-role", "demo-spark-spark_secret-"),
+    }
+    assert len(moved) == len(first)
 
 
 # --- drivers outside the cluster ---------------------------------------------------------------------------------
@@ -388,10 +471,25 @@ def test_in_a_later_stack_the_roles_provider_makes_the_rules_too(tmp_path: Path)
     later = TerraformStack(app, "later")
     elsewhere = AwsProvider(later, "elsewhere", alias="elsewhere", region="us-east-1")
     role = IamRole(later, "job", assume_role_policy=TRUST, provider=elsewhere)
-    cluster.grant_submit(role, security_group_id="sg-9")
+    cluster.grant_submit(role, security_group_id=SecurityGroup(later, "jobs", provider=elsewhere).id)
     resources = synth(app, tmp_path)["later"]["resource"]
     for kind in (POLICY, INGRESS, EGRESS):
         assert {body["provider"] for body in resources[kind].values()} == {"aws.elsewhere"}
+
+
+@pytest.mark.parametrize("first", ["named", "later", "latest"])
+def test_the_rules_of_a_group_that_is_there_are_in_the_clusters_stack(tmp_path: Path, first: str) -> None:
+    """Whichever role is the first behind it: a rule that changed its stack would be made while it is there."""
+    app = App(outdir=str(tmp_path))
+    cluster = SparkCluster(new_stack(app, "platform"), "spark", **REQUIRED)
+    roles: dict[str, CallerRole | str] = {"named": "named"}
+    for name in ("later", "latest"):
+        roles[name] = CallerRole(new_stack(app, name), "job", role_name=name)
+    for name in sorted(roles, key=lambda name: name != first):
+        cluster.grant_submit(roles[name], security_group_id="sg-9")
+    found = synth(app, tmp_path)
+    assert len(found["platform"]["resource"][INGRESS]) == 5
+    assert not {INGRESS, EGRESS} & (found["later"]["resource"].keys() | found["latest"]["resource"].keys())
 
 
 def test_a_provider_makes_all_of_a_callers_role_and_of_an_existing_cluster(stack: TerraformStack) -> None:
@@ -500,6 +598,26 @@ def test_refuses_an_existing_cluster_of_wrong_words(
             (["s3:GetObject"], ["*"], ["StringEquals"]),
             "conditions must be a mapping of operators such as 'StringEquals', got ['StringEquals']",
         ),
+        (
+            (["s3:GetObject"], ["*"], {"StringEqual": {"aws:SourceVpc": ["vpc-1"]}}),
+            "conditions must have operators that IAM knows, such as 'StringEquals', got 'StringEqual'",
+        ),
+        (
+            (["s3:GetObject"], ["*"], {"ForAllValue:bool": {"aws:TagKeys": ["true"]}}),
+            "conditions must have operators that IAM knows, such as 'ForAllValues:Bool', got 'ForAllValue:bool'",
+        ),
+        (
+            (["s3:GetObject"], ["*"], {"NullIfExists": {"aws:TokenIssueTime": ["true"]}}),
+            "conditions must have operators that IAM knows, such as 'ArnEqualsIfExists', got 'NullIfExists'",
+        ),
+        (
+            (["s3:GetObject"], ["*"], {"Bool": {}}),
+            "conditions['Bool'] must be a mapping of condition keys such as 'aws:SourceVpc', of one at least, got {}",
+        ),
+        (
+            (["s3:GetObject"], ["*"], {"Bool": {"SourceVpc": ["vpc-1"]}}),
+            "conditions['Bool'] must have condition keys such as 'aws:SourceVpc', with a prefix, got 'SourceVpc'",
+        ),
     ],
 )
 def test_refuses_a_statement_that_iam_would_not_take(arguments: tuple[Any, ...], message: str) -> None:
@@ -508,9 +626,23 @@ def test_refuses_a_statement_that_iam_would_not_take(arguments: tuple[Any, ...],
     assert str(error.value) == message
 
 
-@pytest.mark.parametrize("action", ["*", "s3:*", "s3:Get*", "ssm:GetParameter?", "execute-api:Invoke"])
+@pytest.mark.parametrize(
+    "action", ["*", "*:*", "s3:*", "s3:Get*", "ssm:GetParameter?", "execute-api:Invoke", "S3:GetObject", "IAM:getrole"]
+)
 def test_takes_the_actions_that_iam_takes(action: str) -> None:
     assert Allow([action], ["arn:aws-cn:s3:::bucket"]).to_dict()["Action"] == [action]
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [
+        *("StringEquals", "StringLikeIfExists", "ForAnyValue:StringLike", "ForAllValues:ArnNotLikeIfExists", "Null"),
+        *("Bool", "BinaryEquals", "NotIpAddress", "NumericLessThanEquals", "DateGreaterThan", "stringequals"),
+    ],
+)
+def test_takes_the_operators_that_iam_takes(operator: str) -> None:
+    conditions = {operator: {"aws:SourceVpc": ["vpc-1"]}}
+    assert Allow(["s3:GetObject"], ["*"], conditions).to_dict()["Condition"] == conditions
 
 
 def test_takes_resources_that_only_terraform_knows(stack: TerraformStack, cluster: SparkCluster) -> None:
@@ -526,8 +658,20 @@ def test_takes_resources_that_only_terraform_knows(stack: TerraformStack, cluste
         ("${aws:username}", "$${aws:username}"),
         ("${aws:PrincipalTag/team, 'all'}", "$${aws:PrincipalTag/team, 'all'}"),
         ("$${aws:username}", "$${aws:username}"),
+        ("${aws:PrincipalTag/cost center:1}", "$${aws:PrincipalTag/cost center:1}"),
+        ("${cognito-identity.amazonaws.com:sub}", "$${cognito-identity.amazonaws.com:sub}"),
+        ("${www.amazon.com:user_id}", "$${www.amazon.com:user_id}"),
+        ("${graph.facebook.com:id}", "$${graph.facebook.com:id}"),
+        ("${accounts.google.com:sub, 'none'}", "$${accounts.google.com:sub, 'none'}"),
+        ("${oidc.eks.eu-west-1.amazonaws.com/id/1_A:sub}", "$${oidc.eks.eu-west-1.amazonaws.com/id/1_A:sub}"),
         ("a${*}b${?}c${$}", "a$${*}b$${?}c$${$}"),
         ("${var.home}", "${var.home}"),
+        ("${var.other?var.home:var.name}", "${var.other?var.home:var.name}"),
+        ("${var.other == 'x' ? var.home : var.name}", "${var.other == 'x' ? var.home : var.name}"),
+        ("${data.aws_x.y['a:b']}", "${data.aws_x.y['a:b']}"),
+        ("${join(':', var.names)}", "${join(':', var.names)}"),
+        ("${{a:1}.a}", "${{a:1}.a}"),
+        ("${[for k,v in var.x:v][0]}", "${[for k,v in var.x:v][0]}"),
         ("${provider::aws::trim_iam_role_path(var.home)}", "${provider::aws::trim_iam_role_path(var.home)}"),
     ],
 )
@@ -572,3 +716,77 @@ def test_refuses_a_policy_that_iam_would_not_take(
     with pytest.raises(ValueError) as error:  # noqa: PT011 - compared below
         cluster.master_role.allow(*arguments)
     assert str(error.value).startswith(message)
+
+
+# --- room in a role ----------------------------------------------------------------------------------------------
+
+QUOTA = (
+    "keep the role's inline policies within IAM's 10240 characters in all (use wildcards, make some managed policies, "
+)
+
+
+def big(count: int) -> Allow:
+    return Allow(["s3:GetObject"], [f"arn:aws:s3:::bucket-of-somebody-{index:04}/*" for index in range(count)])
+
+
+@pytest.mark.parametrize("whose", ["a node's role", "a caller's role"])
+def test_refuses_policies_for_which_a_role_has_no_room(
+    stack: TerraformStack, cluster: SparkCluster, whose: str
+) -> None:
+    role = cluster.worker_role if whose == "a node's role" else CallerRole(stack, "job", role_name="job-role")
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - compared below
+        role.allow("big", big(300))
+    assert str(error.value).startswith(f"statements must {QUOTA}")
+    for id in ("one", "again", "one"):
+        role.allow(id, big(60))
+    with pytest.raises(ValueError, match=r"^statements must keep the role's inline policies within IAM's 10240 "):
+        role.allow("more", big(150))
+
+
+def test_refuses_a_grant_for_which_a_role_has_no_room_whoever_took_it(stack: TerraformStack) -> None:
+    """Whether the role is given by its name, or as a construct of one."""
+    one, other = (SparkCluster(stack, name, **{**REQUIRED, "name": name}) for name in ("one", "other"))
+    caller = CallerRole(stack, "job", role_name="job-role")
+    one.storage.grant_read_data("job-role")
+    caller.allow("big", big(238))
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - compared below
+        other.storage.grant_read_data("job-role")
+    assert str(error.value).startswith(f"grantee must {QUOTA}")
+    other.storage.grant_read_data("another-role")
+
+
+def test_what_only_terraform_knows_is_not_counted(stack: TerraformStack, cluster: SparkCluster) -> None:
+    arns = [TerraformVariable(stack, f"arn_{index}", type="string").string_value for index in range(200)]
+    cluster.worker_role.allow("many", Allow(["s3:GetObject"], arns))
+    written = [f"arn:aws:s3:::${{var.name_of_the_bucket_of_a_team_{index}}}/*" for index in range(250)]
+    cluster.worker_role.allow("written", Allow(["s3:GetObject"], written))
+
+
+REALISTIC = {
+    r"aws_s3_bucket\.\w+\.arn": "arn:aws:s3:::{name}-spark-20260131123456789000000001",
+    r"aws_ssm_parameter\.\w+\.arn": "arn:aws:ssm:eu-central-1:111122223333:parameter/spark-cluster/{name}/spark-secret",
+    r"data\.aws_region\.\w+\.(region|name|id)": "eu-central-1",
+    r"data\.aws_partition\.\w+\.dns_suffix": "amazonaws.com",
+}
+LONG_KEY = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
+
+def length(policy: str, name: str) -> int:
+    for expression, value in REALISTIC.items():
+        policy = re.sub(rf"\$\{{{expression}\}}", value.format(name=name), policy)
+    assert "${" not in policy
+    return len(re.sub(r"\s", "", policy))
+
+
+@pytest.mark.parametrize("keys", [{}, {"bucket_kms_key_arn": LONG_KEY, "parameter_kms_key_arn": LONG_KEY}])
+def test_the_docs_say_how_many_clusters_a_role_has_room_for(stack: TerraformStack, keys: dict[str, str]) -> None:
+    name = "analytics"
+    cluster = SparkCluster(stack, "spark", **{**REQUIRED, "name": name, **keys})
+    cluster.storage.grant_read_write_data("job-role")
+    cluster.grant_submit("job-role", security_group_id="sg-9")
+    found = Synthesized(stack)
+    taken = sum(length(body["policy"], name) for body in policies_of(found, "job-role"))
+    said = " ".join(Path("docs/stacks.md").read_text(encoding="utf-8").split())
+    room = limits.ROLE_POLICY_CHARACTERS // taken
+    assert f"{taken:,} characters{' with' if keys else ''}" in said
+    assert f"for {room} {'with keys' if keys else 'clusters'}" in said

@@ -64,7 +64,7 @@ def test_the_subnet_is_a_default_one_in_a_zone_that_offers_every_type(default_ap
     assert {body["location_type"] for body in offers.values()} == {"availability-zone"}
     listed = ", ".join(f"data.aws_ec2_instance_type_offerings.offers_{index}.locations" for index in range(5))
     zones, types = f"setintersection({listed})", "m6i.large, m6i.xlarge, m6a.xlarge, m5.xlarge, m5a.xlarge"
-    subnets = default_app.the("data.aws_subnets")
+    subnets = default_app.the("data.aws_subnets", "subnets")
     assert subnets["filter"] == [
         {"name": "vpc-id", "values": ["${element(data.aws_vpcs.default_vpc.ids, 0)}"]},
         {"name": "default-for-az", "values": ["true"]},
@@ -210,6 +210,14 @@ def test_state_may_be_kept_in_a_bucket(tmp_path: Path) -> None:
 # What is wrong in the context is named, with what was probably meant.
 
 IN_CONTEXT = "cdktf.json's context: "
+BUCKET_RULE = (
+    "state_bucket must be the name of a bucket, 3 to 63 lower-case letters, digits, hyphens and single dots, with a "
+    "letter or digit at either end"
+)
+BUCKET_KEPT = (
+    "state_bucket must not begin with xn--, sthree-, amzn-s3-demo- or end with -s3alias, --ol-s3, .mrap, --x-s3, "
+    "--table-s3, which S3 keeps for itself"
+)
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "unknown": ({"max_sise": 10}, "max_sise is unknown, did you mean max_size?"),
     "camel case": ({"minSize": 1}, "minSize is unknown, did you mean min_size?"),
@@ -245,12 +253,33 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         "region must be a region such as us-east-1, got 'AP-South-1', did you mean ap-south-1?",
     ),
     "no profile": ({"profile": ""}, "profile must be a string that is not empty, got ''"),
+    "variable of a shell": (
+        {"profile": "${AWS_PROFILE}"},
+        "profile must hold no ${ or %{, since nothing takes their place, got '${AWS_PROFILE}'",
+    ),
+    "directive": ({"profile": "a%{x}"}, "profile must hold no ${ or %{, since nothing takes their place, got 'a%{x}'"),
+    "token": (
+        {"master_instance_type": "m6i.${TfToken[TOKEN.0]}"},
+        "master_instance_type must hold no ${ or %{, since nothing takes their place, got a token",
+    ),
+    "token in a list": (
+        {"worker_instance_types": ["${TfToken[TOKEN.0]}"]},
+        "worker_instance_types[0] must hold no ${ or %{, since nothing takes their place, got a token",
+    ),
+    "blank before": ({"profile": " work"}, "profile must have no blank at either end, got ' work'"),
+    "blank behind": ({"spark_version": "4.3.0 "}, "spark_version must have no blank at either end, got '4.3.0 '"),
+    "two lines": (
+        {"profile": "work\nplay"},
+        "profile must hold no line's end and no other control character, got 'work\\nplay'",
+    ),
     "numeric version": ({"spark_version": 4.3}, "spark_version must be a string that is not empty, got 4.3"),
     "word for a switch": ({"s3a": "off"}, "s3a must be a literal True or False, got 'off'"),
-    "address of a bucket": (
-        {"state_bucket": "s3://company-state"},
-        "state_bucket must be the name of a bucket, not an address of one, got 's3://company-state'",
-    ),
+    "address of a bucket": ({"state_bucket": "s3://company-state"}, f"{BUCKET_RULE}, got 's3://company-state'"),
+    "bucket with two dots": ({"state_bucket": "my..bucket"}, f"{BUCKET_RULE}, got 'my..bucket'"),
+    "short bucket": ({"state_bucket": "ab"}, f"{BUCKET_RULE}, got 'ab'"),
+    "IP address": ({"state_bucket": "192.168.1.1"}, "state_bucket must not be an IP address, got '192.168.1.1'"),
+    "start that S3 keeps": ({"state_bucket": "xn--state"}, f"{BUCKET_KEPT}, got 'xn--state'"),
+    "end that S3 keeps": ({"state_bucket": "state--use1-az4--x-s3"}, f"{BUCKET_KEPT}, got 'state--use1-az4--x-s3'"),
     "master's types": (
         {"master_instance_type": ["m6i.large"]},
         "master_instance_type must be a string that is not empty, got ['m6i.large']",
@@ -287,8 +316,9 @@ def test_what_is_wrong_in_the_context_is_named(tmp_path: Path, context: dict[str
         {"profile": None, "desired_size": None},
         {"region": "eu-north-9"},
         {"min_size": 1.0},
+        {"state_bucket": "1.2.3"},
     ],
-    ids=["cdktf's own", "with an at sign", "of an older init", "null", "a region to come", "whole"],
+    ids=["cdktf's own", "with an at sign", "of an older init", "null", "a region to come", "whole", "dots"],
 )
 def test_what_is_right_in_the_context_is_taken(tmp_path: Path, context: dict[str, Any]) -> None:
     assert main.build(new_app(tmp_path, **context))
@@ -334,6 +364,7 @@ def test_make_looks_for_the_stack_where_the_app_puts_it(tmp_path: Path) -> None:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where a `cdktf.json` is."""
     monkeypatch.delenv("CDKTF_CONTEXT_JSON", raising=False)
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "cdktf.json").write_text(json.dumps({"context": {"max_size": 7, "name": "nightly"}}))
     return tmp_path
 
@@ -347,6 +378,13 @@ def program(folder: Path, **environment: str) -> subprocess.CompletedProcess[str
         text=True,
         check=False,
     )
+
+
+def last_words() -> str:
+    """Of the program, as of one that Python runs: what `sys.exit` is given goes to stderr, with status 1."""
+    with pytest.raises(SystemExit) as end:
+        main.main()
+    return str(end.value.code)
 
 
 def max_size(folder: Path) -> int:
@@ -367,23 +405,120 @@ def test_what_the_command_line_hands_on_is_all_of_the_context(folder: Path) -> N
     assert [path.name for path in (folder / "cdktf.out/stacks").iterdir()] == ["spark-cluster-demo-us-east-1"]
 
 
+def test_a_context_of_no_words_is_as_good_as_none_handed_on(folder: Path) -> None:
+    """cdktf's App reads it so, too."""
+    assert program(folder, CDKTF_CONTEXT_JSON="").returncode == 0
+    assert max_size(folder) == 7
+
+
+OBJECT = 'cdktf.json must be an object such as {"context": {"name": "nightly"}}'
+CONTEXT = 'cdktf.json\'s context must be an object such as {"name": "nightly"}'
+WRONG_FILES: dict[str, tuple[str | bytes, str]] = {
+    "unknown key": ('{"context": {"max_sise": 7}}', f"{IN_CONTEXT}max_sise is unknown, did you mean max_size?"),
+    "beside the context": (
+        '{"region": "eu-west-1", "max_size": 7}',
+        "cdktf.json: max_size, region must stand in its context",
+    ),
+    "mistyped beside the context": ('{"max_sise": 7}', "cdktf.json: max_sise is unknown, did you mean max_size?"),
+    "mistyped context": ('{"contxt": {"name": "b"}}', "cdktf.json: contxt is unknown, did you mean context?"),
+    "context and Context": (
+        '{"context": {}, "Context": {"name": "b"}}',
+        "cdktf.json: Context is unknown, did you mean context?",
+    ),
+    "mistyped key of cdktf's": (
+        '{"context": {}, "terraformModule": []}',
+        "cdktf.json: terraformModule is unknown, did you mean terraformModules?",
+    ),
+    "list for the context": ('{"context": ["max_size"]}', f"{CONTEXT}, got ['max_size']"),
+    "empty list for the context": ('{"context": []}', f"{CONTEXT}, got []"),
+    "empty text for the context": ('{"context": ""}', f"{CONTEXT}, got ''"),
+    "list": ("[]", f"{OBJECT}, got []"),
+    "null": ("null", f"{OBJECT}, got None"),
+    "empty": ("", f"{OBJECT}, got None"),
+    "no comma": (
+        '{"context": {} "app": ""}',
+        "cdktf.json must be JSON in UTF-8: Expecting ',' delimiter: line 1 column 16 (char 15)",
+    ),
+    "key twice": ('{"context": {"name": "a", "name": "b"}}', "cdktf.json must be JSON in UTF-8: name is in it twice"),
+    "context twice": (
+        '{"context": {"name": "a"}, "context": {}}',
+        "cdktf.json must be JSON in UTF-8: context is in it twice",
+    ),
+    "no number": ('{"context": {"max_size": NaN}}', "cdktf.json must be JSON in UTF-8: NaN is no number of JSON's"),
+    "endless number": (
+        '{"context": {"max_size": 1e400}}',
+        "cdktf.json must be JSON in UTF-8: 1e400 is no number of JSON's",
+    ),
+    "byte order mark": (
+        "\ufeff{}",
+        "cdktf.json must be JSON in UTF-8: Unexpected UTF-8 BOM (decode using utf-8-sig): line 1 column 1 (char 0)",
+    ),
+    "UTF-16": (
+        "{}".encode("utf-16"),
+        "cdktf.json must be JSON in UTF-8: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte",
+    ),
+    "what the construct refuses": (
+        '{"context": {"min_size": 9}}',
+        "workers.min_size must be at most workers.max_size, got 9 > 4",
+    ),
+}
+
+
+@pytest.mark.parametrize(("content", "says"), WRONG_FILES.values(), ids=WRONG_FILES)
+def test_the_program_says_in_one_line_what_is_wrong(folder: Path, content: str | bytes, says: str) -> None:
+    (folder / "cdktf.json").write_bytes(content.encode() if isinstance(content, str) else content)
+    assert last_words() == f"main.py: {says}"
+
+
+OF_CDKTF: dict[str, Any] = {
+    "language": "python",
+    "app": "python main.py",
+    "codeMakerOutput": "imports",
+    "output": "cdktf.out",
+    "projectId": "1",
+    "sendCrashReports": "false",
+    "terraformProviders": [],
+    "terraformModules": [],
+    "watchPattern": ["main.py"],
+    "context": None,
+}
+
+
 @pytest.mark.parametrize(
-    ("text", "says"),
+    "text",
     [
-        ('{"context": {"max_sise": 7}}', f"main.py: {IN_CONTEXT}max_sise is unknown, did you mean max_size?\n"),
-        ('{"region": "eu-west-1", "max_size": 7}', "main.py: cdktf.json: max_size, region must stand in its context\n"),
-        (
-            '{"context": ["max_size"]}',
-            'main.py: cdktf.json\'s context must be an object such as {"name": "nightly"}, got [\'max_size\']\n',
-        ),
-        ('{"context": {"min_size": 9}}', "main.py: workers.min_size must be at most workers.max_size, got 9 > 4\n"),
+        json.dumps(OF_CDKTF),
+        '{"owner": "team", "$schema": "https://example.com", "//context": {"name": "other"}}',
+        '{\r\n  "context": {}\r\n}\r\n',
     ],
-    ids=["unknown key", "beside the context", "no object", "what the construct refuses"],
+    ids=["cdktf's own", "others", "lines of Windows"],
 )
-def test_the_program_says_in_one_line_what_is_wrong(folder: Path, text: str, says: str) -> None:
-    (folder / "cdktf.json").write_text(text)
-    done = program(folder)
-    assert (done.returncode, done.stderr) == (1, says)
+def test_the_program_takes_what_else_may_be_in_cdktf_json(tmp_path: Path, text: str) -> None:
+    (tmp_path / "cdktf.json").write_bytes(text.encode())
+    assert main.context_of(tmp_path / "cdktf.json") == {}
+
+
+def test_the_program_says_why_cdktf_json_cannot_be_read(folder: Path) -> None:
+    (folder / "cdktf.json").unlink()
+    (folder / "cdktf.json").mkdir()
+    assert last_words() == "main.py: cdktf.json cannot be read: Is a directory"
+
+
+@pytest.mark.parametrize(
+    ("handed", "says"),
+    [
+        ("{", "must be JSON in UTF-8: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
+        ("null", 'must be an object such as {"name": "nightly"}, got None'),
+        ('["name"]', 'must be an object such as {"name": "nightly"}, got [\'name\']'),
+    ],
+    ids=["broken", "null", "list"],
+)
+@pytest.mark.usefixtures("folder")
+def test_the_program_says_what_is_wrong_with_what_was_handed_on(
+    monkeypatch: pytest.MonkeyPatch, handed: str, says: str
+) -> None:
+    monkeypatch.setenv("CDKTF_CONTEXT_JSON", handed)
+    assert last_words() == f"main.py: CDKTF_CONTEXT_JSON {says}"
 
 
 def test_the_program_wants_the_folder_of_cdktf_json(folder: Path) -> None:
@@ -430,6 +565,51 @@ def test_a_cluster_in_the_former_state_file_is_not_left_behind(
     says = f"terraform.spark-cluster.tfstate keeps the cluster of an earlier version: it must be renamed to {now}"
     with pytest.raises(ValueError, match=f"^{re.escape(says)}$"):
         main.build(new_app(tmp_path))
+
+
+STATE = "terraform.spark-cluster.tfstate"
+WRONG_STATES: dict[str, tuple[str | bytes, str]] = {
+    "empty": ("", "is empty"),
+    "cut off": ('{"version": 4, "resources": [', "must be JSON in UTF-8: Expecting value: line 1 column 30 (char 29)"),
+    "not UTF-8": (
+        b"\xff",
+        "must be JSON in UTF-8: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte",
+    ),
+    "without resources": ('{"version": 4}', "must be a state of version 4, with its resources"),
+    "of version 3": ('{"version": 3, "modules": []}', "must be a state of version 4, with its resources"),
+    "list": ("[]", "must be a state of version 4, with its resources"),
+    "encrypted": (
+        '{"serial": 1, "lineage": "x", "meta": {}, "encrypted_data": "x", "encryption_version": "v0"}',
+        "is encrypted",
+    ),
+}
+REMEDY = (
+    f"if it keeps a cluster of an earlier version, it, or a good copy such as {STATE}.backup, must be renamed to "
+    "terraform.spark-cluster-NAME-REGION.tfstate, else it must be moved away"
+)
+
+
+def refusal_of_the_former_state(folder: Path) -> str:
+    with pytest.raises(ValueError, match=f"^{re.escape(STATE)} ") as error:
+        main.build(new_app(folder))
+    return str(error.value)
+
+
+@pytest.mark.parametrize(("content", "wrong"), WRONG_STATES.values(), ids=WRONG_STATES)
+def test_a_former_state_file_that_does_not_tell_whether_it_keeps_a_cluster_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | bytes, wrong: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = content.encode() if isinstance(content, str) else content
+    Path(STATE).write_bytes(data)
+    assert refusal_of_the_former_state(tmp_path) == f"{STATE} {wrong}: {REMEDY}"
+    assert Path(STATE).read_bytes() == data
+
+
+def test_a_former_state_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(STATE).mkdir()
+    assert refusal_of_the_former_state(tmp_path) == f"{STATE} cannot be read: Is a directory: {REMEDY}"
 
 
 def test_the_former_state_file_does_not_matter_where_nothing_is_in_it(

@@ -433,6 +433,11 @@ def test_make_looks_for_the_cluster_that_cdktf_json_names(machine: Path, make: C
     assert make("shell").returncode == 0
 
 
+def test_make_takes_a_context_that_is_null(machine: Path, make: Callable[..., Any]) -> None:
+    (machine / "deployed/cdktf.json").write_text('{"context": null}')
+    assert make("shell").returncode == 0
+
+
 def test_make_says_where_there_is_no_cluster(machine: Path, make: Callable[..., Any]) -> None:
     (machine / "outputs").write_text("{}")
     assert "has no outputs bucket_name, master_instance_id, region" in make("status").stderr

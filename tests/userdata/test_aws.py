@@ -668,6 +668,12 @@ def test_aws_is_asked_through_the_proxy_that_the_node_has(
     assert os.environ == keys | (proxy if behind else {})
 
 
+def test_a_call_that_fails_is_made_three_times_in_all(settle: Callable[..., None], s3: Any) -> None:
+    """Botocore's `max_attempts` would be those after the first."""
+    settle("master")
+    assert aws.client.__wrapped__("s3").meta.config.retries["total_max_attempts"] == 3
+
+
 # Objects
 
 

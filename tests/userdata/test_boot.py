@@ -96,7 +96,6 @@ def test_a_master_boots_step_by_step(master: Node) -> None:
         "spark_state.py master 10.0.0.7",
         "systemctl enable --quiet --now spark-tick.service spark-event-logs.service spark-front.service",
         "systemctl enable --quiet --now spark-history.service",
-        "systemctl start --no-block spark-orphans.service",
         "systemctl disable --quiet --no-reload spark-boot.service",
     ]
 
@@ -1011,6 +1010,40 @@ def test_where_it_is_not_known_when_the_host_was_launched_the_boot_has_all_its_t
     if launched is not None:
         file.write_text(launched)
     assert worker.run(worker.root / LIB / "start").returncode == 0
+
+
+NEW_MASTER = "var/lib/spark-cluster/new-master"
+
+
+def test_a_master_is_new_from_its_first_start_on_and_not_once_more_if_the_boot_is_run_again(master: Node) -> None:
+    """That its predecessor's drivers are ended depends on it (orphans.py)."""
+    noted = f'[[ "$*" != *"restart spark-master"* ]] || ls "$SPARK_CLUSTER_ROOT/{NEW_MASTER}" >>"$CALLS"'
+    master.mock("systemctl", f"[[ $1 != show ]] || echo 0; {noted}")
+    assert_succeeded(master, master.boot())
+    assert master.calls.count(f"/{NEW_MASTER}") == 1, "before Spark starts"
+    os.utime(master.root / NEW_MASTER, (1000, 1000))
+    assert master.run(master.root / LIB / "start").returncode == 0
+    assert (master.root / NEW_MASTER).stat().st_mtime == 1000
+
+
+def test_a_master_whose_boot_failed_first_is_new_when_it_starts(master: Node) -> None:
+    master.mock_program("spark_conf.py", "exit 3")
+    assert master.boot().returncode != 0
+    assert not (master.root / NEW_MASTER).exists()
+    master.mock_program("spark_conf.py", CONF)
+    assert_succeeded(master, reboot(master))
+    assert (master.root / NEW_MASTER).exists()
+
+
+def test_a_host_of_an_image_that_was_a_master_is_a_new_one(master: Node) -> None:
+    os.utime(master.write(NEW_MASTER), (1000, 1000))
+    assert_succeeded(master, master.boot())
+    assert (master.root / NEW_MASTER).stat().st_mtime > 1000
+
+
+def test_a_worker_is_no_new_master(worker: Node) -> None:
+    assert_succeeded(worker, worker.boot())
+    assert not (worker.root / NEW_MASTER).exists()
 
 
 def test_the_unit_stays_enabled_until_the_boot_has_succeeded(worker: Node) -> None:

@@ -12,9 +12,11 @@ import re
 import secrets
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -93,6 +95,36 @@ def test_the_name_comes_back_when_etc_hosts_was_written_anew(master: Node) -> No
     own_name(master)
     master.write("etc/hosts", "127.0.0.1 localhost ip-10-0-0-7\n")
     assert own_name(master) == ["127.0.0.1 localhost ip-10-0-0-7", "10.0.0.7 master.demo-spark"]
+
+
+def test_a_write_that_fails_leaves_the_file_as_it_was(master: Node) -> None:
+    """Such as on a full disk: here no file may have a byte."""
+    kept = "127.0.0.1 localhost\n10.1.2.3 warehouse\n"
+    master.write("etc/hosts", kept)
+    program = USERDATA / "master" / LIB / "own-name"
+    names = {"MASTER_HOST": "master.demo-spark", "PRIVATE_IP": "10.0.0.7", "HOSTNAME": "ip-10-0-0-7"}
+    assert master.run("bash", "-c", f"ulimit -f 0; exec bash {program}", **names).returncode != 0
+    assert master.read("etc/hosts") == kept
+
+
+def test_the_file_is_replaced_in_one_step_once_its_text_is_on_the_disk_and_keeps_its_mode(master: Node) -> None:
+    file = master.write("etc/hosts", "127.0.0.1 localhost\n", mode=0o640)
+    master.mock("mv", f'grep -q "^sync " "$CALLS" && exec {shutil.which("mv")} "$@"')
+    with file.open() as before:
+        own_name(master)
+        assert before.read() == "127.0.0.1 localhost\n", "whoever reads it has the old one or the new one"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+    assert [path.name for path in file.parent.glob("hosts*")] == ["hosts"]
+
+
+def test_a_file_that_is_mounted_cannot_be_replaced_and_is_written_in_place(master: Node) -> None:
+    """As a container's: `mv: cannot move 'hosts.new' to 'hosts': Device or resource busy`."""
+    file = master.write("etc/hosts", "127.0.0.1 localhost\n")
+    inode = file.stat().st_ino
+    master.mock("mv", "exit 1")
+    assert own_name(master) == ["127.0.0.1 localhost", "10.0.0.7 master.demo-spark ip-10-0-0-7"]
+    assert file.stat().st_ino == inode
+    assert [path.name for path in file.parent.glob("hosts*")] == ["hosts"]
 
 
 # drivers: Spark's own commands, and spark-job
@@ -844,21 +876,50 @@ def test_something_is_said_each_minute_whatever_does_not_answer(
     assert said.count("1 of 2 workers are ready") >= 3
 
 
-def test_a_folder_that_takes_long_to_remove_is_left_to_the_next_time(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scratch = root / "var/lib/spark-driver/etl-1"
-    scratch.mkdir(parents=True)
-    os.utime(scratch, (0, 0))
+@pytest.fixture
+def slow_rm(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Three folders of drivers that have ended, and a `rm` first on PATH that takes for ever; the folders' parent."""
+    scratch = root / "var/lib/spark-driver"
+    for name in ("etl-1", "etl-2", "etl-3"):
+        (scratch / name).mkdir(parents=True)
+        os.utime(scratch / name, (0, 0))
     (tmp_path / "slow").mkdir()
     (tmp_path / "slow/rm").write_text("#!/bin/sh\nexec sleep 60\n")
     (tmp_path / "slow/rm").chmod(0o755)
     monkeypatch.setattr(drivers, "known", list)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'slow'}:{os.environ['PATH']}")
+    return scratch
+
+
+def test_a_folder_that_takes_long_to_remove_is_left_to_the_next_time(
+    slow_rm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(drivers, "REMOVING_SECONDS", 0.1)
-    with monkeypatch.context() as slow:
-        slow.setenv("PATH", f"{tmp_path / 'slow'}:{os.environ['PATH']}")
-        with pytest.raises(subprocess.TimeoutExpired):
+    said = []
+    for _ in range(2):
+        with pytest.raises(TimeoutError, match=f"{slow_rm}/etl-[123] is not removed after 0.1 s") as trouble:
             drivers.clean()
+        said.append(str(trouble.value))
+    assert said[0] == said[1], "or the journal would have it at each tick"
+    monkeypatch.setenv("PATH", os.environ["PATH"].partition(":")[2])
     monkeypatch.setattr(drivers, "REMOVING_SECONDS", 60)
     drivers.clean()
-    assert not scratch.exists()
+    assert list(slow_rm.iterdir()) == []
+
+
+def test_all_folders_together_have_the_time_of_one(slow_rm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of many may take nearly as long as is given, and end within it."""
+    now, given = [0.0], []
+
+    def remove(name: str, seconds: float) -> None:
+        given.append(seconds)
+        if seconds <= 2:
+            raise subprocess.TimeoutExpired("rm", seconds)
+        now[0] += 2
+
+    monkeypatch.setattr(drivers, "time", SimpleNamespace(time=time.time, monotonic=lambda: now[0]))
+    monkeypatch.setattr(drivers, "REMOVING_SECONDS", 5)
+    monkeypatch.setattr(drivers, "remove_folder", remove)
+    with pytest.raises(TimeoutError):
+        drivers.clean()
+    assert given == [5, 3, 1]

@@ -6,6 +6,7 @@ allocation and Java options, and one waiting driver of cluster mode.
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -136,6 +137,17 @@ def test_a_first_start_has_no_folder(root: Path, run: Callable[..., None]) -> No
     (root / FOLDER).rmdir()
     run()
     assert not (root / FOLDER).exists()
+
+
+def test_what_became_of_an_application_is_known_by_its_file_s_new_name(root: Path, run: Callable[..., None]) -> None:
+    put(root, b"", "app_app-20261130120000-0001")
+    put(root, b"", "worker_worker-20261130120000-10.0.0.7-7078")
+    before = time.time()
+    run()
+    put(root, b"", "corrupted_app_app-20261130120000-0002")  # as Spark 4.3 calls it
+    lost = recovery.lost_applications()
+    assert set(lost) == {"app-20261130120000-0001", "app-20261130120000-0002"}
+    assert all(before - 60 < seconds <= time.time() for seconds in lost.values())
 
 
 def test_the_newest_of_what_was_set_aside_are_kept(root: Path, run: Callable[..., None]) -> None:

@@ -11,6 +11,7 @@ import aws
 import drivers
 import failed_starts
 import health
+import master_disk
 import observation
 import pytest
 import settings
@@ -159,6 +160,27 @@ drains        none
 failed boots  none
 """,
     )
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_master_s_disk_with_little_room_is_told_with_what_holds_it_and_what_to_do(
+    cluster: SimpleNamespace,
+    status: Callable[[], tuple[int, str]],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    answers: bool,
+) -> None:
+    """Also of a master that does not answer, of which it may be the cause."""
+    cluster.workers = [] if answers else None
+    found = [("/var/lib/spark-driver/etl-4f2a91", 25_600), ("/var/tmp", 512)]  # noqa: S108 - a name
+    monkeypatch.setattr(master_disk, "trouble", lambda: "/var/lib/spark/recovery has 80 MiB of 32,768 left")
+    monkeypatch.setattr(master_disk, "largest", lambda: found)
+    assert status()[1].splitlines()[1:5] == [
+        "disk          /var/lib/spark/recovery has 80 MiB of 32,768 left: once it is full, nobody can register",
+        "  /var/lib/spark-driver/etl-4f2a91: 25.0 GiB",
+        "  /var/tmp: 0.5 GiB",
+        "  spark-job --stop NAME ends a driver, and its scratch goes; Master(root_volume_gib=...) is the disk's size",
+    ]
 
 
 def test_what_runs_and_what_failed(cluster: SimpleNamespace, status: Callable[[], tuple[int, str]]) -> None:

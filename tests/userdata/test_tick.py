@@ -17,6 +17,10 @@ from typing import TYPE_CHECKING, Any
 import drivers
 import failed_starts
 import files
+import health
+import metrics
+import observation
+import polling
 import pytest
 import spark_state
 import tick
@@ -538,6 +542,21 @@ def test_something_odd_among_the_host_keys_does_not_stop_the_rest(
     capsys.readouterr()
     tick.Journal().tick()
     assert capsys.readouterr().err == "", "what stays there is told nobody every 15 s"
+
+
+def test_what_a_tick_may_wait_for_is_no_pause_of_the_looking_at_health(as_master: None) -> None:
+    """Between two looks is a whole tick and a pause: after a longest one all clocks of health would begin anew.
+
+    Left out is who does not answer at all: then nothing is known, and the clocks are to begin anew.
+    """
+    config = metrics.cloudwatch().meta.config
+    tries = config.retries["total_max_attempts"]
+    backing_off = sum(2**number for number in range(tries - 1))  # of botocore's standard mode, at most
+    sending = tries * (config.connect_timeout + config.read_timeout) + backing_off
+    asking = observation.SYSTEMCTL_SECONDS + spark_state.PATIENCE_SECONDS
+    pause = tick.PAUSE_SECONDS * (1 + polling.JITTER)
+    assert pause + asking + drivers.REMOVING_SECONDS + sending < health.LONGEST_PAUSE_SECONDS
+    assert drivers.REMOVING_SECONDS < tick.PAUSE_SECONDS, "a worker with its first executors is protected soon"
 
 
 def test_a_tick_is_quiet_where_nothing_changed(as_master: None, capsys: pytest.CaptureFixture[str]) -> None:

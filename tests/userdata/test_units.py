@@ -16,6 +16,7 @@ import drivers
 import executor_logs
 import executor_memory
 import notices
+import orphans
 import pytest
 import spark_conf
 import tick
@@ -464,10 +465,20 @@ def test_the_front_runs_as_nobody_and_as_no_unit_of_the_distribution_s() -> None
     assert service["Restart"] == "always"
 
 
+def test_every_start_of_a_master_looks_whether_drivers_wait_for_it_in_vain() -> None:
+    (master,) = [path for path in SPARK if "master" in path.name]
+    (path,) = [path for path in SERVICES if path.name == "spark-orphans.service"]
+    assert path.name in unit(master)["Unit"]["Wants"].split()
+    assert unit(path)["Unit"]["PartOf"] == unit(path)["Unit"]["After"] == master.name
+    service = unit(path)["Service"]
+    assert service["User"] == unit(master)["Service"]["User"], "the recovery files are that user's alone"
+    assert service["ProtectSystem"] == "strict", "it only reads"
+
+
 def test_a_new_master_looks_for_lost_drivers_as_long_as_a_worker_may_outlive_the_old_one() -> None:
     (path,) = [path for path in SERVICES if path.name == "spark-orphans.service"]
     service = unit(path)["Service"]
-    seconds = int(service["ExecStart"].split()[1])
+    seconds = orphans.SECONDS
     tries = int(spark_conf.defaults("master", "4.3.0")["spark.worker.maxRegistrationRetries"])
     # Before Spark 4 it is 6 of 5 to 15 s, then up to 16 of 30 to 90 s.
     assert seconds > 120 + max(tries * 15, 6 * 15 + 10 * 90)

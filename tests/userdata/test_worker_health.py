@@ -12,6 +12,7 @@ import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import disk_room
 import files
 import notices
 import pytest
@@ -567,7 +568,7 @@ def state(**more: int) -> os.statvfs_result:
 def test_room_is_a_tenth_but_16_gib_are_enough_and_a_twentieth_of_the_inodes(
     more: dict[str, int], *, is_low: bool
 ) -> None:
-    trouble, found = worker_health.room(state(**more))
+    trouble, found = disk_room.room(state(**more))
     assert found is is_low
     assert bool(trouble) is is_low
 

@@ -84,9 +84,8 @@ def client(service, connect_timeout=5, read_timeout=30):
     else:
         raise TimeoutError("the instance's role has no credentials")
 
-    config = botocore.config.Config(
-        retries={"mode": "standard", "max_attempts": 3}, connect_timeout=connect_timeout, read_timeout=read_timeout
-    )
+    retries = {"mode": "standard", "total_max_attempts": 3}
+    config = botocore.config.Config(retries=retries, connect_timeout=connect_timeout, read_timeout=read_timeout)
     endpoint = os.environ.get("AWS_ENDPOINT_URL")
     return session.client(service, endpoint_url=endpoint, config=config)
 

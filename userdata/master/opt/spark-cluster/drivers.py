@@ -35,7 +35,7 @@ KEPT_BYTES = 2 << 30  # of what all of them said
 LOG_BYTES = 1 << 30  # of what one said; of more, the last half
 BLOCK_BYTES = 4096
 BEGINNING_SECONDS = 600  # until a driver whose folder is there must be in systemd's list
-REMOVING_SECONDS = 60  # a folder of millions of files takes minutes: some of them in each tick
+REMOVING_SECONDS = 5  # a folder of millions of files takes minutes: some of them in each tick, which has more to do
 SIGNAL_BASE = 128  # what a shell adds to the number of the signal that ended a program
 STOPPED_STATUS = 143  # of a driver that systemd ended, or that is not known any more
 # https://www.freedesktop.org/software/systemd/man/latest/org.freedesktop.systemd1.html: ExecMainCode
@@ -250,7 +250,11 @@ def logged() -> list[str]:
 
 
 def clean() -> None:
-    """Scratch of drivers that have ended goes; so do all but the last of them, with what they said."""
+    """Scratch of drivers that have ended goes; so do all but the last of them, with what they said.
+
+    Raises:
+        TimeoutError: there is more scratch than REMOVING_SECONDS are enough for.
+    """
     scratch = settings.path(SCRATCH)
     names, folders = logged(), os.listdir(scratch) if os.path.isdir(scratch) else []
     running = {one.name for one in known() if one.is_running} if names or folders else set()
@@ -261,10 +265,15 @@ def clean() -> None:
         if name not in running and (number >= KEPT or total_bytes > KEPT_BYTES):
             forget(name)
             os.remove(log(name))
+    end = time.monotonic() + REMOVING_SECONDS
     for name in folders:
-        with contextlib.suppress(FileNotFoundError):  # its own program may have removed it meanwhile
+        try:
             if name not in running and time.time() - os.stat(folder(name)).st_mtime > BEGINNING_SECONDS:
-                remove_folder(name, REMOVING_SECONDS)
+                remove_folder(name, end - time.monotonic())
+        except FileNotFoundError:  # its own program has removed it meanwhile
+            continue
+        except subprocess.TimeoutExpired:  # in words that are the same each time
+            raise TimeoutError(f"{folder(name)} is not removed after {REMOVING_SECONDS} s: the rest is next") from None
 
 
 def trim(file: str) -> None:

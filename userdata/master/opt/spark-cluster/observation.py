@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 IN_SERVICE = "InService"
 MASTER_UNIT = "spark-master.service"
+SYSTEMCTL_SECONDS = 10
 TAKEN_BACK = "Server.SpotInstanceTermination"
 """Why EC2 ended an instance: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html."""
 
@@ -142,7 +143,11 @@ def master_seconds() -> float | None:
     properties = ("--property=ActiveState", "--property=ActiveEnterTimestampMonotonic")
     try:
         shown = subprocess.run(
-            ["systemctl", "show", *properties, MASTER_UNIT], capture_output=True, text=True, check=False, timeout=10
+            ["systemctl", "show", *properties, MASTER_UNIT],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=SYSTEMCTL_SECONDS,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

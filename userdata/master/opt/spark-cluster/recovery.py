@@ -9,6 +9,7 @@ does what this program cannot judge: files of another serializer than Java's, or
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 
@@ -19,11 +20,35 @@ from spark_conf import release_line
 DEFAULTS_FILE = "/opt/spark/conf/spark-defaults.conf"
 HEALS_ITSELF = [4, 3]
 KEPT = 20  # files that were set aside
+# An application's file, as this program names it when it sets it aside, and as Spark does.
+SET_ASIDE = re.compile(r"(?:\d+-|corrupted_)app_(.+)")
 
 
 def properties(text: str) -> dict[str, str]:
     """What spark-defaults.conf says, in the one form in which spark_conf.py writes it."""
     return dict(line.partition(" ")[::2] for line in text.splitlines())
+
+
+def configured() -> dict[str, str]:
+    with open(settings.path(DEFAULTS_FILE), encoding="utf-8") as file:
+        return properties(file.read())
+
+
+def folder() -> str:
+    """Where Spark keeps its state."""
+    place: str = settings.path(configured()["spark.deploy.recoveryDirectory"])
+    return place
+
+
+def lost_applications() -> dict[str, float]:
+    """Applications whose file was set aside, by this program or by Spark, and when: epoch seconds."""
+    found = {}
+    for place in (folder(), f"{folder()}-broken"):
+        for name in os.listdir(place) if os.path.isdir(place) else ():
+            said = SET_ASIDE.fullmatch(name)
+            if said:  # the time of the change that a new name is: Spark puts none into it
+                found[said.group(1)] = os.stat(os.path.join(place, name)).st_ctime
+    return found
 
 
 def broken(file: str, *, is_plain: bool) -> str:
@@ -40,14 +65,14 @@ def broken(file: str, *, is_plain: bool) -> str:
     return ""
 
 
-def set_aside(folder: str, *, is_plain: bool) -> None:
+def set_aside(place: str, *, is_plain: bool) -> None:
     """Move broken files to a folder beside, of which the newest are kept."""
-    aside = f"{folder}-broken"
-    for name in sorted(os.listdir(folder)):
-        reason = broken(os.path.join(folder, name), is_plain=is_plain)
+    aside = f"{place}-broken"
+    for name in sorted(os.listdir(place)):
+        reason = broken(os.path.join(place, name), is_plain=is_plain)
         if reason:
             os.makedirs(aside, mode=0o700, exist_ok=True)
-            os.replace(os.path.join(folder, name), os.path.join(aside, f"{time.time():.0f}-{name}"))
+            os.replace(os.path.join(place, name), os.path.join(aside, f"{time.time():.0f}-{name}"))
             print(f"recovery: set aside {name}: {reason}", file=sys.stderr)
     for name in sorted(os.listdir(aside))[:-KEPT] if os.path.isdir(aside) else ():
         os.remove(os.path.join(aside, name))
@@ -56,15 +81,13 @@ def set_aside(folder: str, *, is_plain: bool) -> None:
 def main() -> None:
     if release_line(settings.load()["spark_version"]) >= HEALS_ITSELF:
         return
-    with open(settings.path(DEFAULTS_FILE), encoding="utf-8") as file:
-        configured = properties(file.read())
-    folder = settings.path(configured["spark.deploy.recoveryDirectory"])
+    known, place = configured(), folder()
     is_plain = (
-        configured.get("spark.deploy.recoverySerializer", "JAVA").upper() == "JAVA"
-        and "spark.deploy.recoveryCompressionCodec" not in configured
+        known.get("spark.deploy.recoverySerializer", "JAVA").upper() == "JAVA"
+        and "spark.deploy.recoveryCompressionCodec" not in known
     )
-    if configured["spark.deploy.recoveryMode"] == "FILESYSTEM" and os.path.isdir(folder):
-        set_aside(folder, is_plain=is_plain)
+    if known["spark.deploy.recoveryMode"] == "FILESYSTEM" and os.path.isdir(place):
+        set_aside(place, is_plain=is_plain)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ import executor_memory
 import failed_starts
 import files
 import health
+import master_disk
 import metrics
 import observation
 import polling
@@ -98,6 +99,17 @@ def clean_up(_: Observation) -> Iterator[Step]:
     yield Step("clean up after drivers", "some may have ended", drivers.clean, is_routine=True)
 
 
+def watch_disk(_: Observation) -> Iterator[Step]:
+    """That the disk of Spark's state has little room left is told, and no more.
+
+    Raises:
+        OSError: it has; in words that are the same each time.
+    """
+    if master_disk.trouble():
+        raise OSError("the master's disk has little room left: spark-status names what holds it")
+    yield from ()
+
+
 KEEPERS: tuple[Callable[[Observation], Iterator[Step]], ...] = (
     keep_workers_file,
     forget_hosts,
@@ -105,10 +117,11 @@ KEEPERS: tuple[Callable[[Observation], Iterator[Step]], ...] = (
     protection.keep_protection,
     health.keep_health,
     failed_starts.end_applications,
-    clean_up,  # it may take a minute
+    watch_disk,
+    clean_up,  # it may take seconds
     metrics.keep_metrics,  # the last, since nothing is to wait for it
 )
-WITHOUT_GROUP = (failed_starts.end_applications, clean_up)
+WITHOUT_GROUP = (failed_starts.end_applications, watch_disk, clean_up)
 """Those that ask nothing of the group: they go on while AWS does not answer, when there seems to be none."""
 
 

@@ -25,6 +25,7 @@ import tempfile
 import time
 from typing import Any, NamedTuple
 
+import disk_room
 import drain
 import executor_logs
 import files
@@ -35,11 +36,6 @@ import settings
 import spark_state
 
 LOOK_SECONDS = 5
-# YARN takes a disk for bad from 90 % on (max-disk-utilization-per-disk-percentage,
-# https://hadoop.apache.org/docs/stable/hadoop-yarn/hadoop-yarn-common/yarn-default.xml), Kubernetes evicts below 10 %
-# of the room and 5 % of the inodes (https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/).
-LOW_SHARE, LOW_BYTES = 0.1, 16 << 30  # the lesser: of a large disk a tenth is more than running tasks write meanwhile
-LOW_SHARE_OF_INODES = 0.05
 LOOKS = 2  # that find the same in a row
 # Looks that one worker or another waits besides: of disks that fill up in the same seconds one is drained, and the
 # others' workers see that it is.
@@ -95,7 +91,7 @@ def disks(folders: list[str]) -> list[Disk]:
     for folder in [*folders, *ALSO]:
         try:
             device, state = os.stat(folder).st_dev, os.statvfs(folder)
-            disk = Disk(folder, *room(state))
+            disk = Disk(folder, *disk_room.room(state))
             if state.f_flag & os.ST_RDONLY:
                 disk = Disk(folder, "is read-only")
             elif folder in folders:
@@ -106,16 +102,6 @@ def disks(folders: list[str]) -> list[Disk]:
         else:
             found.setdefault(device, disk)
     return [*broken, *found.values()]
-
-
-def room(state: os.statvfs_result) -> tuple[str, bool]:
-    """What is wrong with a file system's room, and whether anything is. Some count no inodes, and say 0."""
-    size, free = state.f_blocks * state.f_frsize, state.f_bavail * state.f_frsize
-    if free < min(size * LOW_SHARE, LOW_BYTES):
-        return f"has {free >> 20:,} MiB of {size >> 20:,} left", True
-    if state.f_favail < state.f_files * LOW_SHARE_OF_INODES:
-        return f"has {state.f_favail:,} of {state.f_files:,} inodes left", True
-    return "", False
 
 
 def write(folder: str) -> None:
