@@ -102,7 +102,7 @@ def check(
     checks.account_id("account_id", account_id)
     checks.boundary_arn("permissions_boundary_arn", permissions_boundary_arn, account_id)
     checks.key_arn("bucket_kms_key_arn", bucket_kms_key_arn)
-    checks.key_arn("parameter_kms_key_arn", parameter_kms_key_arn)
+    checks.key_arn("parameter_kms_key_arn", parameter_kms_key_arn, told=True)
     checks.key_arn("volume_kms_key_arn", volume_kms_key_arn)
     checks.literal_flag("metrics", metrics)
     checks.provider("provider", provider)

@@ -28,6 +28,8 @@ Flag = bool | IResolvable
 
 _NAME = re.compile(r"[a-z](-?[a-z0-9])*")
 _TOKEN = re.compile(r"\$\{TfToken\[[^]]*\]\}")
+_EXPRESSION = re.compile(rf"\$\{{[^{{}}]*({_TOKEN.pattern}[^{{}}]*)+\}}")
+"""What an app writes around a token where cdktf has no words for it: `f"${{{role.fqn}[0].name}}"`."""
 _HEX = "[0-9a-f]"
 _PARTITION = "aws(-[a-z]+)*"
 _REGION = "[a-z]+(-[a-z]+)+-[0-9]+"
@@ -241,16 +243,25 @@ def _literal(value: str) -> str:
     return _TOKEN.sub("", value)
 
 
-def _hold(argument: str, rule: str, value: str, form: str, characters: str, *beginnings: str) -> None:
-    """Hold a text to a form; one with tokens in it to the form's characters and to how it can begin."""
+def _hold(
+    argument: str, rule: str, value: str, form: str, characters: str, *beginnings: str, told: bool = False
+) -> None:
+    """Hold a text to a form; one with tokens in it to the form's characters and to how it can begin.
+
+    An expression around a token is as good as one, but in what nodes are told, where it would be escaped.
+    """
     if is_known(value):
         fits = re.fullmatch(form, value) is not None
     else:
-        known = _TOKEN.split(value)[0]
-        begins = any(known.startswith(one) or one.startswith(known) for one in beginnings or ("",))
-        fits = begins and re.fullmatch(f"[{characters}]*", _literal(value)) is not None
+        parts = re.split(_TOKEN.pattern, value if told else _without_expressions(value))
+        begins = any(parts[0].startswith(one) or one.startswith(parts[0]) for one in beginnings or ("",))
+        fits = begins and re.fullmatch(f"[{characters}]*", "".join(parts)) is not None
     if not fits:
         raise fail(argument, rule, value)
+
+
+def _without_expressions(value: str) -> str:
+    return _EXPRESSION.sub("${TfToken[]}", value)
 
 
 def line(argument: str, value: object) -> str:
@@ -271,7 +282,7 @@ def domain(argument: str, value: object) -> None:
     """The name of a domain, without a dot at its end, in which the master's name has room."""
     longest = limits.HOST_NAME_CHARACTERS - len("master.-spark.") - limits.CLUSTER_NAME_CHARACTERS
     rule, form = "be a domain's name in lower case such as 'data.internal'", rf"{_LABEL}(\.{_LABEL})*"
-    _hold(argument, rule, text(argument, value), rf"(?=.{{1,{longest}}}\Z){form}", "a-z0-9_.-")
+    _hold(argument, rule, text(argument, value), rf"(?=.{{1,{longest}}}\Z){form}", "a-z0-9_.-", told=True)
 
 
 def prefixed(argument: str, value: object, prefix: str) -> None:
@@ -291,7 +302,7 @@ def zone_id(argument: str, value: object) -> None:
     _hold(argument, rule, text(argument, value), form, "0-9A-Z", "Z")
 
 
-def key_arn(argument: str, value: object) -> None:
+def key_arn(argument: str, value: object, *, told: bool = False) -> None:
     """The ARN of a KMS key, a token, or `None`: no key of one's own.
 
     Not an alias: a policy that names one gives nothing (https://docs.aws.amazon.com/kms/latest/developerguide/alias-authorization.html),
@@ -303,13 +314,15 @@ def key_arn(argument: str, value: object) -> None:
     rule = "be a KMS key's ARN such as 'arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab'"
     if "alias/" in _literal(given):
         raise fail(argument, f"{rule}, not an alias, which gives nothing in a policy", value)
-    _hold_arn(argument, rule, given, _KEY_ARN, "A-Za-z0-9:/-")
+    _hold_arn(argument, rule, given, _KEY_ARN, "A-Za-z0-9:/-", told=told)
 
 
-def _hold_arn(argument: str, rule: str, value: str, fields: Sequence[str], characters: str) -> None:
+def _hold_arn(
+    argument: str, rule: str, value: str, fields: Sequence[str], characters: str, *, told: bool = False
+) -> None:
     """As `_hold`; of one with tokens in it each field is held to its form that ends before the first of them."""
-    _hold(argument, rule, value, f"(?a:{':'.join(fields)})", characters, "arn:")
-    whole = _TOKEN.split(value)[0].split(":")[:-1]
+    _hold(argument, rule, value, f"(?a:{':'.join(fields)})", characters, "arn:", told=told)
+    whole = _TOKEN.split(_without_expressions(value))[0].split(":")[:-1]
     if not all(re.fullmatch(form, field) for form, field in zip(fields, whole, strict=False)):
         raise fail(argument, rule, value)
 
@@ -502,7 +515,7 @@ def _tag(argument: str, key: object, value: object) -> None:
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html#id_tags_rules
     if value.lower().startswith("aws:"):
         raise fail(f"{argument}[{key!r}]", "not begin with 'aws:', which AWS keeps for itself", value)
-    if not _is_of_tags(_literal(value)):
+    if not _is_of_tags(_literal(_without_expressions(value))):
         raise fail(f"{argument}[{key!r}]", f"consist of {marks} (a value of Terraform's is given as a token)", value)
 
 
@@ -588,7 +601,7 @@ def proxy(argument: str, value: object) -> None:
         raise ValueError(message)
     rule = "be an address such as 'http://proxy.internal:3128'"
     given = _string(argument, rule, value)
-    _hold(argument, rule, given, "https?://.+", r"A-Za-z0-9_.:/\[\]-", "http://", "https://")
+    _hold(argument, rule, given, "https?://.+", r"A-Za-z0-9_.:/\[\]-", "http://", "https://", told=True)
     if is_known(given) and not is_url(given, "https?", "/?"):
         raise fail(argument, rule, given)
 
@@ -641,7 +654,7 @@ def no_proxy(argument: str, values: Sequence[str]) -> None:
     for index, value in enumerate(values):
         given = line(f"{argument}[{index}]", value)
         rule = "be one name or address, such as 'host.internal', '.internal', '10.0.0.1' or '10.0.0.0/8'"
-        _hold(f"{argument}[{index}]", rule, given, ".+", r"A-Za-z0-9_.:/\[\]-")
+        _hold(f"{argument}[{index}]", rule, given, ".+", r"A-Za-z0-9_.:/\[\]-", told=True)
         reachable = is_address(given) or is_url(f"http://{given.removeprefix('.')}", "http", "")
         if "//" in given or (is_known(given) and not reachable):
             raise fail(f"{argument}[{index}]", rule, given)
@@ -658,7 +671,7 @@ def checksum(argument: str, value: object) -> None:
     """64 or 128 hexadecimal digits, a token, or `None`: the node looks the checksum up."""
     if value is not None:
         rule = "be a SHA-256 or SHA-512 as 64 or 128 lower-case hexadecimal digits"
-        _hold(argument, rule, _string(argument, rule, value), "[0-9a-f]{64}|[0-9a-f]{128}", "0-9a-f")
+        _hold(argument, rule, _string(argument, rule, value), "[0-9a-f]{64}|[0-9a-f]{128}", "0-9a-f", told=True)
 
 
 def key_name(argument: str, value: object) -> None:
@@ -669,14 +682,14 @@ def key_name(argument: str, value: object) -> None:
     rule = f"be 1 to {longest} characters of ASCII without a blank at either end"
     _hold(argument, rule, given, rf"(?! )[ -~]{{1,{longest}}}(?<! )", " -~")
     # It reaches Terraform as it is, and so does a dollar before a token.
-    if re.search(r"[$%]\{(?!TfToken\[)|\$\$\{TfToken\[", given):
+    if re.search(r"[$%]\{(?!TfToken\[)|\$\$\{TfToken\[", _without_expressions(given)):
         raise fail(argument, "hold neither '${' nor '%{', which Terraform takes for a template", given)
 
 
 def role_name(argument: str, value: object) -> None:
     """The name of an IAM role, or a token."""
     given, longest = text(argument, value), limits.ROLE_NAME_CHARACTERS
-    if ":" in _literal(given):
+    if ":" in _literal(_without_expressions(given)):
         name = f" (the name is {given.rpartition('/')[2]!r})" if is_known(given) else ""
         raise fail(argument, f"be a role's name, not its ARN{name}", value)
     characters = r"A-Za-z0-9_+=,.@-"
@@ -688,7 +701,7 @@ def parameter_name(argument: str, value: object) -> None:
     """The full name of an SSM parameter, with its leading slash."""
     full = text(argument, value)
     rule = "be a parameter's name that begins with '/', such as '/team/fleet-key'"
-    _hold(argument, rule, full, "(/[A-Za-z0-9_.-]+)+", "A-Za-z0-9_./-", "/")
+    _hold(argument, rule, full, "(/[A-Za-z0-9_.-]+)+", "A-Za-z0-9_./-", "/", told=True)
     if re.match(r"/(aws|ssm)", full, re.IGNORECASE):
         raise fail(argument, "not begin with '/aws' or '/ssm', which Systems Manager keeps for AWS's own", value)
     full = _literal(full)

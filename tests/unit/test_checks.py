@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import enum
 import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -720,6 +721,27 @@ def test_what_stands_beside_a_token_is_held_to_what_it_can_be(kind: str, value: 
 def test_what_stands_beside_a_token_may_be_a_part_of_what_is_right(kind: str, value: str) -> None:
     check, _, _ = TEXTS[kind]
     check("argument", value.format(STRING, STRING))
+
+
+EXPRESSION = f'${{{STRING}["a"].id}}'
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("prefixed", "ids", "zone_id", "key_arn", "boundary_arn", "instance_type", "instance_types", "price"),
+        *("account_id", "key_name", "role_name", "tag"),
+    ],
+)
+def test_an_expression_around_a_token_is_as_good_as_one(kind: str) -> None:
+    check, _, _ = TEXTS[kind]
+    check("argument", EXPRESSION)
+
+
+@pytest.mark.parametrize("kind", ["domain", "proxy", "no_proxy", "checksum", "parameter_name", "told key_arn"])
+def test_an_expression_is_none_where_nodes_are_told_of_it_since_it_is_escaped_there(kind: str) -> None:
+    told = {"told key_arn": partial(checks.key_arn, told=True)}
+    assert refusal(told.get(kind) or TEXTS[kind][0], EXPRESSION).endswith("""got '${<token>["a"].id}'""")
 
 
 @pytest.mark.parametrize("value", ["my${x}key", "%{x}", f"a${STRING}", f"${{x}}{STRING}"])
