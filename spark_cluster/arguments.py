@@ -87,7 +87,7 @@ def check(
     checks.subnets("subnet_ids", subnet_ids)
     checks.security_groups("security_group_ids", security_group_ids)
     if private_zone is not None:
-        checks.instance("private_zone", private_zone, PrivateZone, "PrivateZone('Z0123456789', 'data.internal')")
+        checks.instance("private_zone", private_zone, PrivateZone, "PrivateZone('Z1D633PJN98FT9', 'data.internal')")
     checks.literal_flag("allow_all_egress", allow_all_egress)
     checks.flag("associate_public_ip_address", associate_public_ip_address)
     checks.flag("ebs_optimized", ebs_optimized)
@@ -105,12 +105,17 @@ def check(
     else:
         check_amazon_linux_has(python_version)
     checks.account_id("account_id", account_id)
-    checks.boundary_arn("permissions_boundary_arn", permissions_boundary_arn)
-    checks.key_arn("bucket_kms_key_arn", bucket_kms_key_arn)
-    checks.key_arn("parameter_kms_key_arn", parameter_kms_key_arn)
-    checks.key_arn("volume_kms_key_arn", volume_kms_key_arn)
+    checks.boundary_arn("permissions_boundary_arn", permissions_boundary_arn, account_id)
     checks.literal_flag("metrics", metrics)
     checks.provider("provider", provider, scope=scope)
+    keys = {
+        "bucket_kms_key_arn": bucket_kms_key_arn,
+        "parameter_kms_key_arn": parameter_kms_key_arn,
+        "volume_kms_key_arn": volume_kms_key_arn,
+    }
+    for argument, key_arn in keys.items():
+        checks.key_arn(argument, key_arn, told=argument == "parameter_kms_key_arn")
+    checks.keys_of_one_region(keys, getattr(provider, "region", None))
     shortest, longest = limits.SHORTEST_BOOT_SECONDS, limits.LONGEST_BOOT_SECONDS
     checks.whole("boot_timeout_seconds", boot_timeout_seconds, shortest, longest)
     shortest, longest = limits.SHORTEST_UNLISTED_SECONDS, limits.LONGEST_UNLISTED_SECONDS

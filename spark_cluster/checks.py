@@ -6,6 +6,7 @@ what JSON does not have is an error of jsii's own.
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import re
 import reprlib
@@ -26,13 +27,24 @@ Flag = bool | IResolvable
 """How a boolean is typed: a token that stands for one is an object."""
 
 _NAME = re.compile(r"[a-z](-?[a-z0-9])*")
-_INSTANCE_TYPE = re.compile(r"[a-z][a-z0-9-]*\.[a-z0-9-]+")
 _TOKEN = re.compile(r"\$\{TfToken\[[^]]*\]\}")
-_ID = re.compile(r"[0-9a-z][0-9a-z-]*")
-_HOST = r"([A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?"
-_PROXY = re.compile(rf"https?://{_HOST}/?")
-_KEY_ARN = re.compile(r"arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+")
-_BOUNDARY_ARN = re.compile(r"arn:[a-z-]+:iam::([0-9]{12}|aws):policy/[\w+=,.@/-]+", re.ASCII)
+_EXPRESSION = re.compile(rf"\$\{{[^{{}}]*({_TOKEN.pattern}[^{{}}]*)+\}}")
+"""What an app writes around a token where cdktf has no words for it: `f"${{{role.fqn}[0].name}}"`."""
+_HEX = "[0-9a-f]"
+_PARTITION = "aws(-[a-z]+)*"
+_REGION = "[a-z]+(-[a-z]+)+-[0-9]+"
+_PARAMETER_ARN = ("arn", _PARTITION, "ssm", _REGION, "[0-9]{12}", "parameter(/[A-Za-z0-9_.-]+)+")
+# https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html#key-id
+_KEY_ARN = (
+    *("arn", _PARTITION, "kms", _REGION, "[0-9]{12}"),
+    f"key/({_HEX}{{8}}(-{_HEX}{{4}}){{3}}-{_HEX}{{12}}|mrk-{_HEX}{{32}})",
+)
+# https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreatePolicy.html
+_BOUNDARY_ARN = (
+    *("arn", _PARTITION, "iam", "", "([0-9]{12}|aws)"),
+    rf"policy/([\w+=,.@/-]+/)?[\w+=,.@-]{{1,{limits.POLICY_NAME_CHARACTERS}}}",
+)
+_HOST_LABEL = re.compile("[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _INTERPRETER = re.compile(r"#![ \t]*/[\t -~]+(\n|$)")
 # What is known to take all that follows for one argument; Perl, for one, reads the line itself.
 _SEVERAL_ARGUMENTS = re.compile(
@@ -40,7 +52,6 @@ _SEVERAL_ARGUMENTS = re.compile(
 )
 _SPARK_KEY = re.compile(r"""spark\.[^\x00-\x20\x7f-\U0010ffff=:\\$%{}"']+""")
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?"
-_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _LOWEST_TOKEN_NUMBER = -1e280
 """Numbers that are tokens are below this one, far from what anybody writes."""
 
@@ -125,6 +136,8 @@ def is_json(value: object) -> bool:
 
 def fail(argument: str, rule: str, got: object) -> ValueError:
     """The error for an argument: its name, the rule, and the value got."""
+    if isinstance(got, str) and not is_token_alone(got):
+        got = _TOKEN.sub("<token>", got) if _TOKEN.search(got) else got
     shown = _shown.repr(got) if got is None or is_known(got) else "a token"
     return ValueError(f"{argument} must {rule}, got {shown}")
 
@@ -140,6 +153,7 @@ def place(scope: object, id: object) -> None:
         raise fail("scope", "be a stack or a construct in one", scope)
     if not isinstance(id, str) or not is_known(id):
         raise fail("id", "be a literal string, since addresses are built from it", id)
+    object_key("id", id)
     own = _in_an_address(id)
     if not own:
         raise fail("id", "have letters, digits, '_' or '-', which are what an address keeps of it", id)
@@ -152,6 +166,22 @@ def place(scope: object, id: object) -> None:
         raise fail("id", "be one that no other construct there has, by what an address keeps of it", id)
 
 
+def object_key(argument: str, value: str) -> None:
+    """A text that becomes a key of an object of JavaScript's, as ids of constructs and keys of tags do.
+
+    jsii and cdktf take what every such object has for what is there: https://tc39.es/ecma262/#sec-properties-of-the-object-prototype-object
+    """
+    written(argument, value)
+    if value in _OF_EVERY_OBJECT:
+        raise fail(argument, "not name what every object of JavaScript has, which jsii would take for it", value)
+
+
+_OF_EVERY_OBJECT = {
+    *("__defineGetter__", "__defineSetter__", "__lookupGetter__", "__lookupSetter__", "__proto__", "constructor"),
+    *("hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable", "toLocaleString", "toString", "valueOf"),
+}
+
+
 def _in_an_address(id: str) -> str:
     # Ids lose what would part their path or a line, then cdktf drops what is left of other characters.
     return re.sub(r"[^A-Za-z0-9_-]", "", re.sub(r"[/\n]", "--", id))
@@ -161,30 +191,55 @@ def name(argument: str, value: str) -> None:
     """A cluster's name becomes a DNS label, a bucket's prefix and part of IAM names, so it obeys the strictest."""
     if not isinstance(value, str) or not is_known(value):
         raise fail(argument, "be a literal string, since addresses and names are built from it", value)
+    written(argument, value)
     if not value:
         raise fail(argument, "not be empty", value)
     if len(value) > limits.CLUSTER_NAME_CHARACTERS:
         raise fail(argument, f"have at most {limits.CLUSTER_NAME_CHARACTERS} characters", value)
+    for beginnings, whose in (
+        (limits.RESERVED_SECURITY_GROUP_BEGINNINGS, "EC2 keeps for security groups' ids"),
+        (limits.RESERVED_BUCKET_BEGINNINGS, "S3 keeps for itself"),
+    ):
+        for one in beginnings:
+            if f"{value}-".startswith(one):
+                raise fail(argument, f"neither be {one[:-1]!r} nor begin with {one!r}, which {whose}", value)
     if not _NAME.fullmatch(value):
         rule = "be lower-case letters, digits and single inner hyphens, beginning with a letter (a DNS and bucket name)"
         raise fail(argument, rule, value)
 
 
-def text(argument: str, value: object) -> None:
+def text(argument: str, value: object) -> str:
     """A string that is not blank, or a token."""
     if value is None:
         raise fail(argument, "be given", value)
-    if not isinstance(value, str) or not value.strip():
-        raise _fail_form(argument, "be a string that is not empty", value, "Token.as_string")
-    _writable(argument, value)
+    return _string(argument, "be a string that is not empty", value, blank=False)
 
 
-def _writable(argument: str, value: str) -> None:
-    if "#{TfToken[" in value:
-        rule = "not be a part of a list that only Terraform knows (join lists with cdktf's Fn.concat)"
-        raise fail(argument, rule, value)
-    if re.search("[\x00\ud800-\udfff]", value):
-        raise fail(argument, "hold no NUL character and no half of a surrogate pair, which no file of text has", value)
+def _string(argument: str, rule: str, value: object, *, blank: bool = True) -> str:
+    if not isinstance(value, str) or not (blank or value.strip()):
+        raise _fail_form(argument, rule, value, "Token.as_string")
+    written(argument, value)
+    return value
+
+
+_UNWRITABLE = (
+    (r"#\{TfToken\[", "not be a part of a list that only Terraform knows (join lists with cdktf's Fn.concat)"),
+    (r"&\{TfToken\[", "hold no map that only Terraform knows (make a text of it with cdktf's Fn.jsonencode)"),
+    # https://github.com/hashicorp/terraform-cdk/blob/main/packages/cdktf/lib/tokens/private/encoding.ts
+    (r"-[0-9](\.[0-9]+)?e\+2[89][0-9]", "hold a number of Terraform's as text (convert with cdktf's Token.as_string)"),
+    (r"<[\w.]+ object at 0x", "hold a value of Terraform's as text (convert with cdktf's Token.as_string)"),
+    ("[\x00\ud800-\udfff]", "hold no NUL character and no half of a surrogate pair, which no file of text has"),
+)
+
+
+def written(argument: str, value: str) -> None:
+    """A text that reaches Terraform as what it is, tokens in it included: each text is held to this, whatever it is."""
+    # An enum's member is a text with its value, and formatted with its name. Of a StrEnum both are the value.
+    if f"{value}" != str.__str__(value):
+        raise fail(argument, "be a text that is formatted as what it is (of an enum's member give the value)", value)
+    for pattern, rule in _UNWRITABLE:
+        if re.search(pattern, value):
+            raise fail(argument, rule, value)
 
 
 def _literal(value: str) -> str:
@@ -192,11 +247,33 @@ def _literal(value: str) -> str:
     return _TOKEN.sub("", value)
 
 
-def line(argument: str, value: object) -> None:
+def _hold(
+    argument: str, rule: str, value: str, form: str, characters: str, *beginnings: str, told: bool = False
+) -> None:
+    """Hold a text to a form; one with tokens in it to the form's characters and to how it can begin.
+
+    An expression around a token is as good as one, but in what nodes are told, where it would be escaped.
+    """
+    if is_known(value):
+        fits = re.fullmatch(form, value) is not None
+    else:
+        parts = re.split(_TOKEN.pattern, value if told else _without_expressions(value))
+        begins = any(parts[0].startswith(one) or one.startswith(parts[0]) for one in beginnings or ("",))
+        fits = begins and re.fullmatch(f"[{characters}]*", "".join(parts)) is not None
+    if not fits:
+        raise fail(argument, rule, value)
+
+
+def _without_expressions(value: str) -> str:
+    return _EXPRESSION.sub("${TfToken[]}", value)
+
+
+def line(argument: str, value: object) -> str:
     """A string on one line that is not blank, or a token."""
-    text(argument, value)
-    if isinstance(value, str) and any(unicodedata.category(one) == "Cc" for one in value):
-        raise fail(argument, "hold no line's end and no other control character", value)
+    given = text(argument, value)
+    if any(unicodedata.category(one) == "Cc" for one in given):
+        raise fail(argument, "hold no line's end and no other control character", given)
+    return given
 
 
 def optional_text(argument: str, value: object) -> None:
@@ -207,24 +284,29 @@ def optional_text(argument: str, value: object) -> None:
 
 def domain(argument: str, value: object) -> None:
     """The name of a domain, without a dot at its end, in which the master's name has room."""
-    text(argument, value)
     longest = limits.HOST_NAME_CHARACTERS - len("master.-spark.") - limits.CLUSTER_NAME_CHARACTERS
-    if is_known(value) and (len(str(value)) > longest or not _DOMAIN.fullmatch(str(value))):
-        raise fail(argument, "be a domain's name in lower case such as 'data.internal'", value)
+    rule, form = "be a domain's name in lower case such as 'data.internal'", rf"{_LABEL}(\.{_LABEL})*"
+    _hold(argument, rule, text(argument, value), rf"(?=.{{1,{longest}}}\Z){form}", "a-z0-9_.-", told=True)
 
 
 def prefixed(argument: str, value: object, prefix: str) -> None:
     """An AWS id, which begins with `vpc-`, `subnet-`, `ami-` …, or a token."""
-    text(argument, value)
-    if not is_known(value):
-        return
-    if not str(value).startswith(prefix):
-        raise fail(argument, f"begin with {prefix!r}", value)
-    if not _ID.fullmatch(str(value).removeprefix(prefix)):
-        raise fail(argument, f"be an id such as {prefix + '0123456789abcdef0'!r}", value)
+    given = text(argument, value)
+    if is_known(given) and not given.startswith(prefix):
+        raise fail(argument, f"begin with {prefix!r}", given)
+    # Of 8 or 17 hexadecimal digits, says EC2 today: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/resource-ids.html
+    rule = f"be an id such as {prefix + '0123456789abcdef0'!r}"
+    _hold(argument, rule, given, f"{prefix}[0-9a-z][0-9a-z-]*", "0-9a-z-", prefix)
 
 
-def key_arn(argument: str, value: object) -> None:
+def zone_id(argument: str, value: object) -> None:
+    """The id of a hosted zone, or a token."""
+    form = f"Z[0-9A-Z]{{0,{limits.ZONE_ID_CHARACTERS - 1}}}"
+    rule = "be the id of a hosted zone such as 'Z1D633PJN98FT9'"
+    _hold(argument, rule, text(argument, value), form, "0-9A-Z", "Z")
+
+
+def key_arn(argument: str, value: object, *, told: bool = False) -> None:
     """The ARN of a KMS key, a token, or `None`: no key of one's own.
 
     Not an alias: a policy that names one gives nothing (https://docs.aws.amazon.com/kms/latest/developerguide/alias-authorization.html),
@@ -232,22 +314,57 @@ def key_arn(argument: str, value: object) -> None:
     """
     if value is None:
         return
-    text(argument, value)
+    given = text(argument, value)
     rule = "be a KMS key's ARN such as 'arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab'"
-    if "alias/" in _literal(str(value)):
+    if "alias/" in _literal(given):
         raise fail(argument, f"{rule}, not an alias, which gives nothing in a policy", value)
-    if is_known(value) and not _KEY_ARN.fullmatch(str(value)):
+    _hold_arn(argument, rule, given, _KEY_ARN, "A-Za-z0-9:/-", told=told)
+
+
+def _hold_arn(
+    argument: str, rule: str, value: str, fields: Sequence[str], characters: str, *, told: bool = False
+) -> None:
+    """As `_hold`; of one with tokens in it each field is held to its form that ends before the first of them."""
+    _hold(argument, rule, value, f"(?a:{':'.join(fields)})", characters, "arn:", told=told)
+    whole = _TOKEN.split(_without_expressions(value))[0].split(":")[:-1]
+    if not all(re.fullmatch(form, field) for form, field in zip(fields, whole, strict=False)):
         raise fail(argument, rule, value)
 
 
-def boundary_arn(argument: str, value: object) -> None:
-    """The ARN of a managed policy, a token, or `None`: no boundary."""
+def boundary_arn(argument: str, value: object, account_id: object = None) -> None:
+    """The ARN of a managed policy, a token, or `None`: no boundary. It is AWS's, or of the roles' own account."""
     if value is None:
         return
-    text(argument, value)
-    too_long = len(str(value)) > limits.ARN_CHARACTERS
-    if is_known(value) and (too_long or not _BOUNDARY_ARN.fullmatch(str(value))):
-        raise fail(argument, "be the ARN of a managed policy, 'arn:aws:iam::<account>:policy/<name>'", value)
+    given = text(argument, value)
+    rule = "be the ARN of a managed policy, 'arn:aws:iam::<account>:policy/<name>'"
+    if len(given) > limits.ARN_CHARACTERS:
+        raise fail(argument, rule, given)
+    _hold_arn(argument, rule, given, _BOUNDARY_ARN, "A-Za-z0-9_+=,.@:/-")
+    if is_known(given) and is_known(account_id) and given.split(":")[4] not in {account_id, "aws"}:
+        raise fail(argument, f"be a policy of AWS's or of account_id, {account_id!r}", given)
+
+
+def parameter_arn(argument: str, value: object) -> None:
+    """The ARN of an SSM parameter, or a token."""
+    rule = "be a parameter's ARN such as 'arn:aws:ssm:eu-central-1:111122223333:parameter/team/fleet-key'"
+    _hold_arn(argument, rule, text(argument, value), _PARAMETER_ARN, "A-Za-z0-9_.:/-")
+
+
+def keys_of_one_region(arguments: Mapping[str, object], region: object = None) -> None:
+    """KMS keys that services of one region use; a service takes no key of another.
+
+    Args:
+        arguments: the keys' ARNs by argument.
+        region: that of the caller's provider, if it is known.
+    """
+    known = {argument: str(arn).split(":") for argument, arn in arguments.items() if is_known(arn)}
+    for argument, fields in known.items():
+        first = next(iter(known))
+        if (fields[1], fields[3]) != (known[first][1], known[first][3]):
+            rule = f"be a key of the region of {first}, {known[first][3]} in {known[first][1]}"
+            raise fail(argument, rule, arguments[argument])
+        if is_known(region) and fields[3] != region:
+            raise fail(argument, f"be a key of the provider's region, {region}", arguments[argument])
 
 
 def ids(argument: str, values: Sequence[str], prefix: str, *, at_least: int = 0) -> None:
@@ -350,26 +467,25 @@ def instance_type(argument: str, value: object) -> None:
     types, with 1.7 GiB (https://docs.aws.amazon.com/ec2/latest/instancetypes/pg.html). Macs run on Dedicated Hosts
     alone (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-mac-instances.html).
     """
-    text(argument, value)
-    if not is_known(value):
-        return
-    if not _INSTANCE_TYPE.fullmatch(str(value)):
-        raise fail(argument, "be an EC2 instance type such as 'm6i.xlarge'", value)
-    if str(value).endswith((".nano", ".micro")) or value in ("m1.small", "c1.medium"):
+    given = text(argument, value)
+    rule = "be an EC2 instance type such as 'm6i.xlarge'"
+    _hold(argument, rule, given, r"[a-z][a-z0-9-]*\.[a-z0-9-]+", "a-z0-9.-")
+    if given.endswith((".nano", ".micro")) or given in ("m1.small", "c1.medium"):
         raise fail(argument, "be an EC2 instance type with 2 GiB of memory or more, which Spark needs", value)
-    if re.match(r"mac[0-9-]", str(value)):
+    if re.match(r"mac[0-9-]", given):
         raise fail(argument, "be an EC2 instance type that runs without a Dedicated Host, unlike all Macs", value)
 
 
 def price(argument: str, value: object) -> None:
     """A price in US dollars an hour as text: a float would reach AWS as 0.009499999."""
-    if value is None or (isinstance(value, str) and not is_known(value)):
+    if value is None:
         return
+    rule = "be US dollars an hour as text, such as '0.0950'"
+    given = _string(argument, rule, value)
     # Decimal itself takes more than AWS does: `1e3`, `1_000`, blanks, Arabic digits.
-    is_number = isinstance(value, str) and re.fullmatch(r"-?([0-9]+\.?[0-9]*|\.[0-9]+)", value)
-    if not is_number or len(str(value)) > limits.SPOT_PRICE_CHARACTERS:
-        raise _fail_form(argument, "be US dollars an hour as text, such as '0.0950'", value, "Token.as_string")
-    if Decimal(str(value)) < Decimal(limits.LOWEST_SPOT_PRICE_DOLLARS):
+    form = rf"(?=.{{1,{limits.SPOT_PRICE_CHARACTERS}}}\Z)-?([0-9]+\.?[0-9]*|\.[0-9]+)"
+    _hold(argument, rule, given, form, "0-9.")
+    if is_known(given) and Decimal(given) < Decimal(limits.LOWEST_SPOT_PRICE_DOLLARS):
         raise fail(argument, f"be at least {limits.LOWEST_SPOT_PRICE_DOLLARS}, the lowest price EC2 takes", value)
 
 
@@ -391,6 +507,7 @@ def _tag(argument: str, key: object, value: object) -> None:
     longest = limits.TAG_KEY_CHARACTERS
     if not isinstance(key, str) or not is_known(key) or not key or len(key) > longest:
         raise fail(argument, f"have literal keys of 1 to {longest} characters", key)
+    object_key(argument, key)
     if key.lower().startswith("aws:"):
         raise fail(argument, "not use keys that begin with 'aws:', which AWS keeps for itself", key)
     if key == "Name":
@@ -402,7 +519,11 @@ def _tag(argument: str, key: object, value: object) -> None:
     if not isinstance(value, str) or len(_literal(value)) > longest:
         rule = f"be a string of at most {longest} characters"
         raise _fail_form(f"{argument}[{key!r}]", rule, value, "Token.as_string")
-    if not _is_of_tags(_literal(value)):
+    written(f"{argument}[{key!r}]", value)
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html#id_tags_rules
+    if value.lower().startswith("aws:"):
+        raise fail(f"{argument}[{key!r}]", "not begin with 'aws:', which AWS keeps for itself", value)
+    if not _is_of_tags(_literal(_without_expressions(value))):
         raise fail(f"{argument}[{key!r}]", f"consist of {marks} (a value of Terraform's is given as a token)", value)
 
 
@@ -418,6 +539,7 @@ def spark_defaults(argument: str, values: Mapping[str, str]) -> None:
     for key, value in values.items():
         if not isinstance(key, str) or not is_known(key) or not re.fullmatch(r"spark\.[^\s=]+", key):
             raise fail(argument, "have keys that begin with 'spark.' and hold no blank", key)
+        written(argument, key)
         if not _SPARK_KEY.fullmatch(key):
             raise fail(argument, "have keys of ASCII without any of = : \\ $ % { } and quotes", key)
         if spark_properties.is_secret(key):
@@ -436,7 +558,7 @@ def _spark_property(argument: str, key: str, value: object) -> None:
         )
     if not isinstance(value, str) or re.search(r"[\r\n]", value):
         raise _fail_form(argument, "be a string on one line", value, "Token.as_string")
-    _writable(argument, value)
+    written(argument, value)
     # As Spark's file is read: what parts key and value may not begin the value, and blanks around it are lost.
     if value != value.strip() or value.startswith(("=", ":")):
         raise fail(argument, "neither begin nor end with a blank, nor begin with '=' or ':'", value)
@@ -496,12 +618,52 @@ def proxy(argument: str, value: object) -> None:
     if isinstance(value, str) and "@" in _literal(value):
         message = f"{argument} must hold no user or password, because user data is readable"
         raise ValueError(message)
-    if isinstance(value, str) and not is_known(value):
-        _writable(argument, value)
-        return
-    match = _PROXY.fullmatch(value) if isinstance(value, str) else None
-    if match is None or int(match["port"] or 1) not in range(1, limits.HIGHEST_PORT + 1):
-        raise _fail_form(argument, "be an address such as 'http://proxy.internal:3128'", value, "Token.as_string")
+    rule = "be an address such as 'http://proxy.internal:3128'"
+    given = _string(argument, rule, value)
+    _hold(argument, rule, given, "https?://.+", r"A-Za-z0-9_.:/\[\]-", "http://", "https://", told=True)
+    if is_known(given) and not is_url(given, "https?", "/?"):
+        raise fail(argument, rule, given)
+
+
+def is_url(value: str, scheme: str, path: str) -> bool:
+    """Whether a text is an address on the web, with a scheme and a path of these forms, and a host that may be there.
+
+    A user, a password, a query and a fragment it has only if the path may have them.
+    """
+    match = re.fullmatch(rf"{scheme}://([^/:@\[\]]+|\[[^/@\]]+\])(?::([0-9]{{1,5}}))?({path})", value)
+    return match is not None and is_host(match[1]) and 1 <= int(match[2] or 1) <= limits.HIGHEST_PORT
+
+
+def is_host(value: str) -> bool:
+    """Whether a text is a host's name, an IPv4 address, or an IPv6 address in brackets."""
+    if value.startswith("["):
+        return ":" in value and is_address(value.removeprefix("[").removesuffix("]"))
+    labels = value.split(".")
+    # What ends in a number is an address, or none: https://url.spec.whatwg.org/#ends-in-a-number-checker
+    if re.fullmatch("[0-9]+", labels[-1]):
+        return ":" not in value and is_address(value)
+    return len(value) <= limits.URL_HOST_CHARACTERS and all(map(_HOST_LABEL.fullmatch, labels))
+
+
+def is_bucket(value: str) -> bool:
+    """Whether a text has the form of a bucket's name.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+    """
+    return re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", value) is not None and not (
+        ".." in value or re.fullmatch(r"[0-9]+(\.[0-9]+){3}", value)
+    )
+
+
+def is_address(value: str) -> bool:
+    """Whether a text is an IP address, or a range of them as in `10.0.0.0/8`."""
+    if not re.fullmatch("[0-9A-Fa-f:.]+(/[0-9]+)?", value):
+        return False
+    try:
+        ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        return False
+    return True
 
 
 def no_proxy(argument: str, values: Sequence[str]) -> None:
@@ -509,61 +671,59 @@ def no_proxy(argument: str, values: Sequence[str]) -> None:
     if _is_list_token(argument, "be a list of host names, domains or addresses", values):
         return
     for index, value in enumerate(values):
-        line(f"{argument}[{index}]", value)
-        if re.search(r"[,\s]", _literal(value)):
-            raise fail(f"{argument}[{index}]", "be one name or address", value)
+        given = line(f"{argument}[{index}]", value)
+        rule = "be one name or address, such as 'host.internal', '.internal', '10.0.0.1' or '10.0.0.0/8'"
+        _hold(f"{argument}[{index}]", rule, given, ".+", r"A-Za-z0-9_.:/\[\]-", told=True)
+        reachable = is_address(given) or is_url(f"http://{given.removeprefix('.')}", "http", "")
+        if "//" in given or (is_known(given) and not reachable):
+            raise fail(f"{argument}[{index}]", rule, given)
 
 
 def account_id(argument: str, value: object) -> None:
     """12 digits as text, a token, or `None` for the deployer's account."""
-    if value is None or (isinstance(value, str) and not is_known(value)):
-        return
-    if not isinstance(value, str) or not re.fullmatch(r"[0-9]{12}", value):
-        raise _fail_form(argument, "be 12 digits in a string", value, "Token.as_string")
+    if value is not None:
+        rule = "be 12 digits in a string"
+        _hold(argument, rule, _string(argument, rule, value), "[0-9]{12}", "0-9")
 
 
 def checksum(argument: str, value: object) -> None:
     """64 or 128 hexadecimal digits, a token, or `None`: the node looks the checksum up."""
-    if value is None or (isinstance(value, str) and not is_known(value)):
-        return
-    if not isinstance(value, str) or not re.fullmatch(r"[0-9a-f]{64}|[0-9a-f]{128}", value):
+    if value is not None:
         rule = "be a SHA-256 or SHA-512 as 64 or 128 lower-case hexadecimal digits"
-        raise _fail_form(argument, rule, value, "Token.as_string")
+        _hold(argument, rule, _string(argument, rule, value), "[0-9a-f]{64}|[0-9a-f]{128}", "0-9a-f", told=True)
 
 
 def key_name(argument: str, value: object) -> None:
     """The name of an EC2 key pair, a token, or `None`."""
     if value is None:
         return
-    text(argument, value)
-    longest = limits.KEY_PAIR_NAME_CHARACTERS
-    if is_known(value) and not re.fullmatch(rf"(?! )[ -~]{{1,{longest}}}(?<! )", str(value)):
-        raise fail(argument, f"be 1 to {longest} characters of ASCII without a blank at either end", value)
+    given, longest = text(argument, value), limits.KEY_PAIR_NAME_CHARACTERS
+    rule = f"be 1 to {longest} characters of ASCII without a blank at either end"
+    _hold(argument, rule, given, rf"(?! )[ -~]{{1,{longest}}}(?<! )", " -~")
+    # It reaches Terraform as it is, and so does a dollar before a token.
+    if re.search(r"[$%]\{(?!TfToken\[)|\$\$\{TfToken\[", _without_expressions(given)):
+        raise fail(argument, "hold neither '${' nor '%{', which Terraform takes for a template", given)
 
 
 def role_name(argument: str, value: object) -> None:
     """The name of an IAM role, or a token."""
-    text(argument, value)
-    if not is_known(value):
-        return
-    if ":" in str(value):
-        rule = f"be a role's name, not its ARN (the name is {str(value).rpartition('/')[2]!r})"
-        raise fail(argument, rule, value)
-    longest = limits.ROLE_NAME_CHARACTERS
-    if not re.fullmatch(rf"[\w+=,.@-]{{1,{longest}}}", str(value), re.ASCII):
-        raise fail(argument, f"be at most {longest} letters, digits and _+=,.@- (a name without its path)", value)
+    given, longest = text(argument, value), limits.ROLE_NAME_CHARACTERS
+    if ":" in _literal(_without_expressions(given)):
+        name = f" (the name is {given.rpartition('/')[2]!r})" if is_known(given) else ""
+        raise fail(argument, f"be a role's name, not its ARN{name}", value)
+    characters = r"A-Za-z0-9_+=,.@-"
+    rule = f"be at most {longest} letters, digits and _+=,.@- (a name without its path)"
+    _hold(argument, rule, given, rf"[{characters}]{{1,{longest}}}", characters)
 
 
 def parameter_name(argument: str, value: object) -> None:
     """The full name of an SSM parameter, with its leading slash."""
-    text(argument, value)
-    if not is_known(value):
-        return
-    full = str(value)
-    if not re.fullmatch(r"(/[A-Za-z0-9_.-]+)+", full):
-        raise fail(argument, "be a parameter's name that begins with '/', such as '/team/fleet-key'", value)
+    full = text(argument, value)
+    rule = "be a parameter's name that begins with '/', such as '/team/fleet-key'"
+    _hold(argument, rule, full, "(/[A-Za-z0-9_.-]+)+", "A-Za-z0-9_./-", "/", told=True)
     if re.match(r"/(aws|ssm)", full, re.IGNORECASE):
         raise fail(argument, "not begin with '/aws' or '/ssm', which Systems Manager keeps for AWS's own", value)
+    full = _literal(full)
     if len(full) > limits.PARAMETER_NAME_CHARACTERS or full.count("/") > limits.PARAMETER_LEVELS:
         rule = f"have at most {limits.PARAMETER_NAME_CHARACTERS} characters and {limits.PARAMETER_LEVELS} levels"
         raise fail(argument, rule, value)
@@ -576,7 +736,7 @@ def words(argument: str, values: Sequence[str]) -> None:
     for index, value in enumerate(values):
         if not isinstance(value, str):
             raise _fail_form(f"{argument}[{index}]", "be a string", value, "Token.as_string")
-        _writable(f"{argument}[{index}]", value)
+        written(f"{argument}[{index}]", value)
 
 
 def instance(argument: str, value: object, kind: type, example: str) -> None:

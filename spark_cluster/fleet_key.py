@@ -20,7 +20,7 @@ _DESCRIPTION = "Private half of the SSH key with which the Spark master reaches 
 
 @dataclass(frozen=True)
 class FleetKeyPlace:
-    """What an answer may need to say where the private half is.
+    """What an answer may need to say where the private half is: the cluster makes it.
 
     Attributes:
         scope: the construct in which it makes its resources.
@@ -102,11 +102,11 @@ class PrivateKey:
 
     Attributes:
         private_key: the key in OpenSSH or PEM form, as a token: a `TerraformVariable` with `sensitive` and
-            `ephemeral`, say. A literal would stand in the synthesized JSON and is refused.
+            `ephemeral`, say. A literal, or text beside the token, would stand in the synthesized JSON and is refused.
         version: raise it to have Terraform write a changed key.
 
     Raises:
-        ValueError: the key is a literal, or the version is below 1.
+        ValueError: the key is no token alone, or the version is below 1.
     """
 
     private_key: str
@@ -117,10 +117,10 @@ class PrivateKey:
         if checks.is_resolvable(self.private_key):
             rule = "be a token of a string (convert with cdktf's Token.as_string)"
             raise checks.fail("fleet_key.private_key", rule, self.private_key)
-        if not isinstance(self.private_key, str) or checks.is_known(self.private_key):
+        if not isinstance(self.private_key, str) or not checks.is_token_alone(self.private_key):
             message = (
-                "fleet_key.private_key must be a token, such as a sensitive and ephemeral variable's string_value: "
-                "a literal key would be readable in the synthesized JSON"
+                "fleet_key.private_key must be a token alone, such as a sensitive and ephemeral variable's "
+                "string_value: what of a key is literal would be readable in the synthesized JSON"
             )
             raise ValueError(message)
         checks.whole("fleet_key.version", self.version, 1)
@@ -197,7 +197,9 @@ class ClusterFleetKey(Construct):
         place = FleetKeyPlace(self, parameter_name(name, "fleet-private-key"), kms_key_arn, location, master_role, tags)
         private = fleet_key.private_parameter(place)
         if private is not None:
-            checks.instance("fleet_key.private_parameter", private, ParameterAddress, "ParameterAddress(name, arn)")
+            checks.instance(
+                "fleet_key.private_parameter", private, ParameterAddress, "ParameterAddress(name, arn, place.location)"
+            )
         self.private_name: str | None = None
         self.public_name: str | None = None
         self.ready: Sequence[TerraformResource] = []

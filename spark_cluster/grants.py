@@ -99,6 +99,7 @@ class Grants:
         if not checks.is_known(grantee) and grantee:
             rule = f"{_RULE} (a name that only Terraform knows goes into CallerRole(scope, id, role_name=…))"
             raise checks.fail("grantee", rule, grantee)
+        checks.object_key("grantee", grantee)
         checks.role_name("grantee", grantee)
         # Names that differ in what addresses leave out have addresses of their own: cdktf's hash is of the whole name.
         return _child(_child(self._cluster, "grantees"), grantee), grantee

@@ -198,6 +198,7 @@ def check_policy_id(id: object) -> None:
     """What the name of an inline policy may be made of."""
     if not isinstance(id, str) or not _POLICY_NAME.fullmatch(id):
         raise checks.fail("id", "be 1 to 100 letters, digits or any of +=,.@_-", id)
+    checks.object_key("id", id)
 
 
 def add_policy(

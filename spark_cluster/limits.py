@@ -48,6 +48,9 @@ KEY_PAIR_NAME_CHARACTERS = 255
 HOST_NAME_CHARACTERS = 255
 """https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DomainNameFormat.html"""
 
+ZONE_ID_CHARACTERS = 32
+"""https://docs.aws.amazon.com/Route53/latest/APIReference/API_HostedZone.html (Id)"""
+
 SECURITY_GROUPS_OF_AN_INTERFACE = 16
 """5 at first, and as many on request. https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html"""
 
@@ -109,6 +112,25 @@ https://docs.aws.amazon.com/IAM/latest/APIReference/API_Tag.html"""
 ROLE_NAME_CHARACTERS = 64
 """https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html (RoleName)"""
 
+OBJECT_KEY_BYTES = 1_024
+"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html"""
+
+LIFECYCLE_RULES_OF_A_BUCKET = 1_000
+"""https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketLifecycleConfiguration.html"""
+
+LIFECYCLE_RULE_ID_CHARACTERS = 255
+"""https://docs.aws.amazon.com/AmazonS3/latest/API/API_LifecycleRule.html (ID)"""
+
+POLICY_NAME_CHARACTERS = 128
+"""https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreatePolicy.html (PolicyName)"""
+
+RESERVED_SECURITY_GROUP_BEGINNINGS = ("sg-",)
+"""https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html (GroupName)"""
+
+RESERVED_BUCKET_BEGINNINGS = ("sthree-", "amzn-s3-demo-")
+"""S3 keeps `xn--` as well, which no cluster's name has, and some ends, behind which Terraform puts digits of its own.
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html"""
+
 ROLE_POLICY_CHARACTERS = 10_240
 """Of the inline policies of a role together; white space does not count.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
@@ -123,6 +145,9 @@ PARAMETER_LEVELS = 15
 SESSION_PARAMETER_CHARACTERS = 65_535
 """What one parameter of a session's document holds: the command that it runs.
 https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_StartSession.html"""
+
+URL_HOST_CHARACTERS = 253
+"""Of the 255 octets of a name two are not written: https://www.rfc-editor.org/rfc/rfc1035#section-3.1"""
 
 HIGHEST_PORT = 65_535
 """https://www.rfc-editor.org/rfc/rfc9293 (16 bits)"""

@@ -55,7 +55,7 @@ class PrivateZone:
     (https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/hosted-zone-private-associate-vpcs-different-accounts.html).
 
     Attributes:
-        zone_id: its id.
+        zone_id: its id, such as `Z1D633PJN98FT9`.
         name: its name, such as `data.internal`: the master is `master.<cluster>-spark.data.internal`.
 
     Raises:
@@ -67,7 +67,7 @@ class PrivateZone:
 
     def __post_init__(self) -> None:
         """Hold the id to its form, the name to a domain's."""
-        checks.prefixed("private_zone.zone_id", self.zone_id, "Z")
+        checks.zone_id("private_zone.zone_id", self.zone_id)
         checks.domain("private_zone.name", self.name)
 
 

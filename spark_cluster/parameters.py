@@ -9,7 +9,7 @@ from cdktf import TerraformResource, TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.ssm_parameter import SsmParameter
 from constructs import Construct
 
-from spark_cluster import plan_checks
+from spark_cluster import checks, plan_checks
 from spark_cluster.identity import Allow
 from spark_cluster.location import Location
 
@@ -27,6 +27,9 @@ class ParameterAddress:
         location: its region.
         kms_key_arn: the key of a SecureString. `None`: the account's `aws/ssm` key.
         ready: the resources that must be there before a node uses it; empty if the caller's stack owns it.
+
+    Raises:
+        ValueError: a value is wrong; the message names it and the rule.
     """
 
     name: str
@@ -34,6 +37,16 @@ class ParameterAddress:
     location: Location
     kms_key_arn: str | None = None
     ready: Sequence[TerraformResource] = ()
+
+    def __post_init__(self) -> None:
+        """Hold what a fleet key of the caller's own may say to what a node can use."""
+        checks.parameter_name("parameter.name", self.name)
+        checks.parameter_arn("parameter.arn", self.arn)
+        checks.instance("parameter.location", self.location, Location, "the location of the FleetKeyPlace")
+        checks.key_arn("parameter.kms_key_arn", self.kms_key_arn)
+        is_list = isinstance(self.ready, Sequence) and not isinstance(self.ready, str)
+        if not is_list or not all(isinstance(one, TerraformResource) for one in self.ready):
+            raise checks.fail("parameter.ready", "be a list of resources", self.ready)
 
     def allow_read(self) -> list[Allow]:
         """Statements that allow reading the value."""

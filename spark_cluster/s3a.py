@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -19,7 +18,7 @@ MAVEN_CENTRAL = "https://repo.maven.apache.org/maven2"
 
 FALLBACK_PATH = "spark.storage.decommission.fallbackStorage.path"
 
-_REPOSITORY = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~%-]+)*")
+_FOLDERS = "(/([A-Za-z0-9._~-]|%[0-9A-Fa-f]{2})+)*"
 
 _TABLE: Mapping[str, Any] = json.loads(
     (userdata.folder() / "common/opt/spark-cluster/s3a_jars.json").read_text(encoding="utf-8")
@@ -42,12 +41,31 @@ class Jars:
     Attributes:
         sdk: `slim`: the AWS SDK with the services that S3A uses; `whole`: with all; "": nodes get no jars.
         hadoop_version: that of the release, if it is Apache's own and known; or "": a node sees once it has it.
-        repository_url: where the jars are.
+        repository_url: where the jars are; "" if nodes get none.
+
+    Raises:
+        ValueError: a value is wrong; the message names it and the rule.
     """
 
     sdk: str = ""
     hadoop_version: str = ""
     repository_url: str = ""
+
+    def __post_init__(self) -> None:
+        """Hold the values to those that a node knows what to do with."""
+        if self.sdk not in ("", "slim", "whole"):
+            raise checks.fail("s3a.jars.sdk", "be one of '', 'slim', 'whole'", self.sdk)
+        if self.hadoop_version not in ("", *JARS):
+            raise checks.fail("s3a.jars.hadoop_version", f"be '' or one of {', '.join(JARS)}", self.hadoop_version)
+        if self.sdk or self.repository_url != "":
+            _check_repository("s3a.jars.repository_url", self.repository_url)
+
+
+def _check_repository(argument: str, url: object) -> None:
+    if not isinstance(url, str) or not checks.is_known(url) or not checks.is_url(url, "https", _FOLDERS):
+        rule = f"be a literal address such as {MAVEN_CENTRAL!r}, without user, password, query or a slash at its end"
+        raise checks.fail(argument, rule, url)
+    checks.written(argument, url)
 
 
 class S3a(Protocol):
@@ -78,12 +96,7 @@ class On:
 
     def __post_init__(self) -> None:
         """Hold the address to a literal one without user or password."""
-        known = isinstance(self.repository_url, str) and checks.is_known(self.repository_url)
-        if not known or not _REPOSITORY.fullmatch(self.repository_url):
-            rule = (
-                f"be a literal address such as {MAVEN_CENTRAL!r}, without user, password, query or a slash at its end"
-            )
-            raise checks.fail("s3a.repository_url", rule, self.repository_url)
+        _check_repository("s3a.repository_url", self.repository_url)
         checks.literal_flag("s3a.whole_sdk", self.whole_sdk)
 
     def jars(self, distribution: SparkDistribution) -> Jars:
@@ -109,7 +122,7 @@ def jars_of(cluster: Construct, chosen: S3a | None, distribution: SparkDistribut
     """What the nodes of a cluster are told; with a warning if they get no jars though nobody said so."""
     if chosen is not None:
         jars = chosen.jars(distribution)
-        checks.instance("s3a.jars", jars, Jars, "Jars(sdk='slim')")
+        checks.instance("s3a.jars", jars, Jars, "Jars('slim', repository_url='https://…')")
         return jars
     if distribution.version in RELEASES:
         return On().jars(distribution)

@@ -28,14 +28,14 @@ class Prepared:
         detailed_monitoring: whether CloudWatch gets the workers' figures each minute, which costs extra.
 
     Raises:
-        ValueError: one of both is of another kind.
+        ValueError: a value is of another type.
     """
 
     settings: NodeSettings
     detailed_monitoring: bool = False
 
     def __post_init__(self) -> None:
-        """Hold the fields to their kinds, in the words of who wrote `prepare`."""
+        """Hold both to their types."""
         example = "replace(settings, spark_defaults={…})"
         checks.instance("scaling.prepare.settings", self.settings, NodeSettings, example)
         checks.literal_flag("scaling.prepare.detailed_monitoring", self.detailed_monitoring)
@@ -50,14 +50,14 @@ class Attached:
         alarms: the alarms that start them, likewise.
 
     Raises:
-        ValueError: one of both is no mapping.
+        ValueError: a value is of another type.
     """
 
     policies: Mapping[str, AutoscalingPolicy] = field(default_factory=dict)
     alarms: Mapping[str, CloudwatchMetricAlarm] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Hold the fields to mappings, in the words of who wrote `attach`."""
+        """Hold both to their types."""
         checks.instance("scaling.attach.policies", self.policies, Mapping, "{'scale_out': policy}")
         checks.instance("scaling.attach.alarms", self.alarms, Mapping, "{'scale_out': alarm}")
 

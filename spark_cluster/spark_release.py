@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from spark_cluster import checks
+from spark_cluster import checks, limits
 
 DEFAULT_SPARK_VERSION = "4.3.0"
 PYTHON_VERSION = "3.11"
@@ -26,11 +26,9 @@ ARCHIVE = "https://archive.apache.org/dist/spark"
 _NUMBER = r"(0|[1-9][0-9]{0,3})"
 _VERSION = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(-[a-z0-9]{{1,32}})?")
 _PYTHON = re.compile(r"3\.(0|[1-9][0-9]?)")
+_PATH = r"/+([A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})([A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*"
 # A key is part of a policy, in which `*` and `?` match anything and `$` begins a variable.
-_ARCHIVE = re.compile(
-    r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?/+[A-Za-z0-9._~!$&'()*+,;=:@/%-]*[A-Za-z0-9._~!$&'()*+,;=:@%-]/*"
-    r"|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/+[A-Za-z0-9._~!&'()+,;=:/%-]*[A-Za-z0-9._~!&'()+,;=:%-]/*"
-)
+_OBJECT = re.compile(r"s3://(?P<bucket>[^/]+)/(?P<key>/*[A-Za-z0-9._~!&'()+,;=:%-][A-Za-z0-9._~!&'()+,;=:/%-]*)")
 
 
 @dataclass(frozen=True)
@@ -85,9 +83,10 @@ class SparkArchive:
         if re.match(r"(https|s3)://([^/]*@|.*\?)", literal):
             message = "spark_archive.url must hold no user, password or query, because user data is readable"
             raise ValueError(message)
-        if not _ARCHIVE.fullmatch(literal):
+        if not checks.is_url(literal, "https", _PATH) and not _is_object(literal):
             rule = "be a literal 'https://…' or 's3://bucket/key' address"
             raise checks.fail("spark_archive.url", rule, self.url)
+        checks.written("spark_archive.url", literal)
         checks.text("spark_archive.checksum", self.checksum)
         checks.checksum("spark_archive.checksum", self.checksum)
 
@@ -95,6 +94,11 @@ class SparkArchive:
     def s3_object(self) -> str | None:
         """`bucket/key` if the archive is in S3, else `None`."""
         return self.url.removeprefix("s3://") if self.url.startswith("s3://") else None
+
+
+def _is_object(url: str) -> bool:
+    match = _OBJECT.fullmatch(url)
+    return match is not None and checks.is_bucket(match["bucket"]) and len(match["key"]) <= limits.OBJECT_KEY_BYTES
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,7 @@ class SparkDistribution:
         if numbers is None:
             rule = f"be a release such as {DEFAULT_SPARK_VERSION!r}, and literal"
             raise checks.fail("spark_version", rule, self.version)
+        checks.written("spark_version", self.version)
         if (int(numbers[1]), int(numbers[2])) < OLDEST_SPARK:
             oldest = ".".join(map(str, OLDEST_SPARK))
             rule = f"be at least {oldest}, the first that runs on the nodes' Java 17"
@@ -128,6 +133,7 @@ class SparkDistribution:
             raise checks.fail(
                 "python_version", f"be a version such as {PYTHON_VERSION!r}, and literal", self.python_version
             )
+        checks.written("python_version", self.python_version)
         if self.archive is not None:
             checks.instance("spark_archive", self.archive, SparkArchive, "SparkArchive(url='https://…', checksum='…')")
         if self.archive is not None and self.checksum is not None:

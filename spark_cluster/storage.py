@@ -247,13 +247,17 @@ class ClusterStorage(Construct):
         """Add a lifecycle rule of yours: a second resource with rules of the bucket would take the first one's away.
 
         Raises:
-            ValueError: it is no rule, or its id is taken.
+            ValueError: it is none that S3 takes, or its id is taken; the message names what and the rule
+                (https://docs.aws.amazon.com/AmazonS3/latest/API/API_LifecycleRule.html).
         """
         if not isinstance(rule, S3BucketLifecycleConfigurationRule):
             example = "S3BucketLifecycleConfigurationRule(id='old-data', status='Enabled', …)"
             raise checks.fail("rule", f"be an object such as {example}", rule)
         if rule.id in [known.id for known in self._rules]:
             raise checks.fail("rule.id", "be one that no other rule of the bucket has", rule.id)
+        _check_rule(rule)
+        if len(self._rules) == limits.LIFECYCLE_RULES_OF_A_BUCKET:
+            raise checks.fail("rule", f"be one of at most {limits.LIFECYCLE_RULES_OF_A_BUCKET} of the bucket", rule)
         self._rules.append(rule)
         self._lifecycle.put_rule(self._rules)
 
@@ -391,6 +395,33 @@ class ClusterStorage(Construct):
                 "Resource": [f"{self.bucket_arn}/{prefix}/*" for prefix in (LOGS_PREFIX, BOOT_LOGS_PREFIX)],
             },
         ]
+
+
+_LEAST_FIGURES: Mapping[str, Mapping[str, int]] = {
+    "abort_incomplete_multipart_upload": {"days_after_initiation": 1},
+    "expiration": {"days": 1},
+    "noncurrent_version_expiration": {"noncurrent_days": 1, "newer_noncurrent_versions": 1},
+    "noncurrent_version_transition": {"noncurrent_days": 0, "newer_noncurrent_versions": 1},
+    "transition": {"days": 0},
+}
+"""What a lifecycle rule may do, and from where on its figures go."""
+
+
+def _check_rule(rule: S3BucketLifecycleConfigurationRule) -> None:
+    id, longest = checks.text("rule.id", rule.id), limits.LIFECYCLE_RULE_ID_CHARACTERS
+    if checks.is_known(id) and len(id) > longest:
+        raise checks.fail("rule.id", f"have at most {longest} characters", id)
+    if checks.is_known(rule.status) and rule.status not in {"Enabled", "Disabled"}:
+        raise checks.fail("rule.status", "be 'Enabled' or 'Disabled'", rule.status)
+    if not any(getattr(rule, action) for action in _LEAST_FIGURES):
+        raise checks.fail("rule", f"do something: have one of {', '.join(_LEAST_FIGURES)}", rule)
+    for action, figures in _LEAST_FIGURES.items():
+        given = getattr(rule, action)
+        for index, one in enumerate(given if isinstance(given, Sequence) else ()):
+            for figure, least in figures.items():
+                value = getattr(one, figure, None)
+                if value is not None:
+                    checks.whole(f"rule.{action}[{index}].{figure}", value, least)
 
 
 def _lifecycle_rules(log_retention_days: checks.Whole) -> list[S3BucketLifecycleConfigurationRule]:

@@ -24,7 +24,10 @@ import cdktf
 import jsii
 import pytest
 from cdktf import Fn, Lazy, Op, TerraformHclModule, TerraformLocal, TerraformStack, TerraformVariable, Token
-from cdktf_cdktf_provider_aws.s3_bucket_lifecycle_configuration import S3BucketLifecycleConfigurationRule
+from cdktf_cdktf_provider_aws.s3_bucket_lifecycle_configuration import (
+    S3BucketLifecycleConfigurationRule,
+    S3BucketLifecycleConfigurationRuleExpiration,
+)
 from cdktf_cdktf_provider_aws.vpc import Vpc
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -41,6 +44,7 @@ from spark_cluster import (
     SparkConnect,
     Workers,
     fleet_key,
+    s3a,
     scaling,
 )
 from spark_cluster.commands import Commands
@@ -101,7 +105,9 @@ def test_every_command_is_tried() -> None:
     assert set(COMMANDS) == {name for name, _ in inspect.getmembers(Commands, inspect.isfunction) if name[0] != "_"}
 
 
-RULE = S3BucketLifecycleConfigurationRule(id="old", status="Enabled")
+RULE = S3BucketLifecycleConfigurationRule(
+    id="old", status="Enabled", expiration=[S3BucketLifecycleConfigurationRuleExpiration(days=400)]
+)
 READ = Allow(["sqs:ReceiveMessage"], ["*"])
 
 METHODS: Mapping[str, tuple[Callable[[Any], Callable[..., Any]], dict[str, Any]]] = {
@@ -448,6 +454,97 @@ def test_a_method_takes_or_refuses_any_value(method: str, argument: str, made: M
 
     try_junk(judge)
     assert Synthesized(TerraformStack.of(made.cluster)).json
+
+
+# --- templates and names ------------------------------------------------------------------------------------------
+
+KEY = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
+LITERALS: Mapping[str, Callable[[str], dict[str, Any]]] = {
+    "name": lambda x: {"name": f"a{x}"},
+    "vpc_id": lambda x: {"vpc_id": f"vpc-1{x}"},
+    "subnet_ids[0]": lambda x: {"subnet_ids": [f"subnet-1{x}"]},
+    "security_group_ids[0]": lambda x: {"security_group_ids": [f"sg-1{x}"]},
+    "key_name": lambda x: {"key_name": f"my{x}key"},
+    "ami_id": lambda x: {"ami_id": f"ami-1{x}"},
+    "account_id": lambda x: {"account_id": f"1111{x}"},
+    "permissions_boundary_arn": lambda x: {"permissions_boundary_arn": f"arn:aws:iam::111122223333:policy/{x}"},
+    "bucket_kms_key_arn": lambda x: {"bucket_kms_key_arn": KEY + x},
+    "parameter_kms_key_arn": lambda x: {"parameter_kms_key_arn": KEY + x},
+    "volume_kms_key_arn": lambda x: {"volume_kms_key_arn": KEY + x},
+    "spark_version": lambda x: {"spark_version": f"4.3.0-{x}"},
+    "spark_checksum": lambda x: {"spark_checksum": f"{'a' * 64}{x}"},
+    "spark_archive.url": lambda x: {"spark_archive": SparkArchive(f"https://example.org/{x}", "a" * 64)},
+    "spark_archive.checksum": lambda x: {"spark_archive": SparkArchive("https://example.org/x", f"{'a' * 64}{x}")},
+    "s3a.repository_url": lambda x: {"s3a": s3a.On(f"https://example.org/{x}")},
+    "spark_defaults": lambda x: {"spark_defaults": {f"spark.a{x}": "b"}},
+    "spark_defaults['spark.a']": lambda x: {"spark_defaults": {"spark.a": f"b{x}"}},
+    "python_version": lambda x: {"python_version": f"3.1{x}"},
+    "setup_script": lambda x: {"setup_script": f"#!/bin/bash\necho {x}\n"},
+    "http_proxy": lambda x: {"http_proxy": f"http://proxy{x}"},
+    "no_proxy[0]": lambda x: {"no_proxy": [f"a{x}"]},
+    "private_zone.zone_id": lambda x: {"private_zone": PrivateZone(f"Z1{x}", "data.internal")},
+    "private_zone.name": lambda x: {"private_zone": PrivateZone("Z1", f"data{x}.internal")},
+    "master.instance_type": lambda x: {"master": Master(instance_type=f"m6i.large{x}")},
+    "master.subnet_id": lambda x: {"master": Master(subnet_id=f"subnet-1{x}")},
+    "workers.instance_types[0]": lambda x: {"workers": Workers(instance_types=[f"m6i.large{x}"])},
+    "workers.spot_max_price": lambda x: {"workers": Workers(spot_max_price=f"0.1{x}")},
+    "fleet_key.name": lambda x: {"fleet_key": fleet_key.SsmParameter(f"/team/key{x}")},
+    "fleet_key.kms_key_arn": lambda x: {"fleet_key": fleet_key.SsmParameter("/team/key", KEY + x)},
+    "tags": lambda x: {"tags": {f"a{x}": "b"}},
+    "tags['a']": lambda x: {"tags": {"a": f"b{x}"}},
+}
+"""Every text that a cluster is given, with something in it."""
+
+WRITTEN = {"setup_script", "spark_defaults['spark.a']"}
+"""What may hold anything."""
+
+TEMPLATES = {"expression": "${nosuch.x}", "directive": "%{if nosuch.x}"}
+READ_AS_TEMPLATE = re.compile(r"(?<!\$)(\$\$)*\$\{nosuch|(?<!%)(%%)*%\{if nosuch")
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+@pytest.mark.parametrize("argument", LITERALS)
+def test_what_terraform_takes_for_a_template_is_refused_or_written_as_text(
+    argument: str, template: str, tmp_path: Path
+) -> None:
+    make = LITERALS[argument]
+    stack = new_stack(tmp_path)
+    message = refusal(lambda: SparkCluster(stack, "spark", **{**REQUIRED, **make(TEMPLATES[template])}), {})
+    if argument in WRITTEN:
+        assert message is None
+        text = Synthesized(stack).text
+        assert "nosuch" in text
+        assert not READ_AS_TEMPLATE.search(text)
+    else:
+        assert message is not None
+        assert in_the_callers_words(message, argument), message
+
+
+@pytest.mark.parametrize("template", TEMPLATES.values(), ids=TEMPLATES)
+def test_what_terraform_takes_for_a_template_is_text_in_a_command(made: Made, template: str) -> None:
+    commands = made.cluster.commands
+    for line in (
+        commands.submit(template, [template], options=["--conf", template], requirements=template, profile=template),
+        commands.follow(template),
+    ):
+        assert "nosuch" in line
+        assert not READ_AS_TEMPLATE.search(line)
+
+
+@pytest.mark.parametrize("name", ["constructor", "toString", "valueOf"])
+def test_what_every_object_of_javascript_has_is_no_id(made: Made, name: str) -> None:
+    """jsii found a function there, and died of it."""
+    for called, argument in (
+        (partial(made.cluster.worker_role.allow, name, READ), "id"),
+        (partial(made.role.allow, name, READ), "id"),
+        (partial(made.cluster.storage.grant_read_data, name), "grantee"),
+        (partial(CallerRole, TerraformStack.of(made.cluster), name, role_name="job"), "id"),
+    ):
+        message = refusal(called, {})
+        assert message == (
+            f"{argument} must not name what every object of JavaScript has, which jsii would take for it, got {name!r}"
+        )
 
 
 # --- tokens -------------------------------------------------------------------------------------------------------

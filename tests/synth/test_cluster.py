@@ -243,6 +243,9 @@ def test_takes_the_name(synthesize: Synthesize, name: str) -> None:
 NAME_RULE = "be lower-case letters, digits and single inner hyphens, beginning with a letter (a DNS and bucket name)"
 
 
+ONE_ADDRESS = "be one name or address, such as 'host.internal', '.internal', '10.0.0.1' or '10.0.0.0/8'"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -277,7 +280,7 @@ NAME_RULE = "be lower-case letters, digits and single inner hyphens, beginning w
             "http_proxy must be an address such as 'http://proxy.internal:3128', got 'proxy:3128'",
         ),
         ({"no_proxy": "a,b"}, "no_proxy must be a list of host names, domains or addresses, got 'a,b'"),
-        ({"no_proxy": ["a,b"]}, "no_proxy[0] must be one name or address, got 'a,b'"),
+        ({"no_proxy": ["a,b"]}, f"no_proxy[0] must {ONE_ADDRESS}, got 'a,b'"),
         ({"no_proxy": ["a", ""]}, "no_proxy[1] must be a string that is not empty, got ''"),
         ({"setup_script": ""}, "setup_script must be a string that is not empty, got ''"),
         (

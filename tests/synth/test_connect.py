@@ -42,7 +42,7 @@ def test_it_adds_a_parameter_and_a_policy_of_the_master_s(default: Synthesized, 
 
 
 def test_its_token_is_kept_like_spark_s_secret(synthesize: Synthesize) -> None:
-    key = "arn:aws:kms:us-east-1:111122223333:key/1"
+    key = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
     found = synthesize(spark_connect=SparkConnect(), parameter_kms_key_arn=key)
     secret = found.the("aws_ssm_parameter", "spark_spark_secret_parameter")
     token = found.the("aws_ssm_parameter", TOKEN)

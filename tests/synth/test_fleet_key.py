@@ -6,6 +6,7 @@ import pytest
 from cdktf import TerraformStack, TerraformVariable
 
 from spark_cluster import fleet_key
+from spark_cluster.parameters import ParameterAddress
 from tests.synth.conftest import NO_ALIAS
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 PARAMETER = "aws_ssm_parameter"
 PRIVATE, PUBLIC = "spark_fleet_key_private_parameter", "spark_fleet_key_public_parameter"
-KEY = "arn:aws:kms:us-east-1:111122223333:key/1"
+KEY = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
 
 def name_of(stack: Synthesized, parameter: str) -> str:
@@ -137,9 +138,16 @@ def test_refuses_a_literal_private_key_without_repeating_it() -> None:
     with pytest.raises(ValueError) as error:  # noqa: PT011 - compared whole below
         fleet_key.PrivateKey("-----BEGIN OPENSSH PRIVATE KEY-----")
     assert str(error.value) == (
-        "fleet_key.private_key must be a token, such as a sensitive and ephemeral variable's string_value: "
-        "a literal key would be readable in the synthesized JSON"
+        "fleet_key.private_key must be a token alone, such as a sensitive and ephemeral variable's "
+        "string_value: what of a key is literal would be readable in the synthesized JSON"
     )
+
+
+@pytest.mark.parametrize("form", ["-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNz\n{}", "{}\n", "{0}{0}"])
+def test_refuses_a_private_key_of_which_a_part_is_literal(private_key: str, form: str) -> None:
+    with pytest.raises(ValueError, match=r"^fleet_key\.private_key must be a token alone") as error:
+        fleet_key.PrivateKey(form.format(private_key))
+    assert "b3Blbn" not in str(error.value)
 
 
 # --- none at all -------------------------------------------------------------------------------------------------
@@ -184,6 +192,44 @@ class Own:
 def test_a_place_of_the_callers_own_says_where_the_key_is_by_a_parameters_address(synthesize: Synthesize) -> None:
     with pytest.raises(ValueError, match=r"^fleet_key.private_parameter must be an object such as ParameterAddress"):
         synthesize(fleet_key=Own())
+
+
+ARN = "arn:aws:ssm:us-east-1:111122223333:parameter/team/key"
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"name": 5}, "parameter.name must be a string that is not empty, got 5"),
+        ({"name": "a b\n"}, "parameter.name must be a parameter's name that begins with '/'"),
+        ({"arn": "arn"}, "parameter.arn must be a parameter's ARN such as 'arn:aws:ssm:"),
+        ({"arn": "arn:aws:s3:::bucket"}, "parameter.arn must be a parameter's ARN such as 'arn:aws:ssm:"),
+        ({"location": "us-east-1"}, "parameter.location must be an object such as the location of the FleetKeyPlace"),
+        ({"kms_key_arn": "alias/a"}, "parameter.kms_key_arn must be a KMS key's ARN such as "),
+        ({"ready": None}, "parameter.ready must be a list of resources, got None"),
+        ({"ready": ["aws_ssm_parameter.a"]}, "parameter.ready must be a list of resources, got ['aws_ssm"),
+    ],
+)
+def test_the_address_that_a_place_of_the_callers_own_gives_is_one(
+    synthesize: Synthesize, values: dict[str, Any], message: str
+) -> None:
+    class Answer:
+        def private_parameter(self, place: fleet_key.FleetKeyPlace) -> ParameterAddress:
+            right: dict[str, Any] = {"name": "/team/key", "arn": ARN, "location": place.location}
+            return ParameterAddress(**{**right, **values})
+
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - compared below
+        synthesize(fleet_key=Answer())
+    assert str(error.value).startswith(message)
+
+
+def test_a_place_of_the_callers_own_may_name_a_parameter_of_the_callers(synthesize: Synthesize) -> None:
+    class Answer:
+        def private_parameter(self, place: fleet_key.FleetKeyPlace) -> ParameterAddress:
+            return ParameterAddress("/team/key", ARN, place.location)
+
+    found = synthesize(fleet_key=Answer()).settings("master")
+    assert found["fleet_private_key_parameter"] == "/team/key"
 
 
 def test_refuses_a_key_of_another_form_without_repeating_it(stack: TerraformStack) -> None:

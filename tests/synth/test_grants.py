@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 INGRESS, EGRESS = "aws_vpc_security_group_ingress_rule", "aws_vpc_security_group_egress_rule"
 POLICY = "aws_iam_role_policy"
-KEY = "arn:aws:kms:us-east-1:111122223333:key/1"
+KEY = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})
 
 

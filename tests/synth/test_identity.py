@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from tests.synth.conftest import Synthesize
 
-KEY = "arn:aws:kms:us-east-1:111122223333:key/1"
+KEY = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 WITHOUT_RESOURCE_TYPE = {
     # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonmessagegatewayservice.html
     "ssmmessages:CreateControlChannel",
@@ -149,7 +149,7 @@ def key_use(stack: Synthesized, role: str) -> dict[str, list[dict[str, Any]]]:
 
 def test_keys_of_the_callers_add_their_use_to_the_policies_that_need_it(synthesize: Synthesize) -> None:
     """Through their service, and for the cluster's own bucket and parameters only; who only reads encrypts nothing."""
-    bucket_key, parameter_key = f"{KEY}-bucket", f"{KEY}-parameters"
+    bucket_key, parameter_key = KEY, KEY.replace("1234abcd", "5678efab")
     stack = synthesize(bucket_kms_key_arn=bucket_key, parameter_kms_key_arn=parameter_key)
     bucket = bucket_arn(stack)
 

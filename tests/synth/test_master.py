@@ -127,7 +127,7 @@ def test_what_only_terraform_knows_is_left_to_the_subnet_and_the_type(default: S
 
 
 def test_each_choice_reaches_the_instance(synthesize: Synthesize) -> None:
-    key = "arn:aws:kms:us-east-1:111122223333:key/1"
+    key = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
     body = synthesize(
         master=Master(instance_type="r6i.large", subnet_id="subnet-9", root_volume_gib=64),
         key_name="ops",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -239,10 +240,22 @@ def test_the_masters_name_may_go_into_a_zone_that_is_there(synthesize: Synthesiz
     )
 
 
+@pytest.mark.parametrize("zone_id", ["Z1D633PJN98FT9", "Z0123456789ABCDEFGHIJ", "Z" * 32])
+def test_the_id_of_a_zone_is_in_upper_case(synthesize: Synthesize, zone_id: str) -> None:
+    found = synthesize(private_zone=PrivateZone(zone_id, "data.internal"))
+    assert found.the("aws_route53_record")["zone_id"] == zone_id
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: PrivateZone("data.internal", "data.internal"), "private_zone.zone_id must begin with 'Z', got 'd"),
+        *(
+            (
+                partial(PrivateZone, zone_id, "data.internal"),
+                f"private_zone.zone_id must be the id of a hosted zone such as 'Z1D633PJN98FT9', got {zone_id!r}",
+            )
+            for zone_id in ("data.internal", "z1", "Zone", "/hostedzone/Z1D633PJN98FT9", "Z" * 33, "1Z")
+        ),
         (
             lambda: PrivateZone("Z1", "data.internal."),
             "private_zone.name must be a domain's name in lower case",
@@ -252,7 +265,10 @@ def test_the_masters_name_may_go_into_a_zone_that_is_there(synthesize: Synthesiz
             lambda: PrivateZone("Z1", "a." * 110 + "a"),
             "private_zone.name must be a domain's name in lower case",
         ),
-        (lambda: "data.internal", "private_zone must be an object such as PrivateZone('Z0123456789', 'data.internal')"),
+        (
+            lambda: "data.internal",
+            "private_zone must be an object such as PrivateZone('Z1D633PJN98FT9', 'data.internal')",
+        ),
     ],
 )
 def test_refuses_what_is_no_zone(synthesize: Synthesize, make: Callable[[], Any], message: str) -> None:

@@ -52,7 +52,7 @@ def test_nodes_know_the_placeholder(default: Synthesized) -> None:
 
 
 def test_the_secrets_key_is_the_callers_choice(synthesize: Synthesize) -> None:
-    key = "arn:aws:kms:us-east-1:111122223333:key/1"
+    key = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
     assert synthesize(parameter_kms_key_arn=key).the("aws_ssm_parameter", SECRET)["key_id"] == key
 
 

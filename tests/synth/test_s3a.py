@@ -113,6 +113,12 @@ def test_a_choice_needs_no_warning_but_of_what_it_costs(
         "https://user:word@repo.example.org",
         "https://repo.example.org/",
         "https://repo.example.org/a?b",
+        "https://repo.example.org:0",
+        "https://repo.example.org:99999/x",
+        "https://-..-",
+        "https://a..b/maven",
+        "https://999.0.0.1",
+        "https://repo.example.org/%zz",
         "s3://bucket/maven",
         "",
         None,
@@ -122,6 +128,24 @@ def test_a_choice_needs_no_warning_but_of_what_it_costs(
 def test_refuses_what_is_no_repository(url: Any) -> None:
     with pytest.raises(ValueError, match=r"^s3a\.repository_url must be a literal address such as 'https://repo\."):
         s3a.On(repository_url=url)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ((5,), "sdk must be one of '', 'slim', 'whole', got 5"),
+        (("fat", "3.5.0", s3a.MAVEN_CENTRAL), "sdk must be one of '', 'slim', 'whole', got 'fat'"),
+        (("slim", "9.9", s3a.MAVEN_CENTRAL), "hadoop_version must be '' or one of "),
+        (("slim", None, s3a.MAVEN_CENTRAL), "hadoop_version must be '' or one of "),
+        (("slim", "", "ftp://x"), "repository_url must be a literal address such as "),
+        (("slim",), "repository_url must be a literal address such as "),
+        (("", "", None), "repository_url must be a literal address such as "),
+    ],
+)
+def test_refuses_jars_that_no_node_knows(values: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - compared below
+        s3a.Jars(*values)
+    assert str(error.value).startswith(f"s3a.jars.{message}")
 
 
 @pytest.mark.parametrize("value", [None, "yes", 1])

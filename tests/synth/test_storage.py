@@ -11,6 +11,7 @@ from cdktf_cdktf_provider_aws.s3_bucket_lifecycle_configuration import (
     S3BucketLifecycleConfigurationRule,
     S3BucketLifecycleConfigurationRuleExpiration,
     S3BucketLifecycleConfigurationRuleFilter,
+    S3BucketLifecycleConfigurationRuleTransition,
 )
 
 from spark_cluster import SparkCluster
@@ -79,7 +80,7 @@ def test_objects_can_be_encrypted_with_a_key_of_the_callers(synthesize: Synthesi
     }
 
 
-@pytest.mark.parametrize("key", [None, "arn:aws:kms:us-east-1:123456789012:key/a"])
+@pytest.mark.parametrize("key", [None, "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"])
 def test_what_s3_adds_to_the_rule_of_encryption_is_no_change_but_another_key_is(
     synthesize: Synthesize, key: str | None
 ) -> None:
@@ -314,6 +315,21 @@ def test_statements_of_ones_own_stand_beside_those_of_the_cluster(
     assert statements[-1]["Resource"].endswith(".arn}/data/$${aws:username}/*")
 
 
+def rule(**changed: Any) -> S3BucketLifecycleConfigurationRule:
+    expiration = [S3BucketLifecycleConfigurationRuleExpiration(days=400)]
+    return S3BucketLifecycleConfigurationRule(**{"id": "a", "status": "Enabled", "expiration": expiration, **changed})
+
+
+def test_a_rule_may_hold_what_only_terraform_knows(stack: TerraformStack, storage: ClusterStorage) -> None:
+    text = TerraformVariable(stack, "text", type="string").string_value
+    days = TerraformVariable(stack, "days", type="number").number_value
+    expiration = [S3BucketLifecycleConfigurationRuleExpiration(days=days)]
+    storage.add_lifecycle_rule(rule(id=text, status=text, expiration=expiration))
+    storage.add_lifecycle_rule(rule(id="b" * 255, status="Disabled"))
+    added = Synthesized(stack).the("aws_s3_bucket_lifecycle_configuration")["rule"][-2]
+    assert added == {"id": "${var.text}", "status": "${var.text}", "expiration": [{"days": "${var.days}"}]}
+
+
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
@@ -321,6 +337,22 @@ def test_statements_of_ones_own_stand_beside_those_of_the_cluster(
         (
             S3BucketLifecycleConfigurationRule(id="boot-logs", status="Enabled"),
             "rule.id must be one that no other rule of the bucket has, got 'boot-logs'",
+        ),
+        (rule(id=""), "rule.id must be a string that is not empty, got ''"),
+        (rule(id="a" * 256), "rule.id must have at most 255 characters, got 'aaa"),
+        (rule(status="enabled"), "rule.status must be 'Enabled' or 'Disabled', got 'enabled'"),
+        (
+            S3BucketLifecycleConfigurationRule(id="old", status="Enabled"),
+            "rule must do something: have one of abort_incomplete_multipart_upload, expiration, ",
+        ),
+        (rule(expiration=[]), "rule must do something: have one of abort_incomplete_multipart_upload, expiration, "),
+        (
+            rule(expiration=[S3BucketLifecycleConfigurationRuleExpiration(days=-5)]),
+            "rule.expiration[0].days must be a whole number of at least 1, got -5",
+        ),
+        (
+            rule(transition=[S3BucketLifecycleConfigurationRuleTransition(storage_class="GLACIER", days=-1)]),
+            "rule.transition[0].days must be a whole number of at least 0, got -1",
         ),
     ],
 )
@@ -382,7 +414,7 @@ def test_refuses_a_policy_that_is_larger_than_s3_takes(storage: ClusterStorage) 
 
 def test_another_key_does_not_take_the_buckets_rule_away(synthesize: Synthesize) -> None:
     """Objects that nodes run are made before the old ones go, and Terraform does the same with what they wait for."""
-    key = "arn:aws:kms:us-east-1:123456789012:key/a"
+    key = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
     found = synthesize(bucket_kms_key_arn=key)
     rule = found.address(ENCRYPTION, "spark_storage_encryption")
     for body in found.all("aws_s3_object").values():

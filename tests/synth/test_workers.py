@@ -298,7 +298,7 @@ def test_a_choice_of_public_addresses_moves_the_groups_to_the_interface(synthesi
 
 
 def test_each_choice_reaches_the_template(synthesize: Synthesize) -> None:
-    key = "arn:aws:kms:us-east-1:111122223333:key/1"
+    key = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
     body = synthesize(
         workers=Workers(root_volume_gib=500), key_name="ops", ebs_optimized=True, volume_kms_key_arn=key
     ).the(TEMPLATE)

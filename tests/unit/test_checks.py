@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import enum
 import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,7 @@ from moto.ec2.models.instance_types import INSTANCE_TYPES
 from spark_cluster import checks, limits, spark_properties
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 STRING = Token.as_string({"Ref": "x"})
 NUMBER = Token.as_number({"Ref": "x"})
@@ -22,7 +24,7 @@ OBJECT = Token.as_any({"Ref": "x"})
 TOKENS = {"string": STRING, "number": NUMBER, "list": LIST, "object": OBJECT}
 
 
-def refusal(check: Callable[..., None], *arguments: object) -> str:
+def refusal(check: Callable[..., object], *arguments: object) -> str:
     with pytest.raises(ValueError) as error:  # noqa: PT011 - compared whole by the tests
         check("argument", *arguments)
     return str(error.value)
@@ -63,6 +65,10 @@ def test_what_nobody_gave_is_not_known() -> None:
 
 def test_an_error_names_argument_rule_and_value() -> None:
     assert str(checks.fail("workers.min_size", "be small", 9)) == "workers.min_size must be small, got 9"
+
+
+def test_an_error_shows_a_text_with_a_token_in_it() -> None:
+    assert str(checks.fail("argument", "be right", f"a-{STRING}")) == "argument must be right, got 'a-<token>'"
 
 
 # --- each check takes what it should -----------------------------------------------------------------------------
@@ -110,7 +116,14 @@ def test_price_takes(value: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["http://proxy:3128", "https://10.0.0.1:8080/", None, STRING, f"http://{STRING}:3128"]
+    "value",
+    [
+        *("http://proxy:3128", "https://10.0.0.1:8080/", "http://[2001:db8::1]:3128", "http://squid_1:3128"),
+        *("http://" + "a" * 63, "http://" + "a." * 126 + "a", "https://a-1.b2"),
+        None,
+        STRING,
+        f"http://{STRING}:3128",
+    ],
 )
 def test_proxy_takes(value: str | None) -> None:
     checks.proxy("argument", value)
@@ -141,6 +154,7 @@ def test_spark_defaults_take_properties() -> None:
 
 def test_no_proxy_takes_names_and_a_list_that_only_terraform_knows() -> None:
     checks.no_proxy("argument", [".internal", "10.0.0.0/8", STRING])
+    checks.no_proxy("argument", ["host", "a_b.internal:8080", "10.0.0.1", "10.0.0.5/8", "::1", "[::1]:80", "fd00::/8"])
     checks.no_proxy("argument", LIST)
 
 
@@ -270,6 +284,14 @@ def test_key_arn_takes(value: str | None) -> None:
         "arn:aws:kms:us-east-1:111122223333:key/",
         "arn:aws:kms:us-east-1:1:key/1",
         "arn:aws:kms::111122223333:key/1",
+        "arn:aws:kms:us-east-1:111122223333:key/1",
+        "arn:aws:kms:us-east-1:111122223333:key/my-key",
+        "arn:aws:kms:us-east-1:111122223333:key/mrk-1234abcd",
+        "arn:aws:kms:us-east-1:111122223333:key/1234ABCD-12AB-34CD-56EF-1234567890AB",
+        KEY.replace("arn:aws:", "arn:awz:"),
+        KEY.replace("arn:aws:", "arn:-:"),
+        KEY.replace("us-east-1", "-"),
+        KEY.replace("us-east-1", "us-east"),
         "arn:aws:s3:::bucket",
         f"{KEY}\n",
         f"{KEY} ",
@@ -289,21 +311,106 @@ def test_key_arn_refuses_an_alias(value: str) -> None:
 
 def test_key_arn_refuses_an_alias_of_an_account_that_only_terraform_knows() -> None:
     rule = f"{KEY_RULE}, not an alias, which gives nothing in a policy"
-    assert refusal(checks.key_arn, f"arn:aws:kms:us-east-1:{STRING}:alias/data") == f"argument must {rule}, got a token"
+    assert refusal(checks.key_arn, f"arn:aws:kms:us-east-1:{STRING}:alias/data") == (
+        f"argument must {rule}, got 'arn:aws:kms:us-east-1:<token>:alias/data'"
+    )
 
 
-@pytest.mark.parametrize("value", ["arn:aws:iam::aws:policy/PowerUserAccess", "arn:aws:iam::111122223333:policy/a/b"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        *(
+            "aws:kms:eu-central-1",
+            "aws:kms:ap-southeast-7",
+            "aws-cn:kms:cn-northwest-1",
+            "aws-us-gov:kms:us-gov-west-1",
+        ),
+        *("aws-iso-b:kms:us-isob-east-1", "aws-eusc:kms:eusc-de-east-1"),
+    ],
+)
+def test_key_arn_takes_every_partition_and_region(place: str) -> None:
+    checks.key_arn("argument", f"arn:{place}:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab")
+
+
+def test_keys_are_of_one_region() -> None:
+    elsewhere = KEY.replace("us-east-1", "eu-west-1")
+    checks.keys_of_one_region({"a": KEY, "b": None, "c": STRING, "d": KEY}, "us-east-1")
+    checks.keys_of_one_region({"a": KEY}, STRING)
+    for keys, region, message in (
+        ({"a": KEY, "b": None, "c": elsewhere}, None, "c must be a key of the region of a, us-east-1 in aws, got"),
+        (
+            {"a": KEY, "b": KEY.replace("aws", "aws-cn", 1)},
+            None,
+            "b must be a key of the region of a, us-east-1 in aws",
+        ),
+        ({"a": STRING, "b": elsewhere}, "us-east-1", "b must be a key of the provider's region, us-east-1, got "),
+    ):
+        with pytest.raises(ValueError) as error:  # noqa: PT011 - compared below
+            checks.keys_of_one_region(keys, region)
+        assert str(error.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "arn:aws:iam::aws:policy/PowerUserAccess",
+        "arn:aws:iam::aws:policy/job-function/Billing",
+        "arn:aws-cn:iam::111122223333:policy/a/b",
+        "arn:aws:iam::111122223333:policy/a//b",
+        "arn:aws:iam::111122223333:policy/" + "a" * 128,
+    ],
+)
 def test_boundary_arn_takes(value: str) -> None:
     checks.boundary_arn("argument", value)
 
 
 @pytest.mark.parametrize(
-    "value", ["arn:aws:iam::111122223333:role/boundary", "arn:aws:iam::aws:policy/" + "a" * 2048, "boundary"]
+    "value",
+    [
+        "arn:aws:iam::111122223333:role/boundary",
+        "arn:aws:iam::aws:policy/" + "a/" * 1100 + "a",
+        "boundary",
+        "arn:zzz:iam::111122223333:policy/x",
+        "arn:aws:iam::111122223333:policy/a/",
+        "arn:aws:iam::111122223333:policy/" + "a" * 129,
+        "arn:aws:iam::1111:policy/x",
+    ],
 )
 def test_boundary_arn_refuses(value: str) -> None:
     assert refusal(checks.boundary_arn, value).startswith(
         "argument must be the ARN of a managed policy, 'arn:aws:iam::<account>:policy/<name>', got "
     )
+
+
+def test_a_boundary_is_of_the_roles_own_account() -> None:
+    boundary = "arn:aws:iam::111122223333:policy/x"
+    for account_id in ("111122223333", STRING, None):
+        checks.boundary_arn("argument", boundary, account_id)
+    checks.boundary_arn("argument", "arn:aws:iam::aws:policy/x", "999999999999")
+    assert refusal(checks.boundary_arn, boundary, "999999999999") == (
+        f"argument must be a policy of AWS's or of account_id, '999999999999', got '{boundary}'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "beginning", "whose"),
+    [
+        ("sg", "sg-", "EC2 keeps for security groups' ids"),
+        ("sg-team", "sg-", "EC2 keeps for security groups' ids"),
+        ("sthree", "sthree-", "S3 keeps for itself"),
+        ("sthree-configurator", "sthree-", "S3 keeps for itself"),
+        ("amzn-s3-demo", "amzn-s3-demo-", "S3 keeps for itself"),
+    ],
+)
+def test_name_refuses_what_aws_keeps(value: str, beginning: str, whose: str) -> None:
+    assert refusal(checks.name, value) == (
+        f"argument must neither be {beginning[:-1]!r} nor begin with {beginning!r}, which {whose}, got {value!r}"
+    )
+
+
+@pytest.mark.parametrize("value", ["sgs", "sthreed", "amzn-s3", "aws", "lt-x", "i-1", "xn"])
+def test_name_takes_what_only_looks_like_it(value: str) -> None:
+    checks.name("argument", value)
 
 
 @pytest.mark.parametrize("value", ["vpc-", "vpc-1\n", "vpc-1 ", "vpc-A", "vpc-1,vpc-2", "vpc-é"])
@@ -381,6 +488,20 @@ def test_the_most_tags_that_a_resource_takes_beside_its_name() -> None:
         ({"a#": "b"}, "argument must have keys of letters, digits, blanks and _.:/=+-@, got 'a#'"),
         ({"Team": "a", "team": "b"}, "argument must have keys that differ in more than upper and lower case"),
         ({"AWS:a": "b"}, "argument must not use keys that begin with 'aws:'"),
+        (
+            {"src": "aws:autoscaling"},
+            "argument['src'] must not begin with 'aws:', which AWS keeps for itself, got 'aws:",
+        ),
+        (
+            {"__proto__": "a"},
+            "argument must not name what every object of JavaScript has, which jsii would take for it",
+        ),
+        ({"toString": "a"}, "argument must not name what every object of JavaScript has"),
+        ({"src": "Aws:x"}, "argument['src'] must not begin with 'aws:'"),
+        (
+            {"src": f"aws:{STRING}"},
+            "argument['src'] must not begin with 'aws:', which AWS keeps for itself, got 'aws:<",
+        ),
     ],
 )
 def test_tags_that_iam_would_refuse(tags: dict[str, str], message: str) -> None:
@@ -412,6 +533,22 @@ def test_digits_are_those_of_ascii() -> None:
         "http://proxy:99999",
         "http://a/b",
         "http://é",
+        "http://a..b",
+        "http://.a",
+        "http://-a",
+        "http://a-",
+        "http://[1]:3128",
+        "http://[:::]:1",
+        "http://[::1",
+        "http://[10.0.0.1]",
+        "http://[fe80::/10]",
+        "http://999.999.999.999:3128",
+        "http://10.0.0",
+        "http://10.0.0.0/8",
+        "http://" + "a" * 64,
+        "http://" + "a." * 127 + "a",
+        "http://a?b",
+        "http://a#b",
     ],
 )
 def test_proxy_refuses_what_python_would_have_mended_or_failed_on(value: str) -> None:
@@ -423,6 +560,19 @@ def test_proxy_refuses_what_python_would_have_mended_or_failed_on(value: str) ->
 @pytest.mark.parametrize("value", ["http://a:b@c", "ftp://a:b@c", f"http://a:{STRING}@c", "user@proxy"])
 def test_proxy_never_repeats_a_password(value: str) -> None:
     assert refusal(checks.proxy, value) == "argument must hold no user or password, because user data is readable"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("http://x", "a/b", "10.0.0.0/33", "999.1.1.1", "fd00::/129", "*", "*.internal", "'a'", '"a"', "$(x)", "a b"),
+        *("a..b", "..a", "-a", ":80", "a:0", "a:99999", "a" * 64, "a." * 127 + "a", "é.internal", "a,b", "${x}", "a;b"),
+    ],
+)
+def test_no_proxy_refuses_what_nobody_would_match(value: str) -> None:
+    assert refusal(checks.no_proxy, [value]).startswith(
+        "argument[0] must be one name or address, such as 'host.internal', '.internal', '10.0.0.1' or '10.0.0.0/8', got"
+    )
 
 
 # --- scripts ------------------------------------------------------------------------------------------------------
@@ -501,6 +651,173 @@ def test_line_ends_of_another_system_are_mended_and_nothing_else() -> None:
     assert checks.unix_lines("\ufeff#!/bin/sh\r\nprintf 'a\r'\r\n") == "#!/bin/sh\nprintf 'a\r'\n"
 
 
+# --- what every text is held to -----------------------------------------------------------------------------------
+
+
+class Plain(str):
+    __slots__ = ()
+
+
+TEXTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
+    # check: what stands before and after any part of a right value
+    "name": (checks.name, "demo", ""),
+    "text": (checks.text, "a", ""),
+    "line": (checks.line, "a", ""),
+    "domain": (checks.domain, "data", ".internal"),
+    "prefixed": (lambda argument, value: checks.prefixed(argument, value, "vpc-"), "vpc-1", ""),
+    "ids": (lambda argument, value: checks.ids(argument, [value], "sg-"), "sg-1", ""),
+    "zone_id": (checks.zone_id, "Z1", ""),
+    "key_arn": (checks.key_arn, "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab", ""),
+    "boundary_arn": (checks.boundary_arn, "arn:aws:iam::111122223333:policy/a", ""),
+    "instance_type": (checks.instance_type, "m6i.large", ""),
+    "instance_types": (lambda argument, value: checks.instance_types(argument, [value]), "m6i.large", ""),
+    "price": (checks.price, "0.1", ""),
+    "tag": (lambda argument, value: checks.tags(argument, {"a": value}), "a", "b"),
+    "tag's key": (lambda argument, value: checks.tags(argument, {value: "a"}), "a", "b"),
+    "spark_default": (lambda argument, value: checks.spark_defaults(argument, {"spark.a": value}), "a", "b"),
+    "spark_default's key": (lambda argument, value: checks.spark_defaults(argument, {value: "a"}), "spark.a", "b"),
+    "script": (checks.script, "#!/bin/bash\n", "\n"),
+    "proxy": (checks.proxy, "http://proxy", ":3128"),
+    "no_proxy": (lambda argument, value: checks.no_proxy(argument, [value]), "a", ".internal"),
+    "account_id": (checks.account_id, "111122223333", ""),
+    "checksum": (checks.checksum, "a" * 64, ""),
+    "key_name": (checks.key_name, "a", "b"),
+    "role_name": (checks.role_name, "a", "b"),
+    "parameter_name": (checks.parameter_name, "/a", "b"),
+    "words": (lambda argument, value: checks.words(argument, [value]), "a", "b"),
+}
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_a_text_is_one_that_is_written_as_what_it_is(kind: str) -> None:
+    check, before, after = TEXTS[kind]
+    right = before + after
+    check("argument", right)
+    check("argument", Plain(right))
+    check("argument", enum.StrEnum("One", {"ONE": right}).ONE)  # type: ignore[attr-defined]
+
+    named = enum.Enum("Named", {"ONE": right}, type=str).ONE  # type: ignore[attr-defined]
+    assert f"{named}" == "Named.ONE"
+    assert "must be a text that is formatted as what it is (of an enum's member give the value)" in refusal(
+        check, named
+    )
+
+
+@pytest.mark.parametrize(
+    ("form", "rule"),
+    [
+        (str(NUMBER), r"hold a number of Terraform's as text \(convert with cdktf's Token\.as_string\)"),
+        (str(Token.as_number_list({"Ref": "x"})), r"hold a number of Terraform's as text"),
+        (f"{Token.as_string_map({'Ref': 'x'})}", r"hold no map that only Terraform knows \(make a text of it with"),
+        (f"{LIST}", r"not be a part of a list that only Terraform knows \(join lists with cdktf's Fn\.concat\)"),
+        (f"{OBJECT}", r"hold a value of Terraform's as text \(convert with cdktf's Token\.as_string\)"),
+    ],
+    ids=["number", "numbers", "map", "list", "object"],
+)
+@pytest.mark.parametrize("kind", TEXTS)
+def test_a_token_that_is_no_text_is_none_within_one(kind: str, form: str, rule: str) -> None:
+    check, before, after = TEXTS[kind]
+    if kind in {"name", "tag's key", "spark_default's key"}:
+        rule = "literal|letters|blank|mapping|" + rule
+    assert re.search(rule, refusal(check, f"{before}{form}{after}"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("domain", "!{}"),
+        ("prefixed", "nonsense {}"),
+        ("prefixed", "vpc-{}!"),
+        ("prefixed", "subnet-{}"),
+        ("ids", "sg {}"),
+        ("zone_id", "z{}"),
+        ("key_arn", "arn:aws:s3:::{}"),
+        ("key_arn", "arn:aws:kms:mars:{}:key/1"),
+        ("key_arn", "{}!"),
+        ("boundary_arn", "arn:aws:iam::1:{}"),
+        ("boundary_arn", "role/{}"),
+        ("instance_type", "!! {}"),
+        ("instance_types", "{},m5.large"),
+        ("price", "${}"),
+        ("proxy", "ftp://x y\n{}"),
+        ("proxy", "http://{}\n"),
+        ("no_proxy", "http://{}"),
+        ("no_proxy", "$(id){}"),
+        ("account_id", "abc{}"),
+        ("checksum", "sha256:{}"),
+        ("key_name", "é{}"),
+        ("role_name", "a b{}"),
+        ("role_name", "arn:aws:iam::111122223333:role/{}"),
+        ("parameter_name", "team/{}"),
+        ("parameter_name", "/aws/{}"),
+        ("parameter_name", "/a b/{}"),
+    ],
+)
+def test_what_stands_beside_a_token_is_held_to_what_it_can_be(kind: str, value: str) -> None:
+    check, _, _ = TEXTS[kind]
+    message = refusal(check, value.format(STRING))
+    assert re.match(r"argument(\[0\])? must ", message)
+    assert message.endswith(f"got {value.format('<token>')!r}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("domain", "{}.internal"),
+        ("prefixed", "vpc-{}"),
+        ("prefixed", "{}-1"),
+        ("zone_id", "Z{}"),
+        ("key_arn", "arn:{}:kms:us-east-1:{}:key/1234"),
+        ("key_arn", "{}/1234"),
+        ("boundary_arn", "arn:aws:iam::{}:policy/team/boundary"),
+        ("instance_type", "{}.large"),
+        ("price", "0.{}"),
+        ("proxy", "http://{}:3128"),
+        ("proxy", "https://{}"),
+        ("proxy", "{}:3128"),
+        ("no_proxy", ".{}.internal"),
+        ("no_proxy", "10.0.0.0/{}"),
+        ("account_id", "1111{}"),
+        ("checksum", "{}a"),
+        ("key_name", "a b {}"),
+        ("role_name", "{}-job"),
+        ("parameter_name", "/team/{}"),
+        ("parameter_name", "{}/key"),
+    ],
+)
+def test_what_stands_beside_a_token_may_be_a_part_of_what_is_right(kind: str, value: str) -> None:
+    check, _, _ = TEXTS[kind]
+    check("argument", value.format(STRING, STRING))
+
+
+EXPRESSION = f'${{{STRING}["a"].id}}'
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("prefixed", "ids", "zone_id", "key_arn", "boundary_arn", "instance_type", "instance_types", "price"),
+        *("account_id", "key_name", "role_name", "tag"),
+    ],
+)
+def test_an_expression_around_a_token_is_as_good_as_one(kind: str) -> None:
+    check, _, _ = TEXTS[kind]
+    check("argument", EXPRESSION)
+
+
+@pytest.mark.parametrize("kind", ["domain", "proxy", "no_proxy", "checksum", "parameter_name", "told key_arn"])
+def test_an_expression_is_none_where_nodes_are_told_of_it_since_it_is_escaped_there(kind: str) -> None:
+    told = {"told key_arn": partial(checks.key_arn, told=True)}
+    assert refusal(told.get(kind) or TEXTS[kind][0], EXPRESSION).endswith("""got '${<token>["a"].id}'""")
+
+
+@pytest.mark.parametrize("value", ["my${x}key", "%{x}", f"a${STRING}", f"${{x}}{STRING}"])
+def test_key_name_refuses_what_terraform_takes_for_a_template(value: str) -> None:
+    assert refusal(checks.key_name, value).startswith(
+        "argument must hold neither '${' nor '%{', which Terraform takes for a template, got "
+    )
+
+
 # --- numbers and what is shown ------------------------------------------------------------------------------------
 
 
@@ -560,6 +877,18 @@ def test_a_place_in_a_stack(tmp_path: Path) -> None:
         (stack, "é", "id must have letters, digits, '_' or '-', which are what an address keeps of it, got 'é'"),
         (stack, STRING, "id must be a literal string, since addresses are built from it, got a token"),
         (stack, "a/b", "id must be one that no other construct there has, by what an address keeps of it, got 'a/b'"),
+        (
+            stack,
+            "a\ud800",
+            "id must hold no NUL character and no half of a surrogate pair, which no file of text has, got",
+        ),
+        (
+            stack,
+            "constructor",
+            "id must not name what every object of JavaScript has, which jsii would take for it, got",
+        ),
+        (below, "__proto__", "id must not name what every object of JavaScript has, which jsii would take for it, got"),
+        (below, "toString", "id must not name what every object of JavaScript has, which jsii would take for it, got"),
         (stack, 5, "id must be a literal string, since addresses are built from it, got 5"),
         (stack, "1", "id must begin with a letter or '_' right below a stack, as Terraform's names do, got '1'"),
         (
@@ -570,7 +899,7 @@ def test_a_place_in_a_stack(tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError) as error:  # noqa: PT011 - compared whole below
             checks.place(scope, id)
-        assert str(error.value) == message
+        assert str(error.value) in {message, f"{message} {id!r}"}
 
 
 # --- Spark properties ---------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ MODELS: dict[str, tuple[int, str, str, str, str]] = {
     # figure: service, structure, member, where it stands
     "ARN_CHARACTERS": (limits.ARN_CHARACTERS, "iam", "CreateRoleRequest", "PermissionsBoundary", "max"),
     "ROLE_NAME_CHARACTERS": (limits.ROLE_NAME_CHARACTERS, "iam", "PutRolePolicyRequest", "RoleName", "max"),
+    "POLICY_NAME_CHARACTERS": (limits.POLICY_NAME_CHARACTERS, "iam", "CreatePolicyRequest", "PolicyName", "max"),
     "TAG_KEY_CHARACTERS": (limits.TAG_KEY_CHARACTERS, "iam", "Tag", "Key", "max"),
     "TAG_VALUE_CHARACTERS": (limits.TAG_VALUE_CHARACTERS, "iam", "Tag", "Value", "max"),
     "TAGS_OF_A_RESOURCE": (limits.TAGS_OF_A_RESOURCE, "iam", "CreateRoleRequest", "Tags", "max"),
@@ -23,6 +24,7 @@ MODELS: dict[str, tuple[int, str, str, str, str]] = {
         "AddTags",
         "max",
     ),
+    "ZONE_ID_CHARACTERS": (limits.ZONE_ID_CHARACTERS, "route53", "HostedZone", "Id", "max"),
     "SPOT_PRICE_CHARACTERS": (
         limits.SPOT_PRICE_CHARACTERS,
         "autoscaling",

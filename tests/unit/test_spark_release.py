@@ -153,7 +153,26 @@ def test_refuses_what_is_no_checksum(checksum: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://example.org/spark.tgz", "ftp://example.org/x", "s3://bucket", "s3://bucket/", "/local", "", None]
+    "url",
+    [
+        *("https://example.org/spark.tgz", "https://example.org:65535//a//b/", "https://10.0.0.1/x", "https://[::1]/x"),
+        *("https://example.org/a%20b.tgz", "s3://company/a%zz.tgz", "s3://my.company-1/x/", "s3://company//x"),
+        f"s3://company/{'a' * 1024}",
+    ],
+)
+def test_an_archive_is_where_a_node_can_ask(url: str) -> None:
+    assert SparkArchive(url, SHA256).url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://example.org/spark.tgz", "ftp://example.org/x", "s3://bucket", "s3://bucket/", "/local", "", None),
+        *("https://example.org:0/x", "https://example.org:99999/x", "https://a..b/x", "https://-a/x", "https://[1]/x"),
+        *("https://999.0.0.1/x", f"https://{'a' * 64}/x", "https://example.org/%zz", "https://example.org/a%2"),
+        *("https://example.org", "https://example.org/", "https://example.org//", "s3://bucket//", "s3://ab/k"),
+        *("s3://192.168.1.1/k", "s3://a..b/k", "s3://Bucket/k", "s3://-bucket/k"),
+    ],
 )
 def test_refuses_an_archive_that_no_node_could_fetch_safely(url: Any) -> None:
     with pytest.raises(ValueError) as error:  # noqa: PT011 - compared whole below
@@ -161,6 +180,13 @@ def test_refuses_an_archive_that_no_node_could_fetch_safely(url: Any) -> None:
     assert (
         str(error.value) == f"spark_archive.url must be a literal 'https://…' or 's3://bucket/key' address, got {url!r}"
     )
+
+
+def test_refuses_a_key_that_is_longer_than_s3_takes() -> None:
+    with pytest.raises(
+        ValueError, match=r"^spark_archive\.url must be a literal 'https://…' or 's3://bucket/key' address"
+    ):
+        SparkArchive(f"s3://company/{'a' * 1025}", SHA256)
 
 
 @pytest.mark.parametrize("url", ["https://user:word@example.org/x.tgz", "https://example.org/x.tgz?X-Amz-Signature=1"])
