@@ -379,8 +379,9 @@ def test_refuses_a_second_cluster_of_a_name_by_the_same_provider(stack: Terrafor
     SparkCluster(Construct(stack, "part"), "spark", **REQUIRED)
     SparkCluster(stack, "abroad", **REQUIRED, provider=elsewhere)
     SparkCluster(stack, "other", **{**REQUIRED, "name": "other"})
-    default = next(one for one in stack.node.children if one.node.id == "aws")
-    for provider, first in ((None, "part/spark"), (default, "part/spark"), (elsewhere, "abroad")):
+    [default] = [one for one in stack.node.children if isinstance(one, AwsProvider) and one.node.id == "aws"]
+    taken: list[tuple[AwsProvider | None, str]] = [(None, "part/spark"), (default, "part/spark"), (elsewhere, "abroad")]
+    for provider, first in taken:
         with pytest.raises(ValueError, match=r"^name must be another") as error:
             SparkCluster(stack, "second", **REQUIRED, provider=provider)
         assert str(error.value) == (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cdktf
 import jsii
@@ -273,7 +273,8 @@ def test_a_zone_of_somebody_else_s_gets_no_tags(synthesize: Synthesize) -> None:
 def test_so_they_are_of_an_existing_cluster(stack: TerraformStack, argument: str, condition: str, message: str) -> None:
     """Before any policy: all have the value from the resource that looks at it, in a later stack, too."""
     given = TerraformVariable(stack, "given", type="string").string_value
-    existing = ExistingCluster(stack, "analytics", name="analytics", **{argument: given})
+    arguments: dict[str, Any] = {argument: given}
+    existing = ExistingCluster(stack, "analytics", name="analytics", **arguments)
     existing.grant_read_data("job")
     existing.grant_submit("job", security_group_id="sg-1")
     found = Synthesized(stack)
