@@ -81,10 +81,6 @@ https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-regions.htm
 """
 
 _REGION = re.compile(r"[a-z]{2,}(-[a-z]+)*-(central|(north|south)(east|west)?|east|west)-[0-9]{1,2}")
-_BUCKET = re.compile(r"(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_IP_ADDRESS = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}")
-_BUCKET_STARTS_OF_S3 = ("xn--", "sthree-", "amzn-s3-demo-")
-_BUCKET_ENDS_OF_S3 = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
 # fmt: off
 _CDKTF_KEYS = [
     "app", "codeMakerOutput", "context", "language", "output", "projectId", "sendCrashReports", "terraformModules",
@@ -275,17 +271,13 @@ def _region(argument: str, value: object) -> None:
 
 
 def _bucket(argument: str, value: object) -> None:
-    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
     _text(argument, value)
-    name = str(value)
-    if not _BUCKET.fullmatch(name):
-        rule = "3 to 63 lower-case letters, digits, hyphens and single dots, with a letter or digit at either end"
+    if not checks.is_bucket(str(value)):
+        rule = (
+            "3 to 63 lower-case letters, digits, hyphens and single dots, with a letter or digit at either end, but no "
+            "IP address and nothing that S3 keeps for itself"
+        )
         raise checks.fail(argument, f"be the name of a bucket, {rule}", value)
-    if _IP_ADDRESS.fullmatch(name):
-        raise checks.fail(argument, "not be an IP address", value)
-    if name.startswith(_BUCKET_STARTS_OF_S3) or name.endswith(_BUCKET_ENDS_OF_S3):
-        starts, ends = ", ".join(_BUCKET_STARTS_OF_S3), ", ".join(_BUCKET_ENDS_OF_S3)
-        raise checks.fail(argument, f"not begin with {starts} or end with {ends}, which S3 keeps for itself", value)
 
 
 def _type(argument: str, value: object) -> None:

@@ -646,12 +646,15 @@ def is_host(value: str) -> bool:
 
 
 def is_bucket(value: str) -> bool:
-    """Whether a text has the form of a bucket's name.
+    """Whether a text may be the name of a bucket.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
     """
     return re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", value) is not None and not (
-        ".." in value or re.fullmatch(r"[0-9]+(\.[0-9]+){3}", value)
+        ".." in value
+        or re.fullmatch(r"[0-9]+(\.[0-9]+){3}", value)
+        or value.startswith(("xn--", *limits.RESERVED_BUCKET_BEGINNINGS))
+        or value.endswith(limits.RESERVED_BUCKET_ENDS)
     )
 
 

@@ -128,7 +128,9 @@ RESERVED_SECURITY_GROUP_BEGINNINGS = ("sg-",)
 """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html (GroupName)"""
 
 RESERVED_BUCKET_BEGINNINGS = ("sthree-", "amzn-s3-demo-")
-"""S3 keeps `xn--` as well, which no cluster's name has, and some ends, behind which Terraform puts digits of its own.
+RESERVED_BUCKET_ENDS = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
+"""S3 keeps `xn--` as well, which no cluster's name has. No cluster's bucket has one of the ends: Terraform's digits are
+behind its name.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html"""
 
 ROLE_POLICY_CHARACTERS = 10_240
