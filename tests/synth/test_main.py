@@ -256,7 +256,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "directive": ({"profile": "a%{x}"}, "profile must hold no ${ or %{, since nothing takes their place, got 'a%{x}'"),
     "token": (
         {"master_instance_type": "m6i.${TfToken[TOKEN.0]}"},
-        "master_instance_type must hold no ${ or %{, since nothing takes their place, got a token",
+        "master_instance_type must hold no ${ or %{, since nothing takes their place, got 'm6i.<token>'",
     ),
     "token in a list": (
         {"worker_instance_types": ["${TfToken[TOKEN.0]}"]},
