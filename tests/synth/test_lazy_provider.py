@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -78,12 +79,19 @@ def counting(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def eager(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The stack, synthesized with ordinary imports."""
-    folder = tmp_path_factory.mktemp("eager")
-    variables = counting(folder)
-    printed = run(PROLOGUE + STACK + EPILOGUE, folder, SPARK_CLUSTER_EAGER_PROVIDER="1", **variables)
-    assert printed["lazy"] is False
-    assert len(printed["imported"]) > 2_000
+    """The stack, synthesized with ordinary imports: once for all processes of the tests, since it takes long."""
+    root = tmp_path_factory.getbasetemp()
+    folder = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "eager"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        printed = folder / "printed.json"
+        if not printed.exists():
+            variables = {"SPARK_CLUSTER_EAGER_PROVIDER": "1", **counting(folder)}
+            printed.write_text(json.dumps(run(PROLOGUE + STACK + EPILOGUE, folder, **variables)))
+    found = json.loads(printed.read_text())
+    assert found["lazy"] is False
+    assert len(found["imported"]) > 2_000
     assert modules_of_node(folder / "counts") > 2_000
     return folder
 
