@@ -148,6 +148,7 @@ def test_a_vpc_that_somebody_let_use_the_private_zone_stays(
     assert changes(deployed) == noise
 
 
+@pytest.mark.long
 def test_what_is_changed_in_place_leaves_the_master_and_its_volume(aws: EmulatedAws, deployed: Deployment) -> None:
     """All of it at once; the calls that it takes are in the policy of whoever deploys."""
     cluster, iam, ec2 = ClusterInAws(aws, "unasked", REGION), aws.client("iam"), aws.client("ec2", REGION)

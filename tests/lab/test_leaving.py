@@ -325,6 +325,7 @@ def test_a_refresh_drains_one_worker_after_the_other(
     assert_nothing_lost(job, *reports)
 
 
+@pytest.mark.long
 def test_one_after_the_other_is_interrupted_under_jobs_that_never_pause(
     three: Cluster, record_property: Callable[[str, object], None]
 ) -> None:
