@@ -343,7 +343,8 @@ class WorkerFleet(Construct):
 
 def _check_default_tags(role: NodeRole, defaults: Mapping[str, str], tags: Mapping[str, str]) -> None:
     """Have the plan refuse tags whose keys differ in case alone, which IAM takes for one key."""
-    keys = Fn.keys(Fn.merge([defaults, dict(tags)]))
+    # Without their values: of a text with a token in it cdktf warns within a function of a function.
+    keys = Fn.keys(Fn.merge([defaults, dict.fromkeys(tags, "")]))
     folded = Fn.distinct(Fn.split("\n", Fn.lower(Fn.join("\n", Token.as_list(keys)))))
     rule = "have keys that differ from those of the provider's default_tags in more than upper and lower case"
     condition = Op.lte(Fn.length_of(keys), Fn.length_of(folded))

@@ -231,12 +231,21 @@ ZONE = "aws_route53_zone.spark_network_zone"
 def test_keys_that_differ_in_case_from_those_of_the_provider_are_refused_in_the_plan(synthesize: Synthesize) -> None:
     """IAM refuses them in the midst of a deploy."""
     condition, message = of_default_tags(synthesize(tags={"team": "data"}))[WORKER_ROLE]
-    keys = 'keys(merge(default, {"team" = "data"}))'
+    keys = 'keys(merge(default, {"team" = ""}))'
     assert condition == rf'${{(length({keys}) <= length(distinct(split("\n", lower(join("\n", {keys}))))))}}'
     assert message == (
         "tags must have keys that differ from those of the provider's default_tags in more than upper and lower case, "
         "since IAM's do"
     )
+
+
+def test_a_tag_with_a_token_in_it_needs_no_warning_of_cdktfs(
+    synthesize: Synthesize, stack: TerraformStack, capfd: pytest.CaptureFixture[str]
+) -> None:
+    given = TerraformVariable(stack, "given", type="string").string_value
+    found = synthesize(tags={"team": f"of {given}"})
+    assert found.the("aws_launch_template")["tags"]["team"] == "of ${var.given}"
+    assert "escape sequences" not in "".join(capfd.readouterr())
 
 
 def test_more_tags_than_the_zone_takes_with_those_of_the_provider_are_refused_in_the_plan(
@@ -245,7 +254,7 @@ def test_more_tags_than_the_zone_takes_with_those_of_the_provider_are_refused_in
     """The zone has the first ten of the caller's own, and the provider adds its own to them."""
     tags = {f"tag{number:02}": "x" for number in range(12)}
     condition, message = of_default_tags(synthesize(tags=tags))[ZONE]
-    sent = ", ".join(f'"{key}" = "x"' for key in list(tags)[:10])
+    sent = ", ".join(f'"{key}" = ""' for key in list(tags)[:10])
     assert condition == f"${{(length(merge(default, {{{sent}}})) <= 10)}}"
     assert message == (
         "tags and the provider's default_tags must be at most 10 keys together on the private zone, as Route 53 takes "
