@@ -553,8 +553,11 @@ def _refuse_a_second(scope: Construct, name: str, provider: TerraformProvider | 
 
     As far as one stack shows it: another provider may be of another region or account, and so may another stack's.
     """
-    for other in TerraformStack.of(scope).node.find_all():
-        if isinstance(other, SparkCluster) and other.name == name and _alias(other.provider) == _alias(provider):
+    own = TerraformStack.of(scope)
+    for other in own.node.find_all():
+        if not isinstance(other, SparkCluster) or TerraformStack.of(other).node.path != own.node.path:
+            continue
+        if other.name == name and _alias(other.provider) == _alias(provider):
             rule = f"be another than that of the cluster {other.node.path!r}, which the same provider makes"
             raise checks.fail("name", rule, name)
 

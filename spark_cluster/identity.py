@@ -97,6 +97,7 @@ class CallerRole(Construct):
         checks.provider("provider", provider, scope=scope)
         super().__init__(scope, id)
         references.provide(self, provider)
+        self.provider = provider
         self.role_name = role_name
         self._moved: set[str] = set()
 
@@ -243,7 +244,8 @@ def add_policy(
 
 def _take_room(scope: Construct, role_name: str, policy: str, argument: str) -> None:
     of_stack = _taken.setdefault(TerraformStack.of(scope), {})
-    role = role_name if checks.is_known(role_name) else scope.node.path
+    provider = getattr(scope, "provider", None)  # of another account, perhaps, with a role of that name
+    role = f"{provider and provider.alias} {role_name}" if checks.is_known(role_name) else scope.node.path
     length = of_stack.get(role, 0) + policies.known_length(policy)
     if length > limits.ROLE_POLICY_CHARACTERS:
         rule = (

@@ -180,11 +180,11 @@ def _condition_keys(argument: str, values: object) -> Iterable[tuple[str, Any]]:
             raise checks.fail(argument, f"have operators that IAM knows{_such_as(operator, _OPERATORS)}", operator)
         where = f"{argument}[{operator!r}]"
         what = "condition keys such as 'aws:SourceVpc'"
-        of_operator = _mapped(where, keys, what)
-        if not of_operator:
+        if not isinstance(keys, Mapping) or not keys or not all(isinstance(key, str) for key in keys):
             raise checks.fail(where, f"be a mapping of {what}, of one at least", keys)
-        for key, of_key in of_operator:
-            if ":" not in key:
+        for key, of_key in keys.items():
+            checks.written(where, key)
+            if ":" not in key and checks.is_known(key):
                 raise checks.fail(where, f"have {what}, with a prefix", key)
             yield f"{where}[{key!r}]", of_key
 

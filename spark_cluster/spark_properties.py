@@ -218,9 +218,11 @@ FORMS: Mapping[str, Form] = MappingProxyType(
                 "spark.locality.wait",
                 "spark.network.timeout",
                 "spark.rpc.io.connectionCreationTimeout",
-                "spark.sql.broadcastTimeout",
             ),
             TIME,
+        ),
+        "spark.sql.broadcastTimeout": Form(
+            "be a time such as '90s', or '-1' for no limit", lambda text: _is_time(text.removeprefix("-"))
         ),
         **dict.fromkeys(
             (

@@ -373,6 +373,13 @@ def test_refuses_what_is_no_provider(synthesize: Synthesize, provider: Any) -> N
         synthesize(provider=provider)
 
 
+def test_a_stack_within_a_stack_has_clusters_of_its_own(stack: TerraformStack) -> None:
+    """In whichever order they are made: it has a provider of its own, too."""
+    inner = TerraformStack(stack, "inner")
+    AwsProvider(inner, "aws", region="eu-west-1")
+    assert SparkCluster(inner, "spark", **REQUIRED).name == SparkCluster(stack, "spark", **REQUIRED).name
+
+
 def test_refuses_a_second_cluster_of_a_name_by_the_same_provider(stack: TerraformStack) -> None:
     """Its group and parameters would be the first one's, which AWS says in the midst of a deploy."""
     elsewhere = AwsProvider(stack, "elsewhere", alias="elsewhere", region="eu-west-1")

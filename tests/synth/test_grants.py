@@ -432,6 +432,15 @@ def test_refuses_a_submitter_without_a_security_group(cluster: SparkCluster) -> 
         cluster.grant_submit("job-role", security_group_id="job")
 
 
+def test_roles_of_one_name_in_two_accounts_have_room_each(stack: TerraformStack) -> None:
+    other = AwsProvider(stack, "other", alias="other", region="us-east-1")
+    large = Allow(["s3:GetObject"], [f"arn:aws:s3:::{number:060}" for number in range(80)])
+    CallerRole(stack, "first", role_name="app").allow("large", large)
+    CallerRole(stack, "second", role_name="app", provider=other).allow("large", large)
+    with pytest.raises(ValueError, match="10240 characters"):
+        CallerRole(stack, "third", role_name="app").allow("larger", large)
+
+
 # --- in a later stack --------------------------------------------------------------------------------------------
 
 

@@ -384,6 +384,14 @@ def test_a_statement_may_be_of_read_only_mappings_and_be_added_again(
     assert statements[8]["Principal"] == SHARE["Principal"]
 
 
+def test_a_condition_may_be_on_a_key_that_terraform_knows(stack: TerraformStack, storage: ClusterStorage) -> None:
+    key = TerraformVariable(stack, "key", type="string").string_value
+    condition = {"StringEquals": {f"aws:PrincipalTag/{key}": "data"}}
+    storage.add_policy_statement({**SHARE, "Condition": condition})
+    statements = json.loads(Synthesized(stack).the("aws_s3_bucket_policy")["policy"])["Statement"]
+    assert statements[-1]["Condition"] == {"StringEquals": {"aws:PrincipalTag/${var.key}": "data"}}
+
+
 def test_a_statement_that_is_refused_leaves_the_others(stack: TerraformStack, storage: ClusterStorage) -> None:
     with pytest.raises(ValueError, match=r"^statement\['Effect'\]"):
         storage.add_policy_statement({**SHARE, "Effect": "allow"})

@@ -961,6 +961,7 @@ def test_cores_of_an_executor_that_are_no_number_are_refused(cores: str) -> None
         ("spark.storage.decommission.replicationReattemptInterval", ["5s", "1"], ["0"]),
         ("spark.memory.fraction", ["1", "0.6", ".5"], ["0", "2", "-1", "60%"]),
         ("spark.task.cpus", ["1", "0.5", "2"], ["0", "all"]),
+        ("spark.sql.broadcastTimeout", ["300", "5min", "-1"], ["x", "--1"]),
         ("spark.sql.adaptive.advisoryPartitionSizeInBytes", ["64m", "1"], ["0", "x"]),
         ("spark.memory.storageFraction", ["0", "0.5"], ["1", "1.5", "-0.1"]),
         ("spark.kryoserializer.buffer", ["64", "64k", "2047m"], ["2048m", "x"]),
