@@ -257,7 +257,7 @@ def _hold(
     if is_known(value):
         fits = re.fullmatch(form, value) is not None
     else:
-        parts = re.split(_TOKEN.pattern, value if told else _without_expressions(value))
+        parts = _TOKEN.split(value if told else _without_expressions(value))
         begins = any(parts[0].startswith(one) or one.startswith(parts[0]) for one in beginnings or ("",))
         fits = begins and re.fullmatch(f"[{characters}]*", "".join(parts)) is not None
     if not fits:

@@ -557,11 +557,6 @@ def _refuse_a_second(scope: Construct, name: str, provider: TerraformProvider | 
     for other in own.node.find_all():
         if not isinstance(other, SparkCluster) or TerraformStack.of(other).node.path != own.node.path:
             continue
-        if other.name == name and _alias(other.provider) == _alias(provider):
+        if other.name == name and references.alias(other.provider) == references.alias(provider):
             rule = f"be another than that of the cluster {other.node.path!r}, which the same provider makes"
             raise checks.fail("name", rule, name)
-
-
-def _alias(provider: TerraformProvider | None) -> str | None:
-    """What tells the AWS providers of a stack apart: without one it is the one that makes what names none."""
-    return None if provider is None else provider.alias

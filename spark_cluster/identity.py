@@ -245,7 +245,7 @@ def add_policy(
 def _take_room(scope: Construct, role_name: str, policy: str, argument: str) -> None:
     of_stack = _taken.setdefault(TerraformStack.of(scope), {})
     provider = getattr(scope, "provider", None)  # of another account, perhaps, with a role of that name
-    role = f"{provider and provider.alias} {role_name}" if checks.is_known(role_name) else scope.node.path
+    role = f"{references.alias(provider)} {role_name}" if checks.is_known(role_name) else scope.node.path
     length = of_stack.get(role, 0) + policies.known_length(policy)
     if length > limits.ROLE_POLICY_CHARACTERS:
         rule = (

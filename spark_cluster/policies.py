@@ -210,14 +210,13 @@ def _such_as(given: str, known: Sequence[str]) -> str:
 
 
 def _mapped(argument: str, values: object, keys: str) -> Sequence[tuple[str, Any]]:
-    is_mapping = isinstance(values, Mapping) and checks.is_known(dict(values))
-    if not isinstance(values, Mapping) or not is_mapping or not all(_is_literal(key) for key in values):
+    if (
+        not isinstance(values, Mapping)
+        or not checks.is_known(dict(values))
+        or not all(isinstance(key, str) and checks.is_known(key) for key in values)
+    ):
         raise checks.fail(argument, f"be a mapping of {keys}", values)
     return list(values.items())
-
-
-def _is_literal(value: object) -> bool:
-    return isinstance(value, str) and checks.is_known(value)
 
 
 def _listed(argument: str, values: object, what: str) -> Iterable[tuple[str, Any]]:

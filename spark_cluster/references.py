@@ -125,3 +125,8 @@ def provide(scope: Construct, provider: TerraformProvider | None) -> None:
     """Have a provider, if there is one, make all of AWS's that is in `scope`, or will be, and names none itself."""
     if provider is not None:
         Aspects.of(scope).add(_Provide(provider))
+
+
+def alias(provider: TerraformProvider | None) -> str | None:
+    """What tells the AWS providers of a stack apart: without one it is the one that makes what names none."""
+    return None if provider is None else provider.alias
